@@ -1,0 +1,82 @@
+//! One thing that an attempt did to the world outside its sandbox, and the evidence of how it ended.
+
+use crate::ids::Digest;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What an upstream said about when to come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hint(pub Duration);
+
+/// Why nothing reached the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSent {
+    /// The name has no address.
+    Dns,
+    /// Nobody listens, or the connection was refused.
+    Refused,
+    /// No connection in time.
+    ConnectTimeout,
+    /// The TLS handshake failed.
+    Tls,
+    /// The connection broke before the first byte of the request.
+    NotWritten,
+    /// Breaker open: nothing was tried.
+    BreakerOpen,
+    /// The rate limit or the bulkhead cannot be met within the deadline.
+    RateLimited,
+}
+
+/// Why nobody knows what became of a request that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// The connection was reset or closed before the answer was whole.
+    Reset,
+    /// No whole answer in time.
+    Timeout,
+    /// The answer breaks HTTP, or is larger than the service's limit.
+    Malformed,
+}
+
+/// How an effect ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The upstream answered with that status, the body whole.
+    Status {
+        /// HTTP status.
+        status: u16,
+        /// Its Retry-After, parsed.
+        hint: Option<Hint>,
+    },
+    /// Nothing reached the upstream.
+    NotSent(NotSent),
+    /// The request left and no whole answer came.
+    Lost(Lost),
+    /// The policy refused it: a host outside every service, or an address that may not be reached.
+    Denied,
+    /// The attempt ended before it was sent.
+    Cancelled,
+}
+
+/// One effect of an attempt, as evidence for the judgement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// Number within the run, from 1.
+    pub seq: u32,
+    /// The service that it went to; empty when it was denied before one was found.
+    pub service: Arc<str>,
+    /// Upper-case method.
+    pub method: String,
+    /// Path and query, as the guest made them.
+    pub path: String,
+    /// Digest of the request as the guest made it.
+    pub request: Digest,
+    /// Whether it may be repeated (semantics.md §3), before its answer is looked at.
+    pub repeatable: bool,
+    /// Whether the answer's status is among those that prove that nothing happened.
+    pub rejected_before_effect: bool,
+    /// How it ended; `None` while it is in flight.
+    pub answer: Option<Answer>,
+    /// How long it took.
+    pub took: Duration,
+}
