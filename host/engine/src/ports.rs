@@ -1,0 +1,10 @@
+//! What the engine needs from the outside, each as a trait that an adapter implements.
+
+pub mod authorizer;
+pub mod clock;
+pub mod entropy;
+pub mod policies;
+pub mod sandbox;
+pub mod secrets;
+pub mod store;
+pub mod transport;

@@ -1,0 +1,466 @@
+//! What is stored and printed: one shape for the body of a row, for `--json`, and for the HTTP face.
+
+use fusebox_core::failure::{Class, Code, Failure};
+use fusebox_core::ids::{Digest, LetterId, RunId};
+use fusebox_core::time::Wall;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Serializes a value by its text form, so that a reader of the JSON needs no key to it.
+pub mod text {
+    use super::{Deserialize, Deserializer, FromStr, Serializer};
+    use std::fmt::Display;
+
+    /// Writes the text form.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    /// Reads the text form.
+    ///
+    /// # Errors
+    /// Text that is no such value.
+    pub fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: FromStr,
+        T::Err: Display,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The same for an optional value.
+pub mod maybe_text {
+    use super::{Deserialize, Deserializer, FromStr, Serializer};
+    use std::fmt::Display;
+
+    /// Writes the text form, or null.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<T: Display, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => to.collect_str(value),
+            None => to.serialize_none(),
+        }
+    }
+
+    /// Reads the text form, or null.
+    ///
+    /// # Errors
+    /// Text that is no such value.
+    pub fn deserialize<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
+    where
+        T: FromStr,
+        T::Err: Display,
+        D: Deserializer<'de>,
+    {
+        Option::<String>::deserialize(from)?
+            .map(|text| text.parse().map_err(serde::de::Error::custom))
+            .transpose()
+    }
+}
+
+/// What a guest printed: the start and the end of it, when it was more than its limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// Lines from the start, oldest first; `out` for stdout, `err` for stderr.
+    pub head: Vec<LogLine>,
+    /// Bytes left out between head and tail.
+    pub dropped: u64,
+    /// Lines from the end, oldest first; empty unless something was left out.
+    pub tail: Vec<LogLine>,
+}
+
+/// One line that a guest printed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Whether it came on stderr.
+    pub err: bool,
+    /// Its text, invalid UTF-8 replaced.
+    pub text: String,
+}
+
+/// The state of a component when its attempt failed (durability.md, "The letter's snapshot").
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Runtime and version that it ran on.
+    pub runtime: String,
+    /// Fingerprint of the runtime's settings that matter to compiled code.
+    pub config: String,
+    /// Name of the trap, when there was one.
+    pub trap: Option<String>,
+    /// Symbolised frames, innermost first.
+    pub frames: Vec<Frame>,
+    /// Core instances of the store, in the order in which they were made.
+    pub instances: Vec<InstanceState>,
+    /// Host resources that were open, such as `outgoing-request ×2`.
+    pub resources: Vec<String>,
+    /// Compressed pages by digest. They travel beside the snapshot and are stored as blobs of their own.
+    #[serde(skip)]
+    pub pages: Vec<Page>,
+}
+
+/// One 64 KiB page that is not empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Digest of the page before compression.
+    pub digest: Digest,
+    /// The page, compressed with zstd.
+    pub zstd: Vec<u8>,
+}
+
+/// One frame of a guest's stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    /// Index into [`Snapshot::instances`] when it is known.
+    pub instance: Option<u32>,
+    /// Function index within its module.
+    pub function: u32,
+    /// Demangled name, when the component carries names.
+    pub name: Option<String>,
+    /// `file:line:column`, when the component carries line tables.
+    pub location: Option<String>,
+    /// Offset in the module's code, when it is known.
+    pub offset: Option<u64>,
+}
+
+/// Globals and memories of one core instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceState {
+    /// The module's own name, when it has one.
+    pub module: Option<String>,
+    /// Globals in the order of their index.
+    pub globals: Vec<GlobalState>,
+    /// Memories in the order of their index.
+    pub memories: Vec<MemoryState>,
+}
+
+/// One global.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GlobalState {
+    /// `i32`, `i64`, `f32`, `f64`, `v128`, or `ref`.
+    pub kind: String,
+    /// Its bits in hexadecimal, so that a NaN survives; `null` for a reference.
+    pub bits: Option<String>,
+}
+
+/// One linear memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryState {
+    /// Its size in pages of 64 KiB.
+    pub pages: u64,
+    /// Pages that are not empty: index, and digest of the page before compression.
+    pub stored: Vec<StoredPage>,
+}
+
+/// Where the content of one page is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredPage {
+    /// Index of the page in its memory.
+    pub index: u64,
+    /// Digest of the page before compression.
+    #[serde(with = "text")]
+    pub digest: Digest,
+}
+
+/// A failure as data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FailureRecord {
+    /// Name of its code.
+    pub code: String,
+    /// Name of its class.
+    pub class: String,
+    /// What happened, where, and what to change or type next.
+    pub message: String,
+    /// The service that failed, or whose breaker is open.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub service: Option<String>,
+    /// Case of the function's error type.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub case: Option<String>,
+    /// The component's error value, as JSON text.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// Milliseconds to wait before trying again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retry_after_ms: Option<u64>,
+    /// Milliseconds since 1970 before which a replay is not worth it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub not_before: Option<i64>,
+    /// The run that failed, or that holds the key.
+    #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
+    pub run: Option<RunId>,
+    /// The letter that was written.
+    #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
+    pub letter: Option<LetterId>,
+    /// Causes, outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub chain: Vec<String>,
+}
+
+impl From<&Failure> for FailureRecord {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            code: failure.code.name().to_owned(),
+            class: failure.class.name().to_owned(),
+            message: failure.message.clone(),
+            service: failure.service.clone(),
+            case: failure.case.clone(),
+            error: failure.error.clone(),
+            retry_after_ms: failure.retry_after.map(millis),
+            not_before: failure.not_before.map(|at| at.0),
+            run: failure.run.clone(),
+            letter: failure.letter.clone(),
+            chain: failure.chain.clone(),
+        }
+    }
+}
+
+impl From<&FailureRecord> for Failure {
+    /// A code or class that this version does not know, from a database of a newer one, becomes `internal` and `fault`.
+    fn from(record: &FailureRecord) -> Self {
+        Self {
+            code: Code::from_name(&record.code).unwrap_or(Code::Internal),
+            class: Class::from_name(&record.class).unwrap_or(Class::Fault),
+            message: record.message.clone(),
+            service: record.service.clone(),
+            case: record.case.clone(),
+            error: record.error.clone(),
+            retry_after: record.retry_after_ms.map(Duration::from_millis),
+            not_before: record.not_before.map(Wall),
+            run: record.run.clone(),
+            letter: record.letter.clone(),
+            chain: record.chain.clone(),
+        }
+    }
+}
+
+/// Whole milliseconds, saturating.
+#[must_use]
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// One effect of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EffectRecord {
+    /// Number within the run, from 1.
+    pub seq: u32,
+    /// The service that it went to; empty when it was denied before one was found.
+    pub service: String,
+    /// Method and path, as the guest made them.
+    pub request: String,
+    /// Whether it may be repeated.
+    pub repeatable: bool,
+    /// Whether it is in doubt: not to be repeated, and nobody knows, or a 5xx.
+    pub in_doubt: bool,
+    /// What came of it: `200`, `not-sent: refused`, `lost: reset`, `denied`.
+    pub answer: String,
+    /// Milliseconds after the start of its attempt.
+    pub at_ms: u64,
+    /// Milliseconds that it took.
+    pub took_ms: u64,
+}
+
+/// One attempt of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AttemptRecord {
+    /// Number within the run, from 1, over all replays.
+    pub number: u32,
+    /// Start, milliseconds since 1970.
+    pub started: i64,
+    /// Milliseconds that it took.
+    pub took_ms: u64,
+    /// `ok`, or the class of its failure.
+    pub outcome: String,
+    /// How it ended, in a sentence.
+    pub message: String,
+    /// Milliseconds waited before the next one; `None` after the last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub then_waited_ms: Option<u64>,
+    /// What it did to the world.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub effects: Vec<EffectRecord>,
+}
+
+/// One run: one accepted call of one function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RunRecord {
+    /// Its id.
+    #[serde(with = "text")]
+    pub id: RunId,
+    /// Its tenant.
+    pub tenant: String,
+    /// Tool, function.
+    pub tool: String,
+    /// Exported function.
+    pub function: String,
+    /// The component that it is pinned to.
+    #[serde(with = "text")]
+    pub component: Digest,
+    /// Number of the manifest version that it is pinned to.
+    pub version: i64,
+    /// Who called.
+    pub principal: String,
+    /// Name of its state (`fusebox_core::run`).
+    pub state: String,
+    /// The caller's idempotency key.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
+    /// Digest of the decoded input.
+    #[serde(with = "text")]
+    pub fingerprint: Digest,
+    /// The input as the caller wrote it.
+    pub input: String,
+    /// Acceptance, milliseconds since 1970.
+    pub created: i64,
+    /// End, milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub finished: Option<i64>,
+    /// The result, as JSON text.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub output: Option<String>,
+    /// The failure.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failure: Option<FailureRecord>,
+    /// Its attempts, in order.
+    pub attempts: Vec<AttemptRecord>,
+    /// Numbers of its effects that are in doubt.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub in_doubt: Vec<u32>,
+    /// Its letter, when it was dead-lettered; replays of the letter are attempts of the same run.
+    #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
+    pub letter: Option<LetterId>,
+    /// Trace id in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trace: Option<String>,
+}
+
+/// A breaker as a letter or a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BreakerRecord {
+    /// `search` for a shared service, `TOOL/search` for a tool's own, `tool:TOOL` for the tool itself.
+    pub key: String,
+    /// `closed`, `open`, `half-open`, `forced-open`, `disabled`.
+    pub state: String,
+    /// Transitions so far; the fence of every write.
+    pub epoch: i64,
+    /// Failures in a row.
+    pub failures: u32,
+    /// How often it opened without a close in between.
+    pub reopenings: u32,
+    /// Milliseconds since 1970 when the cooldown ends, while open.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<i64>,
+    /// Last change, milliseconds since 1970.
+    pub changed: i64,
+}
+
+/// One dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LetterRecord {
+    /// Its id.
+    #[serde(with = "text")]
+    pub id: LetterId,
+    /// Its tenant.
+    pub tenant: String,
+    /// `open`, `replaying`, or how it was closed: `replayed`, `resolved`, `purged`.
+    pub state: String,
+    /// `retryable`, `known-bad`, `in-doubt`.
+    pub kind: String,
+    /// Class of the last failure.
+    pub class: String,
+    /// Service of the last failure.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub service: Option<String>,
+    /// Groups equal known-bad letters (semantics.md §6).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fingerprint: Option<String>,
+    /// The run, with its input, digests, principal, keys and every attempt.
+    pub run: RunRecord,
+    /// The last failure.
+    pub failure: FailureRecord,
+    /// Symbolised frames of the guest, innermost first.
+    pub backtrace: Vec<String>,
+    /// The end of what the guest printed.
+    pub log: Log,
+    /// Breakers of the tool's services when it failed.
+    pub breakers: Vec<BreakerRecord>,
+    /// State of the component, when it could be read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub snapshot: Option<Snapshot>,
+    /// Why there is no snapshot.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub no_snapshot: Option<String>,
+    /// First failure, milliseconds since 1970.
+    pub first_failed: i64,
+    /// Last failure, milliseconds since 1970.
+    pub last_failed: i64,
+    /// A replay before this is not worth it, milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub not_before: Option<i64>,
+    /// When it may be forgotten, milliseconds since 1970; `None` never.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires: Option<i64>,
+    /// How often it was replayed.
+    pub replays: u32,
+}
+
+/// What failed and became no letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ErrorRecord {
+    /// Row number; newer is larger. Zero until it is stored.
+    pub id: i64,
+    /// Its tenant.
+    pub tenant: String,
+    /// When, milliseconds since 1970.
+    pub at: i64,
+    /// Tool that was called.
+    pub tool: String,
+    /// Function that was called.
+    pub function: String,
+    /// Who called.
+    pub principal: String,
+    /// The failure.
+    pub failure: FailureRecord,
+    /// The input as the caller wrote it, cut at 4 KiB.
+    pub input: String,
+}
+
+/// One deployed version of a tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ToolRecord {
+    /// Its tenant.
+    pub tenant: String,
+    /// Its name.
+    pub name: String,
+    /// Number of this version, from 1; a deploy adds one.
+    pub number: i64,
+    /// Version of the manifest's author.
+    pub version: String,
+    /// The component.
+    #[serde(with = "text")]
+    pub component: Digest,
+    /// The manifest as it was deployed.
+    pub manifest: String,
+    /// Where the manifest was read, for messages.
+    pub source: String,
+    /// Deployed, milliseconds since 1970.
+    pub deployed: i64,
+    /// Whether calls are taken.
+    pub enabled: bool,
+}
