@@ -21,3 +21,14 @@ pub trait Entropy: Send + Sync {
         u128::from_le_bytes(bytes)
     }
 }
+
+/// The operating system's randomness, through a generator of this thread that it seeds and reseeds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsEntropy;
+
+impl Entropy for OsEntropy {
+    #[expect(clippy::disallowed_methods, reason = "this module is the source of randomness")]
+    fn fill(&self, out: &mut [u8]) {
+        rand::RngCore::fill_bytes(&mut rand::rng(), out);
+    }
+}

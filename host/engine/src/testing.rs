@@ -1,0 +1,4 @@
+//! Fakes of every port, and the contract that every store is held to.
+
+pub mod fake_clock;
+pub mod scripted_sandbox;
