@@ -1,4 +1,6 @@
 //! Fakes of every port, and the contract that every store is held to.
 
 pub mod fake_clock;
+pub mod faulty_store;
+pub mod memory_store;
 pub mod scripted_sandbox;

@@ -136,6 +136,15 @@ pub enum ToolChange {
     Remove,
 }
 
+/// Rows that a list gives when its limit is zero.
+pub const LISTED: u32 = 100;
+/// Rows of the error log that are kept for each tenant.
+pub const ERRORS_KEPT: u32 = 10_000;
+/// A page that no snapshot needs is removed by `retain` when it was put so long ago.
+pub const ORPHAN_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// A page that was put so recently may belong to a letter that is about to be written: `purge` leaves it to `retain`.
+pub const PAGE_GRACE: Duration = Duration::from_secs(600);
+
 /// What lasts.
 #[async_trait]
 pub trait Store: Send + Sync {

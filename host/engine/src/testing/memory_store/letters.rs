@@ -1,0 +1,169 @@
+//! Dead letters of one tenant.
+
+use super::{Tenant, listed, span};
+use crate::ports::store::{Fence, Finish, LetterChange, LetterFilter, StoreError};
+use crate::records::LetterRecord;
+use fusebox_core::ids::{LetterId, OwnerId, RunId};
+use std::time::Duration;
+
+fn refused(what: String) -> StoreError {
+    StoreError::Refused { what }
+}
+
+impl Tenant {
+    /// Letters that are not closed, leased ones included.
+    pub(super) fn open_letters(&self) -> impl Iterator<Item = &LetterRecord> {
+        self.letters.values().filter(|letter| letter.state == "open")
+    }
+
+    /// The letter of a run that is not closed.
+    pub(super) fn open_letter_of(&self, run: &RunId) -> Option<&LetterRecord> {
+        self.open_letters().find(|letter| letter.run.id == *run)
+    }
+
+    fn leased(&self, letter: &LetterRecord, now: i64) -> bool {
+        self.runs.get(&letter.run.id).is_some_and(|row| row.alive(now))
+    }
+
+    /// The letter as it is shown: an open one whose run somebody owns is being replayed.
+    pub(super) fn letter_view(&self, letter: &LetterRecord, now: i64) -> LetterRecord {
+        let mut letter = letter.clone();
+        if letter.state == "open" && self.leased(&letter, now) {
+            "replaying".clone_into(&mut letter.state);
+        }
+        letter
+    }
+
+    pub(super) fn list_letters(&self, filter: &LetterFilter, now: i64) -> Vec<LetterRecord> {
+        let mut letters: Vec<_> = self.letters.values().collect();
+        letters.retain(|letter| {
+            (filter.closed || letter.state == "open")
+                && (filter.service.is_none() || filter.service == letter.service)
+                && filter.tool.as_ref().is_none_or(|tool| *tool == letter.run.tool)
+                && filter.class.as_ref().is_none_or(|class| *class == letter.class)
+                && filter.since.is_none_or(|since| letter.last_failed >= since)
+        });
+        letters.sort_by_key(|letter| (letter.first_failed, &letter.id));
+        let shown = letters.into_iter().take(listed(filter.limit));
+        shown.map(|letter| self.letter_view(letter, now)).collect()
+    }
+
+    pub(super) fn letter_of(&self, run: &RunId, now: i64) -> Option<LetterRecord> {
+        let of_run = self.letters.values().filter(|letter| letter.run.id == *run);
+        let newest = of_run.max_by_key(|letter| (letter.first_failed, &letter.id))?;
+        Some(self.letter_view(newest, now))
+    }
+
+    pub(super) fn lease_letter(
+        &mut self,
+        id: &LetterId,
+        owner: &OwnerId,
+        lease: Duration,
+        now: i64,
+    ) -> Result<(LetterRecord, Fence), StoreError> {
+        let letter = self.letters.get_mut(id);
+        let letter = letter.ok_or_else(|| refused(format!("there is no letter {id}")))?;
+        let row = self.runs.get_mut(&letter.run.id);
+        let row = row.ok_or_else(|| refused(format!("the run of letter {id} is gone")))?;
+        if letter.state != "open" {
+            return Err(refused(format!("letter {id} is closed: {}", letter.state)));
+        }
+        if letter.kind == "in-doubt" {
+            return Err(refused(format!(
+                "letter {id} is in doubt: an effect may have happened, and a person has to settle it first"
+            )));
+        }
+        if row.alive(now) {
+            return Err(refused(format!("letter {id} is being replayed by another host")));
+        }
+        letter.replays += 1;
+        let fence = row.lease(owner, now.saturating_add(span(lease)));
+        let mut leased = letter.clone();
+        leased.run = row.view(now);
+        "replaying".clone_into(&mut leased.state);
+        Ok((leased, fence))
+    }
+
+    pub(super) fn release_letter(&mut self, id: &LetterId, fence: &Fence, now: i64) -> Result<(), StoreError> {
+        let fenced = || StoreError::Fenced {
+            what: format!("letter {id}"),
+        };
+        let letter = self.letters.get(id).filter(|letter| letter.state == "open");
+        let run = letter.ok_or_else(fenced)?.run.id.clone();
+        self.owned(&run, fence, now).map_err(|_| fenced())?.owner = None;
+        if let Some(letter) = self.letters.get_mut(id) {
+            letter.replays = letter.replays.saturating_sub(1);
+        }
+        Ok(())
+    }
+
+    /// Closes an open letter and drops its snapshot; `false` when it is leased, in doubt, closed or unknown.
+    pub(super) fn purge(&mut self, id: &LetterId, now: i64) -> bool {
+        let found = self.letters.get(id);
+        let may = found.is_some_and(|l| l.state == "open" && l.kind != "in-doubt" && !self.leased(l, now));
+        match self.letters.get_mut(id).filter(|_| may) {
+            Some(letter) => {
+                "purged".clone_into(&mut letter.state);
+                letter.snapshot = None;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Closes letters, and forgets keys, runs and errors, whose time is over.
+    pub(super) fn retain(&mut self, ended: i64, now: i64) -> u64 {
+        let over = self.letters.values().filter(|l| l.expires.is_some_and(|at| at <= now));
+        let over: Vec<LetterId> = over.map(|letter| letter.id.clone()).collect();
+        let closed = over.iter().filter(|id| self.purge(id, now)).count();
+        let before = self.errors.len();
+        self.errors.retain(|error| error.at > ended);
+        let errors = before - self.errors.len();
+        let rows = u64::try_from(closed + errors).unwrap_or(u64::MAX);
+        rows.saturating_add(self.forget_runs(ended, now))
+    }
+
+    /// Whether the letter of a finish can be written as a new one or into the run's open one.
+    pub(super) fn may_enqueue(&self, finish: &Finish) -> Result<(), StoreError> {
+        let LetterChange::Enqueue(letter) = &finish.letter else {
+            return Ok(());
+        };
+        if self.open_letter_of(&finish.run.id).is_none() && self.letters.contains_key(&letter.id) {
+            return Err(refused(format!(
+                "letter {} exists already; a new letter needs a new id",
+                letter.id
+            )));
+        }
+        Ok(())
+    }
+
+    /// Applies the end of a run to its letter; returns the letter that was written.
+    pub(super) fn change_letter(&mut self, run: &RunId, finish: &Finish) -> Option<LetterId> {
+        let open = self.open_letter_of(run).cloned();
+        match &finish.letter {
+            LetterChange::None => None,
+            LetterChange::Close => {
+                let letter = self.letters.get_mut(&open?.id)?;
+                "replayed".clone_into(&mut letter.state);
+                Some(letter.id.clone())
+            }
+            LetterChange::Enqueue(letter) => {
+                let mut letter = (**letter).clone();
+                if let Some(open) = open {
+                    letter.id = open.id;
+                    letter.first_failed = open.first_failed;
+                    letter.replays = open.replays;
+                }
+                "open".clone_into(&mut letter.state);
+                letter.tenant.clone_from(&finish.run.tenant);
+                letter.run.letter = Some(letter.id.clone());
+                if let Some(snapshot) = &mut letter.snapshot {
+                    snapshot.pages.clear();
+                }
+                let id = letter.id.clone();
+                self.letters.insert(id.clone(), letter);
+                Some(id)
+            }
+        }
+    }
+}
