@@ -35,6 +35,10 @@ fn capped(policy: &BackoffPolicy, made: u32) -> Duration {
 
 /// That part of a duration; a fraction outside `[0, 1]`, or no number, is brought back into it.
 pub(crate) fn share(whole: Duration, fraction: f64) -> Duration {
-    let fraction = if fraction.is_nan() { 1.0 } else { fraction.clamp(0.0, 1.0) };
+    let fraction = if fraction.is_nan() {
+        1.0
+    } else {
+        fraction.clamp(0.0, 1.0)
+    };
     Duration::try_from_secs_f64(whole.as_secs_f64() * fraction).map_or(whole, |part| part.min(whole))
 }

@@ -180,7 +180,14 @@ impl Breaker {
 
     /// Reports how an effect ended. What an older era reports changes nothing.
     #[inline]
-    pub fn settle(&mut self, permit: Permit, verdict: Verdict, took: Duration, now: Tick, jitter: f64) -> Option<Transition> {
+    pub fn settle(
+        &mut self,
+        permit: Permit,
+        verdict: Verdict,
+        took: Duration,
+        now: Tick,
+        jitter: f64,
+    ) -> Option<Transition> {
         if permit.era != self.era {
             return None;
         }
@@ -336,8 +343,11 @@ impl Breaker {
         if verdict == Verdict::Failure && self.policy.failure_threshold.is_some_and(|most| self.failures >= most) {
             return Some(Cause::FailuresInARow);
         }
-        let counts = self.window.record(verdict != Verdict::Success, took > self.policy.slow_call, now)?;
-        let reaches = |rate: Option<RatePolicy>, count| rate.is_some_and(|rate| counts.reach(count, &rate, self.policy.window));
+        let counts = self
+            .window
+            .record(verdict != Verdict::Success, took > self.policy.slow_call, now)?;
+        let reaches =
+            |rate: Option<RatePolicy>, count| rate.is_some_and(|rate| counts.reach(count, &rate, self.policy.window));
         if reaches(self.policy.failure_rate, counts.failures) {
             Some(Cause::FailureRate)
         } else if reaches(self.policy.slow_rate, counts.slow) {
@@ -368,7 +378,11 @@ impl Breaker {
         self.probes.clear();
         match to {
             State::Open => {
-                self.reopenings = if from == State::HalfOpen { self.reopenings.saturating_add(1) } else { 0 };
+                self.reopenings = if from == State::HalfOpen {
+                    self.reopenings.saturating_add(1)
+                } else {
+                    0
+                };
                 self.until = now + self.cooldown(self.reopenings, jitter);
             }
             State::Closed => {

@@ -44,7 +44,11 @@ impl Budget {
     /// # Errors
     /// [`Empty`], and nothing is taken.
     pub fn try_retry(&mut self, throttled: bool) -> Result<Charge, Empty> {
-        let cost = if throttled { self.policy.throttled_cost } else { self.policy.retry_cost };
+        let cost = if throttled {
+            self.policy.throttled_cost
+        } else {
+            self.policy.retry_cost
+        };
         // A bucket without capacity means one attempt, even where a retry costs nothing.
         if self.policy.capacity == 0 || self.tokens < cost {
             return Err(Empty {
@@ -65,7 +69,11 @@ impl Budget {
     /// Goes on under another policy; a bucket that was full stays full, and none holds more than it can.
     pub fn reconfigure(&mut self, policy: BudgetPolicy) {
         let full = self.tokens == self.policy.capacity;
-        self.tokens = if full { policy.capacity } else { self.tokens.min(policy.capacity) };
+        self.tokens = if full {
+            policy.capacity
+        } else {
+            self.tokens.min(policy.capacity)
+        };
         self.policy = policy;
     }
 }

@@ -3,10 +3,15 @@
 pub mod backoff;
 pub mod breaker;
 pub mod budget;
+pub mod classify;
 pub mod component;
+pub mod dead_letter;
 pub mod effect;
 pub mod failure;
+pub mod idempotency;
 pub mod ids;
 pub mod policy;
+pub mod retry;
+pub mod retry_after;
 pub mod run;
 pub mod time;

@@ -217,7 +217,10 @@ mod tests {
     #[test]
     fn what_is_over_stays_over() {
         for state in State::ALL.into_iter().filter(|state| state.is_over()) {
-            assert!(Event::ALL.into_iter().all(|event| next(state, event).is_err()), "{state}");
+            assert!(
+                Event::ALL.into_iter().all(|event| next(state, event).is_err()),
+                "{state}"
+            );
         }
     }
 
