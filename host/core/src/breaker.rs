@@ -139,8 +139,8 @@ impl Breaker {
 
     /// Whether nothing is lost when it is forgotten: closed, without failures.
     #[must_use]
-    pub fn is_evictable(&self) -> bool {
-        self.state == State::Closed && self.failures == 0 && self.window.failures() == 0
+    pub fn is_evictable(&self, now: Tick) -> bool {
+        self.state == State::Closed && self.failures == 0 && self.window.failures(now) == 0
     }
 
     /// Whether its cooldown is over and nobody has probed yet, so that the oldest letter may do it.
@@ -180,6 +180,7 @@ impl Breaker {
 
     /// Reports how an effect ended. What an older era reports changes nothing.
     #[inline]
+    #[must_use = "a transition has to be stored"]
     pub fn settle(
         &mut self,
         permit: Permit,
@@ -221,6 +222,7 @@ impl Breaker {
 
     /// Takes back probes whose window is over, which counts as a failure. [`Self::admit`] does the same when it is asked;
     /// calling this now and then makes a lost probe known without callers.
+    #[must_use = "a transition has to be stored"]
     pub fn take_back(&mut self, now: Tick, jitter: f64) -> Option<Transition> {
         let over = |started: &Tick| now.since(*started) >= self.policy.probe_window;
         let lost = self.probes.iter().flatten().any(over) || (self.elsewhere && now >= self.until);
@@ -232,6 +234,7 @@ impl Breaker {
     }
 
     /// Does what an operator orders, whatever the state. An order that changes nothing still bumps the epoch.
+    #[must_use = "a transition has to be stored"]
     pub fn order(&mut self, order: Order, now: Tick) -> Option<Transition> {
         let event = match order {
             Order::ForceOpen => Event::ForceOpen,
@@ -243,6 +246,7 @@ impl Breaker {
 
     /// Goes on under another policy, with counts at zero and the same state; an equal policy changes nothing.
     /// Results of the time before are not counted, and probes that are out hold no slot any more.
+    #[must_use = "a transition has to be stored"]
     pub fn reconfigure(&mut self, policy: BreakerPolicy) -> Option<Transition> {
         if self.policy == policy {
             return None;

@@ -4,7 +4,7 @@ use crate::breaker::Verdict;
 use crate::effect::{Answer, Effect, Hint, NotSent};
 use crate::failure::{Class, Code};
 use crate::policy::ServicePolicy;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,15 +139,14 @@ fn by_effect<'a>(evidence: &Evidence<'a>) -> Option<Finding<'a>> {
 
 /// The latest failed effect whose request has not been answered since.
 fn last_failed(effects: &[Effect]) -> Option<&Effect> {
-    let answered_since = |index: usize| {
-        effects[index + 1..]
-            .iter()
-            .any(|later| later.request == effects[index].request && !has_failed(later))
-    };
-    (0..effects.len())
-        .rev()
-        .find(|&index| has_failed(&effects[index]) && !answered_since(index))
-        .map(|index| &effects[index])
+    let mut answered = HashSet::new();
+    effects.iter().rev().find(|effect| {
+        if !has_failed(effect) {
+            answered.insert(effect.request);
+            return false;
+        }
+        !answered.contains(&effect.request)
+    })
 }
 
 /// Whether it failed, as the guest saw it: a 404 is an answer.

@@ -1,6 +1,7 @@
 //! Dead letters: which ends become one, how long it is kept, and what may happen to it (semantics.md §6).
 
 use crate::failure::{Class, Code};
+use crate::idempotency::material;
 use crate::ids::Digest;
 use crate::time::Wall;
 use std::fmt;
@@ -91,25 +92,10 @@ pub fn expires(kind: Kind, settled_unrepeatable: bool, last_failed: Wall, keep: 
 
 /// What the fingerprint of a known-bad letter is the digest of: the component, the function, the class, and the innermost frames.
 #[must_use]
-pub fn fingerprint_material<'a>(
-    component: Digest,
-    function: &str,
-    class: Class,
-    frames: impl IntoIterator<Item = &'a str>,
-) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
-    let mut add = |part: &[u8]| {
-        out.extend((part.len() as u64).to_le_bytes());
-        out.extend_from_slice(part);
-    };
-    add(&component.0);
-    add(function.as_bytes());
-    add(class.name().as_bytes());
-    frames
-        .into_iter()
-        .take(TOP_FRAMES)
-        .for_each(|frame| add(frame.as_bytes()));
-    out
+pub fn fingerprint_material(component: Digest, function: &str, class: Class, frames: &[String]) -> Vec<u8> {
+    let mut parts = vec![&component.0[..], function.as_bytes(), class.name().as_bytes()];
+    parts.extend(frames.iter().take(TOP_FRAMES).map(String::as_bytes));
+    material(b"fusebox letter 1", &parts)
 }
 
 /// Where a letter is.

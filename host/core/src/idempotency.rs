@@ -51,7 +51,7 @@ pub fn occurrence(earlier: &[Effect], request: Digest) -> u32 {
 }
 
 /// Every part behind its length, so that no two lists of parts are one material.
-fn material(domain: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn material(domain: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum::<usize>() + domain.len() + 8);
     for part in std::iter::once(&domain).chain(parts) {
         out.extend((part.len() as u64).to_le_bytes());

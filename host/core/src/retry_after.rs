@@ -97,7 +97,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 
 /// The year that a day lies in.
 fn year_of(day: i64) -> i64 {
-    let guess = 1970 + day.div_euclid(366);
+    let guess = 1969 + day.saturating_mul(400).div_euclid(146_097);
     (guess..).find(|year| days(year + 1, 1, 1) > day).unwrap_or(guess)
 }
 

@@ -7,6 +7,9 @@ use std::time::Duration;
 /// A time window is kept in so many parts, so a call leaves it at most a tenth too early.
 const PARTS: u32 = 10;
 
+/// A count window is never larger, so that a policy cannot ask for more memory than a breaker is worth: 1.2 MB.
+const LARGEST: u32 = 100_000;
+
 /// Calls, and how many of them failed or were slow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -39,7 +42,7 @@ impl Counts {
     /// Whether `count` of the calls reach a rate. A window of so many calls never sees more, so it clamps the minimum.
     pub(super) fn reach(self, count: u32, rate: &RatePolicy, window: WindowPolicy) -> bool {
         let minimum = match window {
-            WindowPolicy::Count(size) => rate.minimum_calls.min(size),
+            WindowPolicy::Count(size) => rate.minimum_calls.min(size.min(LARGEST)),
             WindowPolicy::Time(_) => rate.minimum_calls,
         };
         // A quotient is rounded once, as the threshold was when it was read: 7 of 100 equals 0.07.
@@ -76,7 +79,7 @@ impl Window {
     pub(super) fn of(policy: &BreakerPolicy) -> Self {
         let (kind, size) = match policy.window {
             _ if policy.failure_rate.is_none() && policy.slow_rate.is_none() => (Kind::Off, 0),
-            WindowPolicy::Count(size) => (Kind::Count, size.max(1)),
+            WindowPolicy::Count(size) => (Kind::Count, size.clamp(1, LARGEST)),
             WindowPolicy::Time(length) => {
                 let part = (length / PARTS).max(Duration::from_nanos(1));
                 (Kind::Time { part, since: Tick(0) }, PARTS)
@@ -90,9 +93,12 @@ impl Window {
         }
     }
 
-    /// Failures in the window as of the last call.
-    pub(super) fn failures(&self) -> u32 {
-        self.sum.failures
+    /// Failures in the window.
+    pub(super) fn failures(&self, now: Tick) -> u32 {
+        match self.kind {
+            Kind::Time { part, since } if now.since(since) >= part * PARTS => 0,
+            _ => self.sum.failures,
+        }
     }
 
     /// Adds a call and returns the sums; `None` when nothing is counted.
