@@ -1,5 +1,38 @@
 //! Manifests, presets and the operator's file: text in, values out, every finding at once with its place.
 
+mod codes;
+mod component;
 pub mod diagnostic;
+mod document;
+mod explained;
+mod form;
+mod growth;
+mod host_file;
+mod json_schema;
+mod lower;
+mod manifest;
+mod node;
+mod presets;
+mod provenance;
 pub mod render;
+mod rules;
+mod schema;
+mod suggest;
 pub mod units;
+mod words;
+
+pub use codes::{
+    COMPILER_EXHAUSTED, COMPONENT_TOO_LARGE, CORE_MODULE, MISSING_IMPORT, NEEDS_MORE, NO_FUNCTION, NOT_A_COMPONENT,
+    Page, codes, explain,
+};
+pub use component::{check_component, model_name};
+pub use explained::Row;
+pub use form::ComponentRef;
+pub use growth::grown;
+pub use host_file::{HostFile, PathSetting, Retention, SecretSettings, SecretSource, Setting, Source, settings};
+pub use json_schema::{Kind, json_schema};
+pub use lower::Lowered;
+pub use manifest::Manifest;
+pub use presets::{EMBEDDED, Preset, Presets};
+pub use provenance::{Clamp, Provenance, SetBy};
+pub use words::{FunctionWords, Words};

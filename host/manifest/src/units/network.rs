@@ -35,6 +35,22 @@ pub fn origin(text: &str) -> Result<Origin, Problem> {
     Ok(Origin { tls, host, port })
 }
 
+/// An origin as [`origin`] reads it, in its shortest form.
+#[must_use]
+pub fn show_origin(origin: &Origin) -> String {
+    let host = if origin.host.contains(':') {
+        format!("[{}]", origin.host)
+    } else {
+        origin.host.clone()
+    };
+    match (origin.tls, origin.port) {
+        (true, 443) => host,
+        (true, port) => format!("{host}:{port}"),
+        (false, 80) => format!("http://{host}"),
+        (false, port) => format!("http://{host}:{port}"),
+    }
+}
+
 /// Splits `host`, `host:port`, `[v6]`, `[v6]:port`; the host in lower case, a v6 literal in its canonical form.
 fn host_and_port(text: &str) -> Result<(String, Option<u16>), &'static str> {
     if let Some(rest) = text.strip_prefix('[') {
@@ -241,6 +257,7 @@ mod tests {
             ("[2001:DB8:0:0::1]:9", made(true, "2001:db8::1", 9)),
         ] {
             assert_eq!(origin(text).unwrap(), expected, "{text}");
+            assert_eq!(origin(&show_origin(&expected)).unwrap(), expected, "{text}");
         }
         for text in [
             "",

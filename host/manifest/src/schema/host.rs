@@ -1,0 +1,220 @@
+//! The keys of the operator's file. Those that are no tables of tables are settings: each has a variable and a flag too.
+
+use super::{SERVICE, key, shape};
+use crate::form::{Form, Shape};
+
+/// The operator's file.
+pub(crate) static HOST: Shape = shape(
+    "the operator's file",
+    &[
+        key(
+            "database",
+            Form::Text,
+            "",
+            "The database: a SQLite file, relative to this file; `fusebox.db` beside it, or in the user's data directory when there is none.",
+        ),
+        key(
+            "cache",
+            Form::Text,
+            "",
+            "Folder of compiled components, relative to this file; in the user's cache directory without it.",
+        ),
+        key(
+            "log",
+            Form::Word(&["error", "warn", "info", "debug", "trace"]),
+            "\"warn\"",
+            "What the host says about itself on stderr.",
+        ),
+        key(
+            "lease",
+            Form::SomeDuration,
+            "\"30s\"",
+            "How long a host owns a run without renewing.",
+        ),
+        key(
+            "drain",
+            Form::Duration,
+            "\"30s\"",
+            "How long a stopping host waits for calls in flight.",
+        ),
+        key(
+            "max-calls",
+            Form::Count(1, 1_000_000),
+            "256",
+            "Calls in flight at once; more are refused as overloaded.",
+        ),
+        key(
+            "network",
+            Form::Table(&NETWORK),
+            "",
+            "What guests may reach besides public addresses.",
+        ),
+        key("retention", Form::Table(&RETENTION), "", "How long things are kept."),
+        key("pool", Form::Table(&POOL), "", "Room for guests."),
+        key(
+            "compile",
+            Form::Table(&COMPILE),
+            "",
+            "Limits of the compiler's process.",
+        ),
+        key(
+            "secrets",
+            Form::Table(&SECRETS),
+            "",
+            "Where secrets come from, and the hosts that each may go to.",
+        ),
+        key(
+            "ceilings",
+            Form::Table(&CEILINGS),
+            "",
+            "The most that any manifest gets.",
+        ),
+        key(
+            "services",
+            Form::Map(&Form::Name, &Form::Table(&SERVICE)),
+            "",
+            "Shared services, which tools join by `uses`.",
+        ),
+    ],
+);
+
+static NETWORK: Shape = shape(
+    "`network`",
+    &[
+        key(
+            "allow",
+            Form::List(&Form::Rule),
+            "[]",
+            "Private hosts, addresses and networks that services may name, with or without a port.",
+        ),
+        key(
+            "extra-roots",
+            Form::Text,
+            "",
+            "PEM file with certificates of further authorities, relative to this file.",
+        ),
+    ],
+);
+
+static RETENTION: Shape = shape(
+    "`retention`",
+    &[
+        key(
+            "letters",
+            Form::SomeDuration,
+            "\"30d\"",
+            "Dead letters that were closed, or nobody settled.",
+        ),
+        key(
+            "known-bad",
+            Form::SomeDuration,
+            "\"7d\"",
+            "Letters of faults and exhausted limits.",
+        ),
+        key("runs", Form::SomeDuration, "\"30d\"", "Runs that ended."),
+        key(
+            "keys",
+            Form::SomeDuration,
+            "\"24h\"",
+            "Outcomes under an idempotency key; at least a day.",
+        ),
+    ],
+);
+
+static POOL: Shape = shape(
+    "`pool`",
+    &[
+        key(
+            "instances",
+            Form::Count(1, 100_000),
+            "256",
+            "Components that run at once.",
+        ),
+        key(
+            "threads",
+            Form::Count(0, 1_024),
+            "0",
+            "Threads that guests compute on; 0 takes one for each processor.",
+        ),
+    ],
+);
+
+static COMPILE: Shape = shape(
+    "`compile`",
+    &[
+        key("memory", Form::Size, "\"2GiB\"", "Memory of the compiler."),
+        key("time", Form::SomeDuration, "\"2m\"", "Time of the compiler."),
+    ],
+);
+
+static SECRETS: Shape = shape(
+    "`secrets`",
+    &[
+        key(
+            "source",
+            Form::Word(&["file", "environment", "command"]),
+            "\"file\"",
+            "Where values come from: the file that `fusebox secrets set` writes, variables `FUSEBOX_SECRET_NAME`, or a command.",
+        ),
+        key(
+            "file",
+            Form::Text,
+            "",
+            "The file, relative to this one; `secrets.toml` beside it without this key.",
+        ),
+        key(
+            "command",
+            Form::List(&Form::Text),
+            "[]",
+            "Program and arguments that print a value; `{name}` stands for the secret's name.",
+        ),
+        key(
+            "hosts",
+            Form::Map(&Form::Secret, &Form::List(&Form::Host)),
+            "",
+            "The hosts that each secret may go to; any other use is refused.",
+        ),
+    ],
+);
+
+/// The most that any manifest gets.
+pub(crate) static CEILINGS: Shape = shape(
+    "`ceilings`",
+    &[
+        key("memory", Form::Size, "", "Of `limits.memory`."),
+        key(
+            "table-elements",
+            Form::Count(1, 100_000_000),
+            "",
+            "Of `limits.table-elements`.",
+        ),
+        key("instances", Form::Count(1, 100_000), "", "Of `limits.instances`."),
+        key("fuel", Form::Count(1, i64::MAX as u64), "", "Of `limits.fuel`."),
+        key("output", Form::Size, "", "Of `limits.output`."),
+        key("log", Form::Size, "", "Of `limits.log`."),
+        key("host-memory", Form::Size, "", "Of `limits.host-memory`."),
+        key("concurrency", Form::Count(1, 1_000_000), "", "Of `limits.concurrency`."),
+        key("timeout", Form::SomeDuration, "", "Of a function's `timeout`."),
+        key("deadline", Form::SomeDuration, "", "Of a function's `deadline`."),
+        key(
+            "attempts",
+            Form::Count(1, 1_000),
+            "",
+            "Of `attempts` of a retry policy.",
+        ),
+        key(
+            "max-total-attempts",
+            Form::Count(1, 100_000),
+            "",
+            "Of `max-total-attempts` of a retry policy.",
+        ),
+        key("exchange-timeout", Form::SomeDuration, "", "Of a service's `timeout`."),
+        key("max-response", Form::Size, "", "Of a service's `max-response`."),
+        key(
+            "exchanges",
+            Form::Count(1, 1_000_000),
+            "",
+            "Of a service's `concurrency`.",
+        ),
+    ],
+);
