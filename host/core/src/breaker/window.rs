@@ -153,3 +153,65 @@ impl Window {
         self.kind = Kind::Time { part, since: now };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::ServiceKind;
+    use proptest::prelude::*;
+
+    fn window(window: WindowPolicy) -> Window {
+        let rate = RatePolicy {
+            threshold: 1.0,
+            minimum_calls: 1,
+        };
+        Window::of(&BreakerPolicy {
+            failure_rate: Some(rate),
+            window,
+            ..BreakerPolicy::of_kind(ServiceKind::Http)
+        })
+    }
+
+    #[test]
+    fn nothing_is_counted_or_allocated_while_no_rate_is_on() {
+        let mut off = Window::of(&BreakerPolicy::of_kind(ServiceKind::Http));
+        assert_eq!(off.record(true, true, Tick(0)), None);
+        assert!(off.ring.is_empty());
+    }
+
+    #[test]
+    fn a_count_window_takes_bounded_memory() {
+        assert_eq!(window(WindowPolicy::Count(u32::MAX)).ring.len(), LARGEST as usize);
+        assert_eq!(window(WindowPolicy::Count(0)).ring.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn a_count_window_sees_exactly_the_last_calls(size in 1..20_u32, calls in prop::collection::vec(any::<(bool, bool)>(), 1..100)) {
+            let mut window = window(WindowPolicy::Count(size));
+            for (index, (failed, slow)) in calls.iter().enumerate() {
+                let counts = window.record(*failed, *slow, Tick(0)).unwrap_or_default();
+                let last = &calls[(index + 1).saturating_sub(size as usize)..=index];
+                prop_assert_eq!(counts.calls as usize, last.len());
+                prop_assert_eq!(counts.failures as usize, last.iter().filter(|call| call.0).count());
+                prop_assert_eq!(counts.slow as usize, last.iter().filter(|call| call.1).count());
+            }
+        }
+
+        #[test]
+        fn a_time_window_sees_the_calls_of_its_time_and_none_before(gaps in prop::collection::vec(0..700_u64, 1..100)) {
+            let length = 1_000;
+            let mut window = window(WindowPolicy::Time(Duration::from_nanos(length)));
+            let mut times = Vec::new();
+            let mut now = 0;
+            for gap in gaps {
+                now += gap;
+                times.push(now);
+                let counts = window.record(true, false, Tick(now)).unwrap_or_default();
+                let within = |span: u64| times.iter().filter(|at| now - **at < span).count();
+                let seen = counts.failures as usize;
+                prop_assert!(within(length - length / u64::from(PARTS)) <= seen && seen <= within(length), "{seen} at {now}");
+            }
+        }
+    }
+}
