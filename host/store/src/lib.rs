@@ -1,1 +1,7 @@
-//! placeholder
+//! Stores on databases. SQLite: one file, shared by the processes of one machine.
+
+mod failures;
+mod rows;
+mod sqlite;
+
+pub use sqlite::SqliteStore;

@@ -1,0 +1,52 @@
+//! The error log: what failed and became no letter, the newest of each tenant.
+
+use crate::failures::Failed;
+use crate::rows::{Unreadable, decode, encode};
+use crate::sqlite::sql::listed;
+use fusebox_engine::ports::store::ERRORS_KEPT;
+use fusebox_engine::records::ErrorRecord;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use std::collections::BTreeSet;
+
+pub(super) const TRIM: &str = "DELETE FROM errors WHERE tenant = ?1 AND id <= \
+     (SELECT id FROM errors WHERE tenant = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+
+pub(super) fn error(row: &SqliteRow) -> Result<ErrorRecord, Unreadable> {
+    let id: i64 = row.try_get("id")?;
+    let mut error: ErrorRecord = decode(&format!("error {id}"), row.try_get("body")?)?;
+    error.id = id;
+    Ok(error)
+}
+
+pub(super) fn list<'q>(tenant: &'q str, tool: Option<&'q str>, limit: u32) -> QueryBuilder<'q, Sqlite> {
+    let mut query = QueryBuilder::new("SELECT id, body FROM errors WHERE tenant = ");
+    query.push_bind(tenant);
+    if let Some(tool) = tool {
+        query.push(" AND tool = ").push_bind(tool);
+    }
+    query.push(" ORDER BY id DESC LIMIT ").push_bind(listed(limit));
+    query
+}
+
+pub(super) async fn append(connection: &mut SqliteConnection, errors: Vec<ErrorRecord>) -> Result<(), Failed> {
+    let mut tenants = BTreeSet::new();
+    for error in &errors {
+        sqlx::query("INSERT INTO errors (tenant, tool, at, body) VALUES (?1, ?2, ?3, ?4)")
+            .bind(&error.tenant)
+            .bind(&error.tool)
+            .bind(error.at)
+            .bind(encode("a new error", error)?)
+            .execute(&mut *connection)
+            .await?;
+        tenants.insert(&error.tenant);
+    }
+    for tenant in tenants {
+        sqlx::query(TRIM)
+            .bind(tenant)
+            .bind(ERRORS_KEPT)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}

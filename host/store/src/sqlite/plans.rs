@@ -1,0 +1,87 @@
+//! No statement on the call path or of a list reads a whole table.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use crate::sqlite::{SqliteStore, blobs, breakers, errors, letters, retention, runs, tools};
+use fusebox_engine::ports::store::{LetterFilter, RunFilter};
+use sqlx::Row;
+
+fn text(value: &str) -> Option<String> {
+    Some(value.to_owned())
+}
+
+/// Every combination of the filters of the three lists.
+fn lists() -> Vec<String> {
+    let mut all = Vec::new();
+    for bits in 0..16_u8 {
+        let on = |bit: u8| bits & (1 << bit) != 0;
+        for state in [None, text("running"), text("failed")] {
+            let filter = RunFilter {
+                tool: text("t").filter(|_| on(0)),
+                state,
+                since: Some(1).filter(|_| on(1)),
+                limit: 0,
+            };
+            all.push(runs::list("d", &filter).sql().to_owned());
+        }
+        for closed in [false, true] {
+            let filter = LetterFilter {
+                service: text("s").filter(|_| on(0)),
+                tool: text("t").filter(|_| on(1)),
+                class: text("c").filter(|_| on(2)),
+                since: Some(1).filter(|_| on(3)),
+                closed,
+                limit: 0,
+            };
+            all.push(letters::list("d", &filter).sql().to_owned());
+        }
+        all.push(errors::list("d", Some("t").filter(|_| on(0)), 0).sql().to_owned());
+    }
+    all
+}
+
+#[tokio::test]
+async fn every_statement_finds_its_rows_by_an_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("fusebox.db")).await.unwrap();
+    let fixed = [
+        tools::NEWEST_OF_ALL,
+        tools::NEWEST,
+        tools::VERSION,
+        tools::COMPONENT,
+        tools::DROP_UNUSED_COMPONENTS,
+        runs::ONE,
+        runs::KEY,
+        runs::RENEW,
+        runs::OWNED,
+        runs::ADD_ATTEMPT,
+        letters::ONE,
+        letters::NEWEST_OF_RUN,
+        letters::OPEN_OF_RUN,
+        letters::RELEASE,
+        letters::PURGE,
+        blobs::PAGE,
+        blobs::ORPHANS,
+        blobs::DROP_ORPHAN,
+        breakers::ALL,
+        breakers::ONE,
+        errors::TRIM,
+        retention::EXPIRED_LETTERS,
+        retention::FORGET_ERRORS,
+        retention::FORGET_KEYS,
+        retention::FORGET_RUNS,
+    ];
+    for statement in fixed.map(str::to_owned).into_iter().chain(lists()) {
+        let plan = sqlx::query(&format!("EXPLAIN QUERY PLAN {statement}"))
+            .persistent(false)
+            .fetch_all(&store.readers);
+        let steps: Vec<String> = plan
+            .await
+            .expect(&statement)
+            .iter()
+            .map(|row| row.get("detail"))
+            .collect();
+        let scans = steps.iter().any(|step| step.starts_with("SCAN"));
+        let sorts = steps.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY"));
+        assert!(!scans && !sorts, "{statement}\n{}", steps.join("\n"));
+    }
+}

@@ -1,0 +1,50 @@
+//! What many statements share: the database's clock, what a lease is, and how durations and limits are bound.
+
+use fusebox_engine::ports::store::LISTED;
+use fusebox_engine::records::millis;
+use std::time::Duration;
+
+/// The database's clock in milliseconds since 1970: hosts of one database agree on when a lease ends.
+macro_rules! now {
+    () => {
+        "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+    };
+}
+
+/// Whether somebody holds a lease on run `$run` that has not ended.
+macro_rules! alive {
+    ($run:literal) => {
+        concat!(
+            "(",
+            $run,
+            ".owner IS NOT NULL AND ",
+            $run,
+            ".lease_until > ",
+            now!(),
+            ")"
+        )
+    };
+}
+
+/// Whether the run of tenant `?1` with id `?2` is owned by `?3` under epoch `?4`: the fence of every owner's write.
+macro_rules! fenced {
+    () => {
+        concat!(
+            "runs.tenant = ?1 AND runs.id = ?2 AND runs.owner = ?3 AND runs.epoch = ?4 AND ",
+            alive!("runs")
+        )
+    };
+}
+
+pub(super) use {alive, fenced, now};
+
+/// Whole milliseconds as they are stored, saturating.
+pub(super) fn span(time: Duration) -> i64 {
+    // Half of the range, so that adding the present cannot overflow.
+    i64::try_from(millis(time)).unwrap_or(i64::MAX).min(i64::MAX / 2)
+}
+
+/// How many rows a list gives.
+pub(super) fn listed(limit: u32) -> i64 {
+    i64::from(if limit == 0 { LISTED } else { limit })
+}
