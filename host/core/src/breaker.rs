@@ -3,9 +3,11 @@
 //! The caller passes time and jitter in and keeps what changes: every transition is returned, to be stored and logged. While closed
 //! nothing is allocated. Only effects take permits, just before they send; a call merely peeks, in order to fail fast.
 
+mod permit;
 mod state;
 mod window;
 
+pub use permit::{Admission, Permit, Refusal, Verdict};
 pub use state::{Cause, Event, Illegal, State, Stored, Transition, next};
 
 use crate::backoff::share;
@@ -19,19 +21,6 @@ const JITTER: f64 = 0.2;
 /// While probes are out, this is when asking again may be worth it: a probe settles with its exchange.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How one effect ended, for the breaker of its service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The upstream answered.
-    Success,
-    /// The upstream failed, or nobody knows.
-    Failure,
-    /// The upstream asked for fewer requests: counts in the rate and fails a probe, but is none of the failures in a row.
-    Throttled,
-    /// Says nothing about the upstream.
-    Ignored,
-}
-
 /// What an operator orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -41,42 +30,6 @@ pub enum Order {
     Disable,
     /// Back to closed, with all counts at zero.
     Close,
-}
-
-/// The right to send once. It is settled with a verdict, or released when there is none.
-#[must_use = "a permit that is neither settled nor released holds the slot of a probe until the probe window ends"]
-#[derive(Debug)]
-pub struct Permit {
-    era: u64,
-    slot: Option<usize>,
-}
-
-impl Permit {
-    /// Whether this effect decides if the breaker closes.
-    #[must_use]
-    pub fn is_probe(&self) -> bool {
-        self.slot.is_some()
-    }
-}
-
-/// Nothing may be sent now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the breaker is {}", if *.forced { "held open by an operator" } else { "open" })]
-pub struct Refusal {
-    /// When asking again may be worth it; `None` while an operator holds it open.
-    pub retry_after: Option<Duration>,
-    /// An operator holds it open.
-    pub forced: bool,
-}
-
-/// What came of asking for a permit.
-#[must_use]
-#[derive(Debug)]
-pub struct Admission {
-    /// The permit, or why there is none.
-    pub permit: Result<Permit, Refusal>,
-    /// What asking changed: a cooldown ended, or a lost probe was taken back.
-    pub changed: Option<Transition>,
 }
 
 /// A breaker.
@@ -156,8 +109,8 @@ impl Breaker {
     #[inline]
     pub fn peek(&self, now: Tick) -> Result<(), Refusal> {
         match self.state {
-            State::Open if now < self.until => Err(refused(self.until.since(now))),
-            State::ForcedOpen => Err(FORCED),
+            State::Open if now < self.until => Err(Refusal::until(self.until.since(now))),
+            State::ForcedOpen => Err(Refusal::FORCED),
             _ => Ok(()),
         }
     }
@@ -171,8 +124,8 @@ impl Breaker {
         };
         let permit = match self.state {
             State::Closed | State::Disabled => Ok(self.permit(None)),
-            State::ForcedOpen => Err(FORCED),
-            State::Open => Err(refused(self.until.since(now))),
+            State::ForcedOpen => Err(Refusal::FORCED),
+            State::Open => Err(Refusal::until(self.until.since(now))),
             State::HalfOpen => self.probe(now),
         };
         Admission { permit, changed }
@@ -320,7 +273,7 @@ impl Breaker {
 
     fn probe(&mut self, now: Tick) -> Result<Permit, Refusal> {
         if self.elsewhere {
-            return Err(refused(self.until.since(now).min(ASK_AGAIN)));
+            return Err(Refusal::until(self.until.since(now).min(ASK_AGAIN)));
         }
         let slot = match self.probes.iter().position(Option::is_none) {
             Some(free) => {
@@ -331,7 +284,7 @@ impl Breaker {
                 self.probes.push(Some(now));
                 self.probes.len() - 1
             }
-            None => return Err(refused(ASK_AGAIN)),
+            None => return Err(Refusal::until(ASK_AGAIN)),
         };
         Ok(self.permit(Some(slot)))
     }
@@ -408,17 +361,5 @@ impl Breaker {
             epoch: self.epoch,
             cause,
         }
-    }
-}
-
-const FORCED: Refusal = Refusal {
-    retry_after: None,
-    forced: true,
-};
-
-fn refused(retry_after: Duration) -> Refusal {
-    Refusal {
-        retry_after: Some(retry_after),
-        forced: false,
     }
 }

@@ -63,7 +63,6 @@ fn policies() -> impl Strategy<Value = BreakerPolicy> {
             max_cooldown: Duration::from_secs(6),
             half_open_probes,
             probe_window: Duration::from_secs(3),
-            ..BreakerPolicy::of_kind(ServiceKind::Http)
         },
     )
 }

@@ -392,8 +392,7 @@ fn case_28_an_inner_layer_that_gave_up_early_costs_what_it_made() {
 fn case_58_thirty_steps_that_each_flake_once_are_done() {
     let policy = policy(2);
     let failure = judgement(Class::Transient);
-    let mut total = 1;
-    for _step in 0..30 {
+    for total in 1..=30 {
         // A step that got further starts its count and its backoff anew.
         let fresh = Situation {
             attempts: made(policy.attempts, 1),
@@ -401,7 +400,6 @@ fn case_58_thirty_steps_that_each_flake_once_are_done() {
             ..situation(&policy, &failure)
         };
         assert_eq!(decide(&fresh, None), again(1));
-        total += 1;
     }
 }
 

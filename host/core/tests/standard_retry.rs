@@ -1,5 +1,5 @@
 //! The retry vectors that AWS publishes for its SDKs, run through backoff, budget and decision.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use fusebox_core::budget::Budget;
 use fusebox_core::classify::{Judgement, class_of_status};
