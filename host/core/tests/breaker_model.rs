@@ -181,7 +181,7 @@ impl Reference {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn the_breaker_does_what_the_reference_does(policy in policies(), steps in steps()) {

@@ -224,7 +224,7 @@ fn a_timeout_while_an_effect_was_in_flight_has_the_class_of_that_effect() {
 fn a_mapped_case_is_what_the_manifest_says() {
     let hint = Some(Hint(Duration::from_secs(3)));
     let throttled = effect(1, Some(Answer::Status { status: 429, hint }));
-    let busy = judged(End::Err(Some("busy")), &[throttled.clone()]);
+    let busy = judged(End::Err(Some("busy")), std::slice::from_ref(&throttled));
     assert_eq!(
         (busy.class, busy.code, busy.hint),
         (Class::Throttled, Code::UpstreamFailed, hint)
