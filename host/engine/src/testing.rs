@@ -4,3 +4,4 @@ pub mod fake_clock;
 pub mod faulty_store;
 pub mod memory_store;
 pub mod scripted_sandbox;
+pub mod store_contract;

@@ -6,7 +6,7 @@ mod tools;
 
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::store::{
-    Claim, ERRORS_KEPT, Fence, Finish, LISTED, LetterChange, LetterFilter, NewRun, ORPHAN_AFTER, PAGE_GRACE, RunFilter,
+    Claim, ERRORS_KEPT, Fence, Finish, LISTED, LetterChange, LetterFilter, NewRun, ORPHAN_AFTER, RunFilter,
     Store, StoreError, ToolChange,
 };
 use crate::records::{AttemptRecord, BreakerRecord, ErrorRecord, LetterRecord, Page, RunRecord, ToolRecord, millis};
@@ -102,22 +102,12 @@ fn listed(limit: u32) -> usize {
 }
 
 impl Tenant {
-    /// Pages that some snapshot needs.
-    fn needed_pages(&self) -> BTreeSet<Digest> {
-        let snapshots = self.letters.values().filter_map(|letter| letter.snapshot.as_ref());
-        snapshots
-            .flat_map(|snapshot| &snapshot.instances)
-            .flat_map(|instance| &instance.memories)
-            .flat_map(|memory| &memory.stored)
-            .map(|page| page.digest)
-            .collect()
-    }
-
-    /// Removes pages that no snapshot needs and that were put at or before `until`.
-    fn drop_orphans(&mut self, until: i64) {
-        let needed = self.needed_pages();
-        self.pages
-            .retain(|digest, (_, put)| needed.contains(digest) || *put > until);
+    /// Removes pages that no snapshot needs and that were put at or before `until`: those among `asked`, or all.
+    fn drop_orphans(&mut self, asked: Option<&BTreeSet<Digest>>, until: i64) {
+        let needed: BTreeSet<_> = self.letters.values().flat_map(letters::pages).collect();
+        self.pages.retain(|digest, (_, put)| {
+            needed.contains(digest) || *put > until || asked.is_some_and(|asked| !asked.contains(digest))
+        });
     }
 }
 
@@ -255,9 +245,7 @@ impl Store for MemoryStore {
     async fn purge(&self, tenant: &str, ids: &[LetterId]) -> Result<Vec<LetterId>, StoreError> {
         let now = self.now();
         Ok(self.with(tenant, |tenant| {
-            let purged = ids.iter().filter(|id| tenant.purge(id, now)).cloned().collect();
-            tenant.drop_orphans(now.saturating_sub(span(PAGE_GRACE)));
-            purged
+            ids.iter().filter(|id| tenant.purge(id, now)).cloned().collect()
         }))
     }
 
@@ -265,7 +253,7 @@ impl Store for MemoryStore {
         let now = self.now();
         Ok(self.with(tenant, |tenant| {
             let gone = tenant.retain(now.saturating_sub(span(keep_runs)), now);
-            tenant.drop_orphans(now.saturating_sub(span(ORPHAN_AFTER)));
+            tenant.drop_orphans(None, now.saturating_sub(span(ORPHAN_AFTER)));
             gone
         }))
     }

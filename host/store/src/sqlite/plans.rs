@@ -71,15 +71,10 @@ async fn every_statement_finds_its_rows_by_an_index() {
         retention::FORGET_RUNS,
     ];
     for statement in fixed.map(str::to_owned).into_iter().chain(lists()) {
-        let plan = sqlx::query(&format!("EXPLAIN QUERY PLAN {statement}"))
-            .persistent(false)
-            .fetch_all(&store.readers);
-        let steps: Vec<String> = plan
-            .await
-            .expect(&statement)
-            .iter()
-            .map(|row| row.get("detail"))
-            .collect();
+        let explain = format!("EXPLAIN QUERY PLAN {statement}");
+        let plan = sqlx::query(&explain).persistent(false).fetch_all(&store.readers).await;
+        let plan = plan.expect(&statement);
+        let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
         let scans = steps.iter().any(|step| step.starts_with("SCAN"));
         let sorts = steps.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY"));
         assert!(!scans && !sorts, "{statement}\n{}", steps.join("\n"));

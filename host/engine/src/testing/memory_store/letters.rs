@@ -1,13 +1,21 @@
 //! Dead letters of one tenant.
 
 use super::{Tenant, listed, span};
-use crate::ports::store::{Fence, Finish, LetterChange, LetterFilter, StoreError};
+use crate::ports::store::{Fence, Finish, LetterChange, LetterFilter, PAGE_GRACE, StoreError};
 use crate::records::LetterRecord;
-use fusebox_core::ids::{LetterId, OwnerId, RunId};
+use fusebox_core::ids::{Digest, LetterId, OwnerId, RunId};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 fn refused(what: String) -> StoreError {
     StoreError::Refused { what }
+}
+
+/// Digests of the pages that a letter's snapshot needs.
+pub(super) fn pages(letter: &LetterRecord) -> impl Iterator<Item = Digest> {
+    let instances = letter.snapshot.iter().flat_map(|snapshot| &snapshot.instances);
+    let memories = instances.flat_map(|instance| &instance.memories);
+    memories.flat_map(|memory| &memory.stored).map(|page| page.digest)
 }
 
 impl Tenant {
@@ -101,14 +109,14 @@ impl Tenant {
     pub(super) fn purge(&mut self, id: &LetterId, now: i64) -> bool {
         let found = self.letters.get(id);
         let may = found.is_some_and(|l| l.state == "open" && l.kind != "in-doubt" && !self.leased(l, now));
-        match self.letters.get_mut(id).filter(|_| may) {
-            Some(letter) => {
-                "purged".clone_into(&mut letter.state);
-                letter.snapshot = None;
-                true
-            }
-            None => false,
-        }
+        let Some(letter) = self.letters.get_mut(id).filter(|_| may) else {
+            return false;
+        };
+        let unneeded: BTreeSet<_> = pages(letter).collect();
+        "purged".clone_into(&mut letter.state);
+        letter.snapshot = None;
+        self.drop_orphans(Some(&unneeded), now.saturating_sub(span(PAGE_GRACE)));
+        true
     }
 
     /// Closes letters, and forgets keys, runs and errors, whose time is over.

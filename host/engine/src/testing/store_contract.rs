@@ -1,0 +1,83 @@
+//! The contract that every store is held to: one suite, run by each adapter with [`store_contract!`](crate::store_contract).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+pub mod claims;
+pub mod fences;
+pub mod letters;
+pub mod logs;
+pub mod retention;
+pub mod samples;
+pub mod tenants;
+pub mod tools;
+
+use crate::ports::store::Store;
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A store under test, and a way to let time pass for it.
+#[async_trait]
+pub trait Subject: Send + Sync {
+    /// The store, empty at first.
+    fn store(&self) -> Arc<dyn Store>;
+    /// Lets every lease, lifetime and age in the store grow older, without waiting.
+    async fn pass(&self, time: Duration);
+}
+
+/// Makes a test of every clause; `$subject` is the path of an `async fn() -> impl Subject`.
+#[macro_export]
+macro_rules! store_contract {
+    ($subject:path) => {
+        $crate::store_contract! { $subject;
+            claims: a_fresh_run_is_running,
+                case_31_of_many_racers_one_executes,
+                case_32_the_same_key_with_another_payload_conflicts_in_flight_and_after,
+                case_40_the_lifetime_of_a_result_starts_at_its_end,
+                case_42_two_tenants_with_one_key_are_apart,
+                case_61_a_key_belongs_to_its_run_until_the_letter_is_closed,
+                a_key_that_is_not_kept_is_free_at_once,
+                a_joined_run_whose_lease_ended_is_not_alive,
+                calls_without_a_key_never_meet,
+                a_run_id_is_used_once;
+            fences: case_36_a_lease_that_ended_takes_no_commit,
+                case_37_after_a_takeover_only_the_rescuer_may_finish,
+                case_38_attempts_are_counted_on_over_every_crash,
+                another_owner_or_epoch_is_fenced,
+                a_renewed_lease_lasts_longer,
+                a_run_ends_once,
+                a_refused_finish_changes_nothing,
+                recorded_runs_are_all_there_or_none;
+            letters: a_finish_enqueues_updates_and_closes_the_letter,
+                a_finish_without_a_change_gives_a_leased_letter_back,
+                case_43_of_many_replayers_one_gets_the_letter,
+                case_44_a_letter_whose_replayer_died_is_open_again,
+                a_released_letter_is_as_before,
+                letters_that_are_closed_or_in_doubt_are_not_leased,
+                letters_are_listed_oldest_first_and_by_filter,
+                runs_are_listed_newest_first_and_by_filter;
+            retention: purge_closes_open_letters_alone,
+                pages_are_kept_once_and_as_long_as_a_letter_needs_them,
+                pages_without_a_letter_go_after_a_day,
+                retain_closes_letters_whose_time_is_over,
+                retain_forgets_runs_that_nothing_needs;
+            tools: deploys_are_numbered_and_the_same_one_adds_nothing,
+                a_disabled_tool_stays_so_until_it_is_enabled,
+                a_removed_tool_is_forgotten_with_what_only_it_used,
+                a_component_under_another_digest_is_refused;
+            logs: a_breaker_is_swapped_by_its_epoch,
+                of_many_hosts_one_swaps_a_breaker,
+                errors_are_listed_newest_first_and_by_tool,
+                the_error_log_is_bounded_for_each_tenant;
+            tenants: tenants_do_not_see_each_other,
+                tenants_do_not_change_each_other;
+        }
+    };
+    ($subject:path; $($module:ident: $($clause:ident),+;)+) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $clause() {
+                $crate::testing::store_contract::$module::$clause(&$subject().await).await;
+            }
+        )+)+
+    };
+}

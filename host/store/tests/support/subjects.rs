@@ -1,0 +1,66 @@
+//! The two stores under test, and how time passes for each.
+#![allow(clippy::unwrap_used)]
+
+use async_trait::async_trait;
+use fusebox_engine::ports::store::Store;
+use fusebox_engine::testing::memory_store::MemoryStore;
+use fusebox_engine::testing::store_contract::Subject;
+use fusebox_store::SqliteStore;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+pub(crate) struct Memory(Arc<MemoryStore>);
+
+pub(crate) async fn memory() -> Memory {
+    Memory(Arc::default())
+}
+
+#[async_trait]
+impl Subject for Memory {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.0) as _
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.0.pass(time);
+    }
+}
+
+pub(crate) struct Sqlite {
+    folder: TempDir,
+    store: Arc<SqliteStore>,
+}
+
+pub(crate) async fn sqlite() -> Sqlite {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(&folder.path().join("fusebox.db")).await.unwrap());
+    Sqlite { folder, store }
+}
+
+#[async_trait]
+impl Subject for Sqlite {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store) as _
+    }
+
+    /// The database's clock is the machine's, so everything in the store is made older instead.
+    async fn pass(&self, time: Duration) {
+        let file = SqliteConnectOptions::new().filename(self.folder.path().join("fusebox.db"));
+        let mut connection = file.busy_timeout(Duration::from_secs(10)).connect().await.unwrap();
+        let older = [
+            "UPDATE runs SET lease_until = lease_until - ?1, finished = finished - ?1",
+            "UPDATE keys SET free_at = free_at - ?1",
+            "UPDATE letters SET expires = expires - ?1",
+            "UPDATE pages SET put_at = put_at - ?1",
+            "UPDATE errors SET at = at - ?1",
+        ];
+        for statement in older {
+            let query = sqlx::query(statement).bind(i64::try_from(time.as_millis()).unwrap());
+            query.execute(&mut connection).await.unwrap();
+        }
+        connection.close().await.unwrap();
+    }
+}
