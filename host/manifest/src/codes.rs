@@ -114,3 +114,113 @@ pub fn explain(code: &str) -> Option<&'static Page> {
 pub fn codes() -> &'static [Page] {
     PAGES
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::component::tests::shape;
+    use crate::diagnostic::Diagnostic;
+    use crate::{HostFile, Manifest, Presets, Words};
+
+    /// The examples of a page: wrong, then right.
+    fn examples(page: &Page) -> Vec<&'static str> {
+        let blocks = page.text.split("```toml\n").skip(1);
+        blocks.map(|block| block.split("```").next().unwrap()).collect()
+    }
+
+    /// The findings of an example: a manifest, or files under comments with their names.
+    fn findings(example: &str) -> Vec<Diagnostic> {
+        let (host, manifest) = match example.strip_prefix("# fusebox.toml\n") {
+            Some(rest) => rest.split_once("# search.toml\n").unwrap_or((rest, "")),
+            None => ("", example),
+        };
+        let presets = Presets::embedded();
+        let (settings, mut found) = HostFile::read("fusebox.toml", host, &presets);
+        if host.is_empty() || !manifest.is_empty() {
+            let head = if manifest.contains("component =") {
+                ""
+            } else {
+                "name = \"search\"\ncomponent = \"search.wasm\"\n"
+            };
+            let text = format!("{head}{manifest}");
+            let mut draft = Manifest::draft("search.toml", &text, &presets, &settings.unwrap_or_default());
+            draft.check_component(&checked(manifest), &Words::default());
+            found.extend(draft.finish().1);
+        }
+        found
+    }
+
+    /// The component that examples are checked against; those of other functions are about the manifest alone.
+    fn checked(manifest: &str) -> fusebox_core::component::ComponentShape {
+        let mut shape = shape();
+        for name in ["send", "transfer", "delete-index"] {
+            if manifest.contains(&format!("[functions.{name}]")) {
+                shape.functions.push(fusebox_core::component::FunctionShape {
+                    name: name.to_owned(),
+                    ..shape.functions[0].clone()
+                });
+            }
+        }
+        shape
+    }
+
+    #[test]
+    fn each_page_has_a_heading_and_its_examples_are_wrong_and_right() {
+        for page in codes() {
+            assert!(
+                page.text.starts_with("# ") && page.text.lines().count() > 2,
+                "{}",
+                page.code
+            );
+            let [wrong, right] = match examples(page).as_slice() {
+                [] => continue,
+                [wrong, right] => [*wrong, *right],
+                _ => panic!("{} has one example", page.code),
+            };
+            let codes = |found: &[Diagnostic]| found.iter().map(|d| d.code).collect::<Vec<_>>();
+            let found = findings(wrong);
+            assert!(
+                codes(&found).contains(&page.code),
+                "{} is not found in its own example: {found:?}",
+                page.code
+            );
+            let found = findings(right);
+            let left = found
+                .iter()
+                .any(|finding| finding.is_error() || (finding.code == page.code && !about_others(finding)));
+            assert!(!left, "{} is found in what is right: {found:?}", page.code);
+        }
+    }
+
+    /// What is said about the functions that an example does not mention.
+    fn about_others(finding: &Diagnostic) -> bool {
+        ["`api.get`", "`admin.get`"]
+            .iter()
+            .any(|name| finding.message.contains(name))
+    }
+
+    #[test]
+    fn codes_are_found_in_any_case_and_stand_in_order() {
+        assert_eq!(explain("fb0106").unwrap().title(), "A duration that cannot be read");
+        assert_eq!(explain("FB9999"), None);
+        assert!(codes().is_sorted_by(|a, b| a.code < b.code));
+    }
+
+    #[test]
+    fn every_page_of_the_folder_has_a_code() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/explain");
+        let mut found: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        found.sort();
+        assert_eq!(
+            found,
+            codes()
+                .iter()
+                .map(|page| format!("{}.md", page.code))
+                .collect::<Vec<_>>()
+        );
+    }
+}

@@ -15,6 +15,9 @@ const LARGEST: usize = 256 << 10;
 /// Findings of one file that are reported; whoever has more of them mends these first.
 const MOST_FINDINGS: usize = 100;
 
+/// Breaches of TOML's grammar that are reported.
+const MOST_BREACHES: usize = 3;
+
 /// Reads a text whose root is `shape`. The table is there unless the text is not TOML at all; it holds what is right.
 pub(crate) fn read(file: &str, text: &str, shape: &'static Shape) -> (Option<Table>, Vec<Diagnostic>) {
     if text.len() > LARGEST {
@@ -27,9 +30,7 @@ pub(crate) fn read(file: &str, text: &str, shape: &'static Shape) -> (Option<Tab
     let source = Source::new(file, text);
     let (root, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        let mut findings: Vec<_> = errors.iter().map(|error| not_toml(&source, error)).collect();
-        findings.truncate(MOST_FINDINGS);
-        return (None, findings);
+        return (None, not_toml(&source, &errors));
     }
     let mut reader = Reader {
         source,
@@ -42,10 +43,25 @@ pub(crate) fn read(file: &str, text: &str, shape: &'static Shape) -> (Option<Tab
     (Some(table), findings)
 }
 
-fn not_toml(source: &Source<'_>, error: &toml::de::Error) -> Diagnostic {
-    Diagnostic::error(codes::NOT_TOML, format!("this is not TOML: {}", error.message()))
-        .at(error.span().map(|range| source.span(range)))
-        .help("write `key = value` lines under `[table]` headings, texts in quotes, each key once (https://toml.io)")
+/// Breaches of the grammar: one of each line, and few, because one that is not closed lets all that follows look wrong.
+fn not_toml(source: &Source<'_>, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+    let mut errors: Vec<_> = errors.iter().collect();
+    errors.sort_by_key(|error| error.span().map(|range| range.start));
+    let mut findings: Vec<Diagnostic> = Vec::new();
+    for error in errors {
+        let span = error.span().map(|range| source.span(range));
+        let line = |span: &Option<Span>| span.as_ref().map(|span| span.line);
+        if findings.iter().any(|finding| line(&finding.span) == line(&span)) {
+            continue;
+        }
+        findings.push(
+            Diagnostic::error(codes::NOT_TOML, format!("this is not TOML: {}", error.message()))
+                .at(span)
+                .help("write `key = value` lines under `[table]` headings, texts in quotes, each key once (https://toml.io)"),
+        );
+    }
+    findings.truncate(MOST_BREACHES);
+    findings
 }
 
 struct Reader<'a> {
@@ -177,6 +193,7 @@ impl Reader<'_> {
 /// Negative numbers, and numbers that no machine word holds.
 fn out_of_range(form: Form, digits: &str) -> Mistake {
     match form {
+        Form::OrNone(form) => out_of_range(*form, digits),
         Form::Count(from, to) => (
             codes::OUT_OF_RANGE,
             units::Problem::new(

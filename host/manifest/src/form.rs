@@ -1,5 +1,7 @@
 //! The forms that values have: what is expected, how text becomes a value, which code a mistake gets.
 
+mod texts;
+
 use crate::codes;
 use crate::units::{self, NetworkRule, Problem};
 use fusebox_core::ids::Digest;
@@ -13,8 +15,12 @@ pub(crate) enum Form {
     Text,
     /// Any text, empty too.
     AnyText,
+    /// The path of a file or folder.
+    Path,
     /// A kebab-case name.
     Name,
+    /// The name of a preset.
+    Preset,
     /// An exported function: `query` or `iface.query`.
     Function,
     /// A name as WIT has them: of a parameter, or of a case of a variant.
@@ -143,7 +149,9 @@ impl Form {
     pub(crate) fn expected(self) -> String {
         match self {
             Self::Text | Self::AnyText => "a text".to_owned(),
+            Self::Path => "a path".to_owned(),
             Self::Name => "a kebab-case name".to_owned(),
+            Self::Preset => "the name of a preset".to_owned(),
             Self::Function => "the name of a function".to_owned(),
             Self::Label => "a name as WIT has them".to_owned(),
             Self::ModelName => "a name for models".to_owned(),
@@ -177,7 +185,9 @@ impl Form {
     pub(crate) fn example(self) -> String {
         match self {
             Self::Text | Self::AnyText => "\"some text\"".to_owned(),
+            Self::Path => "\"data/file\"".to_owned(),
             Self::Name => "\"search\"".to_owned(),
+            Self::Preset => "\"idempotent\"".to_owned(),
             Self::Function => "\"query\"".to_owned(),
             Self::Label => "\"not-found\"".to_owned(),
             Self::ModelName => "\"search_query\"".to_owned(),
@@ -225,12 +235,16 @@ impl Form {
     pub(crate) fn text(self, text: &str) -> Result<Scalar, Mistake> {
         let coded = |code: &'static str| move |problem: Problem| (code, problem);
         match self {
-            Self::Text => some_text(text).map_err(coded(codes::BAD_TEXT)),
+            Self::Text | Self::Path => texts::some_text(text).map_err(coded(codes::BAD_TEXT)),
             Self::AnyText => Ok(Scalar::Text(text.to_owned())),
-            Self::Name => units::kebab(text).map(Scalar::Text).map_err(coded(codes::BAD_NAME)),
-            Self::Function => function_name(text).map(Scalar::Text).map_err(coded(codes::BAD_NAME)),
-            Self::Label => label(text).map(Scalar::Text).map_err(coded(codes::BAD_NAME)),
-            Self::ModelName => model_name(text).map(Scalar::Text).map_err(coded(codes::BAD_NAME)),
+            Self::Name | Self::Preset => units::kebab(text).map(Scalar::Text).map_err(coded(codes::BAD_NAME)),
+            Self::Function => texts::function_name(text)
+                .map(Scalar::Text)
+                .map_err(coded(codes::BAD_NAME)),
+            Self::Label => texts::label(text).map(Scalar::Text).map_err(coded(codes::BAD_NAME)),
+            Self::ModelName => texts::model_name(text)
+                .map(Scalar::Text)
+                .map_err(coded(codes::BAD_NAME)),
             Self::Variable => units::env_name(text).map(Scalar::Text).map_err(coded(codes::BAD_NAME)),
             Self::Secret => units::secret_name(text)
                 .map(Scalar::Text)
@@ -259,16 +273,16 @@ impl Form {
             Self::HeaderValue => units::header_value(text)
                 .map(Scalar::Header)
                 .map_err(coded(codes::BAD_HEADER)),
-            Self::Component => component(text)
+            Self::Component => texts::component(text)
                 .map(Scalar::Component)
                 .map_err(coded(codes::BAD_COMPONENT)),
-            Self::Word(words) => word(text, words).map_err(coded(codes::UNKNOWN_WORD)),
+            Self::Word(words) => texts::word(text, words).map_err(coded(codes::UNKNOWN_WORD)),
             Self::Window => units::some_duration(text)
                 .map(Scalar::Duration)
                 .map_err(coded(codes::BAD_DURATION)),
             Self::OrNone(_) if text == "none" => Ok(Scalar::None),
             Self::OrNone(form) | Self::Either(form, _) => form.text(text),
-            Self::Count(..) => match plain_number(text) {
+            Self::Count(..) => match texts::plain_number(text) {
                 Some(number) => self.number(number),
                 None => Err(self.not_such(text)),
             },
@@ -293,7 +307,7 @@ impl Form {
             )),
             Self::Size => self.text(&number.to_string()),
             Self::Window => Self::Count(1, 1_000_000).number(number),
-            Self::OrNone(form) | Self::Either(form, _) => form.number(number),
+            Self::OrNone(form) | Self::Either(form, _) => self.widen(form.number(number), &number.to_string()),
             // A share of all is as easily written `1` as `1.0`.
             Self::Share => self.share(if number == 1 {
                 1.0
@@ -315,9 +329,20 @@ impl Form {
                     "write a number above 0, up to 1, such as 0.5",
                 ),
             )),
-            Self::OrNone(form) | Self::Either(form, _) => form.share(share),
+            Self::OrNone(form) | Self::Either(form, _) => self.widen(form.share(share), &share.to_string()),
             _ => Err(self.not_such(&share.to_string())),
         }
+    }
+
+    /// The result of an inner form; what it expected of a value of another type is not all that is right.
+    fn widen(self, inner: Result<Scalar, Mistake>, shown: &str) -> Result<Scalar, Mistake> {
+        inner.map_err(|mistake| {
+            if mistake.0 == codes::WRONG_TYPE {
+                self.not_such(shown)
+            } else {
+                mistake
+            }
+        })
     }
 
     /// The mistake of a value of another type.
@@ -331,104 +356,4 @@ impl Form {
             ),
         )
     }
-}
-
-fn plain_number(text: &str) -> Option<u64> {
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
-}
-
-fn some_text(text: &str) -> Result<Scalar, Problem> {
-    if text.trim().is_empty() {
-        return Err(Problem::new(
-            "the text is empty",
-            "write some text, or leave the key out",
-        ));
-    }
-    match text
-        .chars()
-        .find(|&c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
-    {
-        Some(odd) => Err(Problem::new(format!("the text contains {odd:?}"), "write plain text")),
-        None => Ok(Scalar::Text(text.to_owned())),
-    }
-}
-
-fn word(text: &str, words: &[&str]) -> Result<Scalar, Problem> {
-    if words.contains(&text) {
-        return Ok(Scalar::Text(text.to_owned()));
-    }
-    let help = crate::suggest::instead(text, words.iter().copied());
-    Err(Problem::new(
-        format!("`{}` is not known here", units::short(text)),
-        help,
-    ))
-}
-
-/// Words joined by `-`; WIT allows capitals too (`HTTP-get`).
-fn is_label(text: &str) -> bool {
-    text.len() <= 255
-        && text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
-        && text
-            .split('-')
-            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric()))
-}
-
-fn label(text: &str) -> Result<String, Problem> {
-    if is_label(text) {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::new(
-        format!("`{}` is not a name in WIT", units::short(text)),
-        "write it as the component's WIT does: words joined by `-`, such as `not-found`",
-    ))
-}
-
-/// `query`, or `iface.query` where the bare name is ambiguous.
-fn function_name(text: &str) -> Result<String, Problem> {
-    if text.split('.').count() <= 2 && text.split('.').all(is_label) {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::new(
-        format!("`{}` is not the name of a function", units::short(text)),
-        "write it as its WIT does, such as `query`, or `\"api.query\"` in quotes where two interfaces export it",
-    ))
-}
-
-/// What all providers of models accept as the name of a tool.
-fn model_name(text: &str) -> Result<String, Problem> {
-    let fits = (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if fits {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::new(
-        format!("`{}` is not a name that models accept", units::short(text)),
-        "write letters, digits, `_` and `-`, 64 characters at most",
-    ))
-}
-
-fn component(text: &str) -> Result<ComponentRef, Problem> {
-    const HELP: &str =
-        "write a file beside the manifest such as \"search.wasm\", or \"sha256:…\" of a deployed component";
-    if text.starts_with("sha256:") {
-        let digest = text
-            .parse()
-            .map_err(|bad: fusebox_core::ids::BadId| Problem::new(bad.to_string(), HELP))?;
-        return Ok(ComponentRef::Digest(digest));
-    }
-    if text.starts_with("oci://") {
-        return Ok(ComponentRef::Oci(text.to_owned()));
-    }
-    if text.contains("://") {
-        return Err(Problem::new(format!("`{}` is not a file", units::short(text)), HELP));
-    }
-    if text.trim().is_empty() || text.chars().any(char::is_control) {
-        return Err(Problem::new("the component's file has no name", HELP));
-    }
-    Ok(ComponentRef::File(text.to_owned()))
 }

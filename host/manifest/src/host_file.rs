@@ -2,8 +2,10 @@
 
 mod checks;
 mod settings;
+mod template;
 
 pub use settings::{Setting, Source, settings};
+pub use template::host_template;
 
 use crate::diagnostic::{Diagnostic, sort};
 use crate::document;

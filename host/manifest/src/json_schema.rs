@@ -69,8 +69,8 @@ fn value(form: Form) -> Value {
     let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     match form {
         Form::AnyText | Form::Component => json!({ "type": "string" }),
-        Form::Text => json!({ "type": "string", "minLength": 1 }),
-        Form::Name => text("^[a-z][a-z0-9]*(-[a-z0-9]+)*$"),
+        Form::Text | Form::Path => json!({ "type": "string", "minLength": 1 }),
+        Form::Name | Form::Preset => text("^[a-z][a-z0-9]*(-[a-z0-9]+)*$"),
         Form::Function => text("^[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*(\\.[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*)?$"),
         Form::Label => text("^[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*$"),
         Form::ModelName => text("^[a-zA-Z0-9_-]{1,64}$"),

@@ -29,7 +29,9 @@ pub use component::{check_component, model_name};
 pub use explained::Row;
 pub use form::ComponentRef;
 pub use growth::grown;
-pub use host_file::{HostFile, PathSetting, Retention, SecretSettings, SecretSource, Setting, Source, settings};
+pub use host_file::{
+    HostFile, PathSetting, Retention, SecretSettings, SecretSource, Setting, Source, host_template, settings,
+};
 pub use json_schema::{Kind, json_schema};
 pub use lower::Lowered;
 pub use manifest::Manifest;

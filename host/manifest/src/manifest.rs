@@ -1,7 +1,7 @@
 //! A tool's manifest, read: effective policy and every finding.
 
 use crate::component;
-use crate::diagnostic::{Diagnostic, sort};
+use crate::diagnostic::{Diagnostic, Span, sort};
 use crate::document;
 use crate::form::ComponentRef;
 use crate::host_file::HostFile;
@@ -47,6 +47,12 @@ impl Manifest {
     #[must_use]
     pub fn wit(&self) -> Option<&str> {
         self.lowered.as_ref()?.wit.as_deref()
+    }
+
+    /// The place of the value at `path`, when the manifest set it.
+    #[must_use]
+    pub fn span(&self, path: &str) -> Option<Span> {
+        self.lowered.as_ref()?.provenance.span(path).cloned()
     }
 
     /// Checks it against its component, and gives functions and parameters the words that the component's author wrote.

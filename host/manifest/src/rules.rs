@@ -148,36 +148,47 @@ fn secrets(cx: &mut Lowering<'_>, service: &ServicePolicy, host: &HostFile) {
         };
         for part in &header.value {
             let HeaderPart::Secret(name) = part else { continue };
-            for origin in &service.hosts {
-                secret(cx, name, origin, &span, host);
+            in_clear(cx, name, service, &span);
+            match host.secrets.hosts.get(name) {
+                Some(granted) => granted_hosts(cx, name, service, granted, &span),
+                None => {
+                    let hosts: Vec<_> = service
+                        .hosts
+                        .iter()
+                        .map(|origin| format!("--host {}", show_origin(origin)))
+                        .collect();
+                    let help = format!("type `fusebox secrets set {name} {}`", hosts.join(" "));
+                    cx.warning(
+                        codes::SECRET_NOT_FOR_HOST,
+                        &span,
+                        format!("secret `{name}` is not set"),
+                        help,
+                    );
+                }
             }
         }
     }
 }
 
-fn secret(cx: &mut Lowering<'_>, name: &str, origin: &Origin, span: &Span, host: &HostFile) {
-    let shown = show_origin(origin);
-    if !origin.tls && !address_of(&origin.host).is_some_and(|address| address.to_canonical().is_loopback()) {
+fn in_clear(cx: &mut Lowering<'_>, name: &str, service: &ServicePolicy, span: &Span) {
+    let loopback =
+        |origin: &Origin| address_of(&origin.host).is_some_and(|address| address.to_canonical().is_loopback());
+    for origin in service.hosts.iter().filter(|origin| !origin.tls && !loopback(origin)) {
+        let message = format!("secret `{name}` would be sent to `{}` in clear", show_origin(origin));
         cx.warning(
             codes::SECRET_IN_CLEAR,
             span,
-            format!("secret `{name}` would be sent to `{shown}` in clear"),
+            message,
             "reach the host by TLS: leave `http://` out",
         );
     }
-    let Some(granted) = host.secrets.hosts.get(name) else {
-        let message = format!("secret `{name}` is not set");
-        cx.warning(
-            codes::SECRET_NOT_FOR_HOST,
-            span,
-            message,
-            format!("type `fusebox secrets set {name} --host {shown}`"),
-        );
-        return;
-    };
-    if !granted.contains(origin) {
-        let texts: Vec<_> = granted.iter().map(show_origin).collect();
-        let only = suggest::list(texts.iter().map(String::as_str)).unwrap_or_else(|| "no host".to_owned());
+}
+
+fn granted_hosts(cx: &mut Lowering<'_>, name: &str, service: &ServicePolicy, granted: &[Origin], span: &Span) {
+    let texts: Vec<_> = granted.iter().map(show_origin).collect();
+    let only = suggest::list(texts.iter().map(String::as_str)).unwrap_or_else(|| "no host".to_owned());
+    for origin in service.hosts.iter().filter(|origin| !granted.contains(origin)) {
+        let shown = show_origin(origin);
         cx.error(
             codes::SECRET_NOT_FOR_HOST,
             span,

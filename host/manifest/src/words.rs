@@ -214,7 +214,8 @@ mod tests {
         fn whatever_was_written_is_read_back(description in "[^\u{0}-\u{8}\u{b}\u{c}\u{e}-\u{1f}\u{7f}-\u{9f}]{0,40}") {
             prop_assume!(!description.trim().is_empty());
             let text = words(&description, "x").append_to("name = \"a\"\ncomponent = \"a.wasm\"\n");
-            prop_assert_eq!(lowered(&text).policy.function("query").description.as_deref(), Some(description.as_str()));
+            let read = lowered(&text).policy;
+            prop_assert_eq!(read.function("query").description.as_deref(), Some(description.as_str()));
         }
     }
 }

@@ -81,10 +81,10 @@ fn network(host: &HostFile, table: &Table, cx: &mut Lowering<'_>) {
         if !wide && !metadata {
             continue;
         }
-        let what = if metadata {
-            "lets tools reach 169.254.169.254, where clouds keep a machine's credentials"
-        } else {
+        let what = if wide {
             "opens a very wide network"
+        } else {
+            "lets tools reach 169.254.169.254, where clouds keep a machine's credentials"
         };
         let place = table
             .table("network")

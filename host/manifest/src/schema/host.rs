@@ -1,6 +1,7 @@
 //! The keys of the operator's file. Those that are no tables of tables are settings: each has a variable and a flag too.
 
-use super::{SERVICE, key, shape};
+use super::service::SERVICE;
+use super::{key, shape};
 use crate::form::{Form, Shape};
 
 /// The operator's file.
@@ -9,13 +10,13 @@ pub(crate) static HOST: Shape = shape(
     &[
         key(
             "database",
-            Form::Text,
+            Form::Path,
             "",
             "The database: a SQLite file, relative to this file; `fusebox.db` beside it, or in the user's data directory when there is none.",
         ),
         key(
             "cache",
-            Form::Text,
+            Form::Path,
             "",
             "Folder of compiled components, relative to this file; in the user's cache directory without it.",
         ),
@@ -89,7 +90,7 @@ static NETWORK: Shape = shape(
         ),
         key(
             "extra-roots",
-            Form::Text,
+            Form::Path,
             "",
             "PEM file with certificates of further authorities, relative to this file.",
         ),
@@ -158,7 +159,7 @@ static SECRETS: Shape = shape(
         ),
         key(
             "file",
-            Form::Text,
+            Form::Path,
             "",
             "The file, relative to this one; `secrets.toml` beside it without this key.",
         ),
@@ -181,40 +182,70 @@ static SECRETS: Shape = shape(
 pub(crate) static CEILINGS: Shape = shape(
     "`ceilings`",
     &[
-        key("memory", Form::Size, "", "Of `limits.memory`."),
+        key("memory", Form::Size, "", "The most of `limits.memory`."),
         key(
             "table-elements",
             Form::Count(1, 100_000_000),
             "",
-            "Of `limits.table-elements`.",
+            "The most of `limits.table-elements`.",
         ),
-        key("instances", Form::Count(1, 100_000), "", "Of `limits.instances`."),
-        key("fuel", Form::Count(1, i64::MAX as u64), "", "Of `limits.fuel`."),
-        key("output", Form::Size, "", "Of `limits.output`."),
-        key("log", Form::Size, "", "Of `limits.log`."),
-        key("host-memory", Form::Size, "", "Of `limits.host-memory`."),
-        key("concurrency", Form::Count(1, 1_000_000), "", "Of `limits.concurrency`."),
-        key("timeout", Form::SomeDuration, "", "Of a function's `timeout`."),
-        key("deadline", Form::SomeDuration, "", "Of a function's `deadline`."),
+        key(
+            "instances",
+            Form::Count(1, 100_000),
+            "",
+            "The most of `limits.instances`.",
+        ),
+        key(
+            "fuel",
+            Form::Count(1, i64::MAX as u64),
+            "",
+            "The most of `limits.fuel`.",
+        ),
+        key("output", Form::Size, "", "The most of `limits.output`."),
+        key("log", Form::Size, "", "The most of `limits.log`."),
+        key("host-memory", Form::Size, "", "The most of `limits.host-memory`."),
+        key(
+            "concurrency",
+            Form::Count(1, 1_000_000),
+            "",
+            "The most of `limits.concurrency`.",
+        ),
+        key("timeout", Form::SomeDuration, "", "The most of a function's `timeout`."),
+        key(
+            "deadline",
+            Form::SomeDuration,
+            "",
+            "The most of a function's `deadline`.",
+        ),
         key(
             "attempts",
             Form::Count(1, 1_000),
             "",
-            "Of `attempts` of a retry policy.",
+            "The most of `attempts` of a retry policy.",
         ),
         key(
             "max-total-attempts",
             Form::Count(1, 100_000),
             "",
-            "Of `max-total-attempts` of a retry policy.",
+            "The most of `max-total-attempts` of a retry policy.",
         ),
-        key("exchange-timeout", Form::SomeDuration, "", "Of a service's `timeout`."),
-        key("max-response", Form::Size, "", "Of a service's `max-response`."),
+        key(
+            "exchange-timeout",
+            Form::SomeDuration,
+            "",
+            "The most of a service's `timeout`.",
+        ),
+        key(
+            "max-response",
+            Form::Size,
+            "",
+            "The most of a service's `max-response`.",
+        ),
         key(
             "exchanges",
             Form::Count(1, 1_000_000),
             "",
-            "Of a service's `concurrency`.",
+            "The most of a service's `concurrency`.",
         ),
     ],
 );
