@@ -1,8 +1,30 @@
 //! The call boundary: one facade, one pipeline, and the ports that it needs from the outside.
 
+mod attempt;
+mod breakers;
+mod budgets;
+mod call;
+mod catalog;
+mod effects;
+mod engine;
+mod failures;
+mod finish;
+pub mod guard;
 pub mod guests;
+mod history;
+pub mod host;
+mod keys;
+mod letters;
+mod memory;
+mod ownership;
 pub mod ports;
 pub mod records;
+mod refusals;
+mod replay;
 pub mod requests;
+mod runs;
+mod services;
+mod tasks;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trial;

@@ -1,0 +1,213 @@
+//! The whole pipeline of a call, top to bottom (semantics.md §1).
+
+use crate::attempt::{Attempted, attempt};
+use crate::budgets::Retries;
+use crate::catalog::{Function, Tool};
+use crate::engine::Engine;
+use crate::failures;
+use crate::finish::{self, Ended, Failed};
+use crate::ports::authorizer::{Decision, Question};
+use crate::refusals;
+use crate::requests::{Call, Caller, Reply};
+use crate::runs::{self, Claimed, Run};
+use fusebox_core::classify::Judgement;
+use fusebox_core::failure::Failure;
+use fusebox_core::idempotency;
+use fusebox_core::policy::{Approval, Durability};
+use fusebox_core::retry::{self, Attempts, Situation};
+use futures::FutureExt as _;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::SemaphorePermit;
+
+/// Carries out one call. What it refuses goes to the error log, what it gives up on becomes a letter.
+pub(crate) async fn call(engine: Arc<Engine>, caller: Caller, call: Call) -> Result<Reply, Box<Failure>> {
+    let result = pipeline(&engine, &caller, &call).await;
+    if let Err(failure) = &result {
+        finish::log(&engine, &caller, &call, failure).await;
+    }
+    result
+}
+
+async fn pipeline(engine: &Arc<Engine>, caller: &Caller, call: &Call) -> Result<Reply, Box<Failure>> {
+    let tool = engine.catalog.get(engine, &caller.tenant, &call.tool).await?;
+    let function = tool.function(&call.function)?;
+    let input = tool
+        .component
+        .decode(&function.name, &call.input, tool.limits.host_memory)
+        .map_err(|what| refusals::bad_input(&call.tool, &call.function, &what))?;
+    let approval = authorize(engine, caller, &tool, function, &call.input).await?;
+    let run = Run::new(engine, caller, call, &tool, function, input);
+    let mut run = match runs::claim(engine, run, call.wait).await? {
+        Claimed::Run(run) => run,
+        Claimed::Outcome(outcome) => return outcome,
+    };
+    // Only what lasts can be looked for and cancelled by its id.
+    let _known =
+        (function.policy.durability != Durability::None).then(|| engine.tasks.enter(&run.tenant, &run.id, &run.cancel));
+    let ended = match peek(engine, &tool, function).and(approve(&tool, function, approval)) {
+        Ok(()) => execute(engine, &mut run).await,
+        Err(refused) => Ended::refused(*refused),
+    };
+    finish::finish(engine, *run, ended).await
+}
+
+/// Asks the rules, by argument.
+pub(crate) async fn authorize(
+    engine: &Engine,
+    caller: &Caller,
+    tool: &Tool,
+    function: &Function,
+    input: &str,
+) -> Result<Decision, Box<Failure>> {
+    let question = Question {
+        tenant: &caller.tenant,
+        principal: &caller.principal,
+        tool: &tool.policy.name,
+        function: &function.name,
+        input,
+    };
+    match engine.ports.authorizer.decide(&question).await {
+        Decision::Deny { reason } => Err(refusals::denied(reason)),
+        decision => Ok(decision),
+    }
+}
+
+/// Looks at the breakers that the call is sure to need, so that it need not start in order to be refused.
+pub(crate) fn peek(engine: &Engine, tool: &Tool, function: &Function) -> Result<(), Box<Failure>> {
+    let now = engine.ports.clock.tick();
+    let refused = |key: &str, refusal| refusals::breaker_open(key, refusal);
+    tool.breaker
+        .peek(now)
+        .map_err(|refusal| refused(tool.breaker.key(), refusal))?;
+    let service = match &*tool.services {
+        [only] => Some(Arc::clone(only)),
+        _ => function.last_failed.load_full(),
+    };
+    service.map_or(Ok(()), |service| {
+        service
+            .breaker
+            .peek(now)
+            .map_err(|refusal| refused(&service.key, refusal))
+    })
+}
+
+fn approve(tool: &Tool, function: &Function, decision: Decision) -> Result<(), Box<Failure>> {
+    if decision == Decision::Approve || function.policy.approval == Approval::Required {
+        return Err(refusals::needs_approval(&tool.policy.name, &function.name));
+    }
+    Ok(())
+}
+
+/// Runs the attempts. A panic of the engine itself ends the run too, and releases what it held.
+pub(crate) async fn execute(engine: &Arc<Engine>, run: &mut Run) -> Ended {
+    match AssertUnwindSafe(attempts(engine, run)).catch_unwind().await {
+        Ok(ended) => ended,
+        Err(_) => Ended::panicked(run),
+    }
+}
+
+/// The attempt loop, within the deadline.
+async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
+    let mut allowed = Attempts::of(run.function.policy.retry.attempts);
+    let mut retries = Retries::default();
+    let mut last: Option<Failed> = None;
+    loop {
+        let place = match place(engine, run).await {
+            Ok(place) => place,
+            Err(refused) => return Ended::stopped(last, *refused),
+        };
+        let permit = match run.tool.breaker.admit(engine.ports.clock.tick()) {
+            Ok(permit) => permit,
+            Err(refusal) => return Ended::stopped(last, *refusals::breaker_open(run.tool.breaker.key(), refusal)),
+        };
+        allowed.begin();
+        let attempted = attempt(engine, run, permit).await;
+        drop(place);
+        let Some(judgement) = attempted.judgement.clone() else {
+            retries.succeeded(&attempted.settled.services);
+            return Ended::succeeded(run, attempted);
+        };
+        let mut failure = failures::of_attempt(run, &attempted, &judgement);
+        match decide(engine, run, &attempted, &judgement, allowed, &mut retries) {
+            retry::Decision::GiveUp(reason) => {
+                failures::gave_up(&mut failure, attempted.number, &reason);
+                return Ended::failed(run, attempted, failure);
+            }
+            retry::Decision::Again { after, charge } => {
+                retries.charged(service_of(run, &judgement), charge);
+                let failed = Failed::between(run, attempted, failure, after);
+                if let Err(lost) = finish::record_attempt(engine, run).await {
+                    return Ended::stopped(Some(failed), *lost);
+                }
+                last = Some(failed);
+                if !sleep(engine, run, after, &mut retries).await {
+                    return Ended::stopped(last, failures::cancelled(run));
+                }
+            }
+        }
+    }
+}
+
+/// A place in the tool's bulkhead, within the deadline.
+async fn place<'a>(engine: &Engine, run: &'a Run) -> Result<SemaphorePermit<'a>, Box<Failure>> {
+    if let Ok(place) = run.tool.bulkhead.try_acquire() {
+        return Ok(place);
+    }
+    let clock = &engine.ports.clock;
+    let full = || refusals::no_place(&run.tool.policy.name, run.tool.limits.concurrency);
+    tokio::select! {
+        place = run.tool.bulkhead.acquire() => place.map_err(|_| full()),
+        () = run.cancel.cancelled() => Err(Box::new(failures::cancelled(run))),
+        () = clock.sleep(run.deadline.since(clock.tick())) => Err(full()),
+    }
+}
+
+fn service_of<'a>(run: &'a Run, judgement: &Judgement) -> Option<&'a Arc<crate::services::Service>> {
+    judgement.service.as_ref().and_then(|name| run.tool.service(name))
+}
+
+/// Whether, and when, the attempt is made again. An open breaker costs neither an attempt nor budget.
+fn decide(
+    engine: &Engine,
+    run: &Run,
+    attempted: &Attempted,
+    judgement: &Judgement,
+    attempts: Attempts,
+    retries: &mut Retries,
+) -> retry::Decision {
+    let now = engine.ports.clock.tick();
+    let service = service_of(run, judgement);
+    let situation = Situation {
+        policy: &run.function.policy.retry,
+        judgement,
+        attempts,
+        total: attempts.made(),
+        may_go_on: idempotency::may_start_over(run.function.policy.idempotency, &attempted.settled.effects),
+        cancelled: run.cancel.is_cancelled(),
+        now,
+        deadline: run.deadline,
+        previous: retries.previous(),
+        fraction: engine.ports.entropy.fraction(),
+    };
+    let decision = retry::decide(&situation, None);
+    match (decision, service) {
+        (retry::Decision::Again { after, .. }, Some(service)) => {
+            if service.breaker.peek(now + after).is_err() {
+                return retry::Decision::GiveUp(retry::Reason::HeldBack);
+            }
+            retry::decide(&situation, Some(&mut service.budget()))
+        }
+        (decision, _) => decision,
+    }
+}
+
+/// Waits between two attempts, with the lease kept; `false` when the run was cancelled meanwhile.
+async fn sleep(engine: &Engine, run: &Run, after: Duration, retries: &mut Retries) -> bool {
+    retries.waited(after);
+    tokio::select! {
+        () = engine.ports.clock.sleep(after) => !run.cancel.is_cancelled(),
+        () = run.cancel.cancelled() => false,
+    }
+}

@@ -1,0 +1,248 @@
+//! The egress boundary: every effect of an attempt passes here, in a task of the engine that outlives the instance.
+
+mod ledger;
+mod request;
+
+pub(crate) use ledger::{Ledger, Settled, evidence};
+
+use crate::breakers::Published;
+use crate::catalog::Tool;
+use crate::engine::Engine;
+use crate::keys::KeyOwner;
+use crate::ownership::SendRight;
+use crate::ports::sandbox::{EffectError, Effects, GuestRequest};
+use crate::ports::transport::{ExchangeError, Incoming, Outgoing};
+use crate::services::Service;
+use async_trait::async_trait;
+use fusebox_core::classify;
+use fusebox_core::effect::{Answer, NotSent};
+use fusebox_core::ids::Digest;
+use fusebox_core::policy::Origin;
+use fusebox_core::retry_after;
+use fusebox_core::time::{Tick, Wall};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
+
+/// What the effects of one attempt have in common.
+pub(crate) struct Way {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) tool: Arc<Tool>,
+    pub(crate) ledger: Arc<Ledger>,
+    /// Whose effects these are: what their keys are made of.
+    pub(crate) owner: KeyOwner,
+    /// The lease that every exchange must end within.
+    pub(crate) right: Option<SendRight>,
+    /// When the run was accepted: no key of it was sent earlier.
+    pub(crate) created: Wall,
+    /// When the attempt's time is over; nothing is sent later.
+    pub(crate) latest: Tick,
+    /// Ends what still waits to be sent, once the attempt has ended.
+    pub(crate) ended: CancellationToken,
+    pub(crate) span: Span,
+}
+
+/// The end of one effect: the evidence, what the guest sees, and what a person reads.
+struct End {
+    answer: Answer,
+    seen: Result<Incoming, EffectError>,
+    reason: Option<String>,
+    took: Duration,
+}
+
+impl End {
+    fn denied(reason: String) -> Self {
+        Self::without(Answer::Denied, EffectError::Denied, reason)
+    }
+
+    fn cancelled(reason: &str) -> Self {
+        Self::without(Answer::Cancelled, EffectError::Ended, reason.to_owned())
+    }
+
+    fn not_sent(kind: NotSent, reason: String) -> Self {
+        Self::without(Answer::NotSent(kind), EffectError::NotSent(kind), reason)
+    }
+
+    fn without(answer: Answer, seen: EffectError, reason: String) -> Self {
+        Self {
+            answer,
+            seen: Err(seen),
+            reason: Some(reason),
+            took: Duration::ZERO,
+        }
+    }
+}
+
+/// The handle that the sandbox gets.
+pub(crate) struct WayOut(pub(crate) Arc<Way>);
+
+#[async_trait]
+impl Effects for WayOut {
+    async fn http(&self, request: GuestRequest) -> Result<Incoming, EffectError> {
+        let way = Arc::clone(&self.0);
+        let origin = request::origin(request.tls, &request.authority);
+        let service = origin.as_ref().and_then(|origin| way.tool.service_at(origin)).cloned();
+        let digest = request::digest(&request);
+        let waited_for = way.ledger.token();
+        let Some(opened) = way.ledger.open(&way, &request, service.as_ref(), digest) else {
+            return Err(EffectError::Ended);
+        };
+        let span = tracing::info_span!(
+            parent: &way.span, "effect", seq = opened.seq, method = request.method,
+            service = service.as_ref().map_or("", |service| &service.name), class = tracing::field::Empty
+        );
+        let effect = async move {
+            let _waited_for = waited_for;
+            let end = match (service, origin) {
+                (Some(service), Some(origin)) => way.exchange(&service, origin, request, opened.key).await,
+                _ => End::denied(format!(
+                    "{} is not a host of any service of `{}`: name it under `services` in its manifest",
+                    shown_authority(&request.authority),
+                    way.tool.policy.name
+                )),
+            };
+            way.ledger.settle(opened.seq, end.answer, end.took, end.reason);
+            end.seen
+        };
+        let task = self.0.engine.io.spawn(effect.instrument(span));
+        match task.await {
+            Ok(seen) => seen,
+            Err(error) => {
+                // Its entry stays without an answer, so it is judged as unknown.
+                tracing::error!(%error, "an effect's task ended before its effect did");
+                Err(EffectError::Ended)
+            }
+        }
+    }
+}
+
+impl Way {
+    /// Rate limit, bulkhead, permit, lease, then the exchange itself.
+    async fn exchange(&self, service: &Service, origin: Origin, request: GuestRequest, key: Option<Digest>) -> End {
+        let clock = &self.engine.ports.clock;
+        if let Some(limiter) = &service.limiter {
+            match limiter.reserve(clock.tick(), self.latest) {
+                Ok(Duration::ZERO) => {}
+                Ok(wait) => {
+                    if !self.wait(clock.sleep(wait)).await {
+                        return End::cancelled("the attempt ended while the effect waited for the rate limit");
+                    }
+                }
+                Err(wait) => return End::not_sent(NotSent::RateLimited, beyond_limit(service, wait)),
+            }
+        }
+        let place = tokio::select! {
+            biased;
+            place = service.bulkhead.acquire() => place,
+            () = self.ended.cancelled() => return End::cancelled("the attempt ended while the effect waited for its turn"),
+            () = clock.sleep(self.latest.since(clock.tick())) => {
+                return End::not_sent(NotSent::RateLimited, no_turn(service));
+            }
+        };
+        if place.is_err() || self.ended.is_cancelled() {
+            return End::cancelled("the attempt ended before the effect was sent");
+        }
+        let headers = match request::headers(
+            &request.headers,
+            &service.policy,
+            &origin,
+            key,
+            self.engine.ports.secrets.as_ref(),
+        ) {
+            Ok(headers) => headers,
+            Err(error) => return End::denied(error.to_string()),
+        };
+        let permit = match self.permit(service).await {
+            Ok(permit) => permit,
+            Err(reason) => return End::not_sent(NotSent::BreakerOpen, reason),
+        };
+        if let Some(right) = &self.right
+            && !right.outlasts(service.policy.timeout).await
+        {
+            return End::cancelled("the run's lease could not be kept, so nothing was sent");
+        }
+        let outgoing = Outgoing {
+            origin,
+            method: request.method,
+            path: request.path,
+            headers,
+            body: request.body,
+            timeout: service.policy.timeout,
+            max_response: service.policy.max_response,
+        };
+        let sent = clock.tick();
+        let answered = self.engine.ports.transport.exchange(outgoing).await;
+        let now = clock.tick();
+        let end = self.end_of(answered, now.since(sent));
+        permit.settle(classify::verdict_of(&end.answer), end.took, now);
+        end
+    }
+
+    /// Waits, unless the attempt ends first; says whether it waited to the end.
+    async fn wait(&self, waiting: impl Future<Output = ()>) -> bool {
+        tokio::select! {
+            () = waiting => !self.ended.is_cancelled(),
+            () = self.ended.cancelled() => false,
+        }
+    }
+
+    /// The breaker's permit. The one who begins to probe asks the store first, so that of all hosts one sends.
+    async fn permit(&self, service: &Service) -> Result<crate::breakers::Held, String> {
+        let admit = || {
+            let refused = service.breaker.admit(self.engine.ports.clock.tick());
+            refused.map_err(|refusal| crate::refusals::breaker_open(service.breaker.key(), refusal).message)
+        };
+        let held = admit()?;
+        if held.began_probing() && self.engine.breakers.publish(&service.breaker).await == Published::Theirs {
+            drop(held);
+            return admit();
+        }
+        Ok(held)
+    }
+
+    fn end_of(&self, answered: Result<Incoming, ExchangeError>, took: Duration) -> End {
+        let (answer, seen, reason) = match answered {
+            Ok(incoming) => {
+                let hints = incoming.headers.iter().filter(|(name, _)| name == "retry-after");
+                let hint = retry_after::read(hints.map(|(_, value)| value.as_slice()), self.engine.ports.clock.wall());
+                let status = incoming.status;
+                (Answer::Status { status, hint }, Ok(incoming), None)
+            }
+            Err(ExchangeError::NotSent { kind, reason }) => {
+                (Answer::NotSent(kind), Err(EffectError::NotSent(kind)), Some(reason))
+            }
+            Err(ExchangeError::Lost { kind, reason }) => {
+                (Answer::Lost(kind), Err(EffectError::Lost(kind)), Some(reason))
+            }
+            Err(ExchangeError::Denied { reason }) => (Answer::Denied, Err(EffectError::Denied), Some(reason)),
+        };
+        End {
+            answer,
+            seen,
+            reason,
+            took,
+        }
+    }
+}
+
+fn beyond_limit(service: &Service, wait: Duration) -> String {
+    let wait = crate::refusals::shown(wait);
+    format!(
+        "the rate limit of `{}` would admit the request in {wait}, beyond the attempt's time",
+        service.key
+    )
+}
+
+fn no_turn(service: &Service) -> String {
+    format!(
+        "`{}` has {} exchanges in flight (`concurrency`) and none ended within the attempt's time",
+        service.key, service.policy.concurrency
+    )
+}
+
+/// A guest may write anything there; a person should be able to read it.
+fn shown_authority(authority: &str) -> String {
+    let cut: String = authority.chars().take(100).collect();
+    format!("`{}`", cut.escape_debug())
+}

@@ -1,0 +1,91 @@
+//! What every part of the engine shares: ports, settings, and the registries of one host.
+
+use crate::breakers::Breakers;
+use crate::catalog::Catalog;
+use crate::guests::GuestRuntime;
+use crate::history::History;
+use crate::ports::authorizer::Authorizer;
+use crate::ports::clock::Clock;
+use crate::ports::entropy::Entropy;
+use crate::ports::policies::PolicySource;
+use crate::ports::sandbox::Sandbox;
+use crate::ports::secrets::Secrets;
+use crate::ports::store::Store;
+use crate::ports::transport::Transport;
+use crate::services::Services;
+use crate::tasks::Tasks;
+use fusebox_core::ids::OwnerId;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// The outside, as the host is given it.
+pub struct Ports {
+    /// What lasts.
+    pub store: Arc<dyn Store>,
+    /// Compiles and runs components.
+    pub sandbox: Arc<dyn Sandbox>,
+    /// Who may call what.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Secrets, for the headers of services.
+    pub secrets: Arc<dyn Secrets>,
+    /// Sends requests.
+    pub transport: Arc<dyn Transport>,
+    /// From manifests to policies.
+    pub policies: Arc<dyn PolicySource>,
+    /// Where guests compute.
+    pub guests: GuestRuntime,
+}
+
+/// The operator's settings of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long the lease of a run lasts without renewal; longer where a service's timeout needs it.
+    pub lease: Duration,
+    /// How long an idempotency key and its outcome are kept after the end of their run; at least 24 h.
+    pub key_lifetime: Duration,
+    /// How long letters are kept.
+    pub keep_letters: Duration,
+    /// How long letters are kept that a replay cannot help.
+    pub keep_known_bad: Duration,
+    /// How long runs are kept.
+    pub keep_runs: Duration,
+    /// Calls in flight at once; more are refused. The instance pool should hold as many.
+    pub max_calls: usize,
+    /// How long a host that shuts down waits for its calls.
+    pub drain: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        Self {
+            lease: Duration::from_secs(30),
+            key_lifetime: DAY,
+            keep_letters: DAY * 30,
+            keep_known_bad: DAY * 7,
+            keep_runs: DAY * 30,
+            max_calls: 1024,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// One host.
+pub(crate) struct Engine {
+    pub(crate) ports: Ports,
+    pub(crate) settings: Settings,
+    /// This process, as the owner of runs.
+    pub(crate) owner: OwnerId,
+    /// The runtime of everything but guests.
+    pub(crate) io: Handle,
+    pub(crate) history: History,
+    pub(crate) catalog: Catalog,
+    pub(crate) services: Services,
+    pub(crate) breakers: Arc<Breakers>,
+    pub(crate) tasks: Tasks,
+}

@@ -1,0 +1,110 @@
+//! What a caller is told of an attempt that failed: what happened, where, and what it came down to.
+
+use crate::attempt::Attempted;
+use crate::ports::sandbox::{AttemptEnd, Limit};
+use crate::refusals::shown;
+use crate::runs::Run;
+use fusebox_core::classify::Judgement;
+use fusebox_core::failure::{Class, Code, Failure};
+use fusebox_core::retry::Reason;
+
+/// Characters of an error value that a message shows; the whole of it is in the failure's `error`.
+const SHOWN: usize = 300;
+
+/// The failure of an attempt.
+pub(crate) fn of_attempt(run: &Run, attempted: &Attempted, judgement: &Judgement) -> Failure {
+    let mut failure = Failure::new(judgement.code, judgement.class, message(run, attempted, judgement));
+    failure.service = judgement
+        .service
+        .as_ref()
+        .filter(|name| !name.is_empty())
+        .map(|name| name.to_string());
+    failure.retry_after = judgement.hint.map(|hint| hint.0);
+    failure.chain.clone_from(&attempted.settled.reasons);
+    if let AttemptEnd::Err { case, json } = &attempted.report.end {
+        failure.case.clone_from(case);
+        failure.error = Some(json.clone());
+    }
+    failure
+}
+
+/// Adds why no further attempt was made, where that is news.
+pub(crate) fn gave_up(failure: &mut Failure, attempts: u32, reason: &Reason) {
+    match reason {
+        Reason::NotRetryable(_) | Reason::InDoubt | Reason::Cancelled => {}
+        Reason::AttemptsUsedUp(1) => failure
+            .chain
+            .push("one attempt is all that its policy allows".to_owned()),
+        reason => failure
+            .chain
+            .push(format!("gave up after attempt {attempts}: {reason}")),
+    }
+}
+
+fn message(run: &Run, attempted: &Attempted, judgement: &Judgement) -> String {
+    let name = format!("{}.{}", run.tool.policy.name, run.function.name);
+    let end = end(run, &name, &attempted.report.end);
+    let effect = judgement
+        .effect
+        .and_then(|seq| attempted.settled.records.iter().find(|record| record.seq == seq));
+    let Some(effect) = effect else { return end };
+    let (method, path) = effect.request.split_once(' ').unwrap_or((&effect.request, ""));
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    let to = if effect.service.is_empty() {
+        "outside every service"
+    } else {
+        &effect.service
+    };
+    let of = format!("effect {} ({method} {path} to {to}: {})", effect.seq, effect.answer);
+    match judgement.class {
+        Class::InDoubt => format!(
+            "{end}, and nobody knows whether {of} happened; it may not be repeated, so a person has to find out and settle it"
+        ),
+        _ => format!("{end}, after {of}"),
+    }
+}
+
+fn end(run: &Run, name: &str, end: &AttemptEnd) -> String {
+    let policy = &run.function.policy;
+    match end {
+        AttemptEnd::Ok { .. } => format!("{name} returned"),
+        AttemptEnd::Err { case: Some(case), json } => format!("{name} answered `{case}`: {}", cut(json)),
+        AttemptEnd::Err { case: None, json } => format!("{name} answered an error: {}", cut(json)),
+        AttemptEnd::Trap { trap } => format!("{name} trapped: {trap}"),
+        AttemptEnd::Exit { code } => format!("{name} exited with code {code} instead of returning"),
+        AttemptEnd::Abi { message } => format!("{name} broke the component ABI: {message}"),
+        AttemptEnd::Limit { limit, message } => {
+            format!("{name} reached its limit `limits.{}`: {message}", limit_key(*limit))
+        }
+        AttemptEnd::Timeout => format!(
+            "{name} did not end within its time ({}, or what was left of its deadline)",
+            shown(policy.timeout)
+        ),
+        AttemptEnd::Cancelled => format!("{name} was cancelled"),
+        AttemptEnd::Host { message } => format!("{name} could not be run: {message}"),
+    }
+}
+
+fn limit_key(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Memory => "memory",
+        Limit::Tables => "table-elements",
+        Limit::Instances => "instances",
+        Limit::Fuel => "fuel",
+        Limit::Output => "output",
+        Limit::HostMemory => "host-memory",
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The run was cancelled between two attempts.
+pub(crate) fn cancelled(run: &Run) -> Failure {
+    let message = format!("{}.{} was cancelled", run.tool.policy.name, run.function.name);
+    Failure::new(Code::Cancelled, Class::Control, message)
+}

@@ -1,0 +1,176 @@
+//! The one facade that faces see.
+
+mod inspect;
+
+use crate::breakers::Breakers;
+use crate::call;
+use crate::catalog::Catalog;
+use crate::engine::Engine;
+use crate::history::History;
+use crate::refusals;
+use crate::replay;
+use crate::requests::{Call, Caller, Deploy, Deployed, Replay, Reply, Trial, Tried, digest_of};
+use crate::services::Services;
+use crate::tasks::Tasks;
+use crate::trial;
+use bytes::Bytes;
+use fusebox_core::failure::{Class, Code, Failure};
+use fusebox_core::ids::{Digest, OwnerId, RunId};
+use std::future::Future;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tracing::Instrument as _;
+
+pub use crate::engine::{Ports, Settings};
+use crate::ports::sandbox::Component;
+pub use inspect::ToolView;
+
+/// A host: everything that a face can ask of Fusebox.
+pub struct Host {
+    engine: Arc<Engine>,
+}
+
+impl Host {
+    /// Starts a host on the runtime of the caller.
+    ///
+    /// # Errors
+    /// That the store cannot be reached.
+    pub async fn start(ports: Ports, settings: Settings) -> Result<Arc<Self>, Box<Failure>> {
+        let owner = OwnerId::new(ports.clock.wall(), ports.entropy.id());
+        let (store, clock) = (Arc::clone(&ports.store), Arc::clone(&ports.clock));
+        let breakers = Breakers::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ports.entropy));
+        let engine = Arc::new(Engine {
+            owner,
+            io: Handle::current(),
+            history: History::start(Arc::clone(&store), clock),
+            catalog: Catalog::default(),
+            services: Services::new(),
+            breakers,
+            tasks: Tasks::new(settings.max_calls),
+            ports,
+            settings,
+        });
+        Ok(Arc::new(Self { engine }))
+    }
+
+    /// Calls a function. The call is a task of its own: a caller that hangs up cancels nothing.
+    ///
+    /// # Errors
+    /// The failure of the call; its code says what to do.
+    pub async fn call(&self, caller: &Caller, call: Call) -> Result<Reply, Box<Failure>> {
+        let span = tracing::info_span!("call", tool = call.tool, function = call.function, trace = caller.trace);
+        let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
+        self.carry_out(call::call(engine, caller, call).instrument(span)).await
+    }
+
+    /// Replays a letter from its start.
+    ///
+    /// # Errors
+    /// Why the letter is not replayed, or the failure of the replay.
+    pub async fn replay(&self, caller: &Caller, replay: Replay) -> Result<Reply, Box<Failure>> {
+        let span = tracing::info_span!("replay", letter = %replay.letter);
+        let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
+        self.carry_out(replay::replay(engine, caller, replay).instrument(span))
+            .await
+    }
+
+    /// Tries a component: one attempt, no store, no retry.
+    ///
+    /// # Errors
+    /// That the component cannot be loaded, has no such function, or takes no such input.
+    pub async fn try_component(&self, caller: &Caller, trial: Trial) -> Result<Tried, Box<Failure>> {
+        let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
+        self.carry_out(trial::run(engine, caller, trial)).await
+    }
+
+    /// A place among the calls in flight, and a task that holds it to the end. A panic in there releases everything and becomes `internal`.
+    async fn carry_out<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Box<Failure>>> + Send + 'static,
+    ) -> Result<T, Box<Failure>> {
+        let place = self.engine.tasks.admit().map_err(refusals::full)?;
+        let task = self.engine.tasks.tracker().spawn(async move {
+            let _place = place;
+            work.await
+        });
+        task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a call's task ended before the call did");
+            Err(refusals::internal(
+                "the call was lost by a defect of Fusebox; the log has its place",
+            ))
+        })
+    }
+
+    /// Compiles a component, and registers nothing.
+    ///
+    /// # Errors
+    /// Why it cannot be loaded.
+    pub async fn inspect(&self, wasm: Bytes) -> Result<(Digest, Arc<dyn Component>), Box<Failure>> {
+        let digest = digest_of(&wasm);
+        let sandbox = &self.engine.ports.sandbox;
+        let component = match sandbox.cached(digest).await {
+            Some(component) => component,
+            None => sandbox
+                .compile(digest, wasm)
+                .await
+                .map_err(|error| Box::new(Failure::new(Code::BadInput, Class::Caller, error.to_string())))?,
+        };
+        Ok((digest, component))
+    }
+
+    /// Registers a version of a tool. An equal newest version is left as it is.
+    ///
+    /// # Errors
+    /// That the component cannot be loaded, or the store failed; nothing is registered then.
+    pub async fn deploy(&self, caller: &Caller, deploy: Deploy) -> Result<Deployed, Box<Failure>> {
+        let (digest, component) = self.inspect(deploy.wasm.clone()).await?;
+        let tool = crate::records::ToolRecord {
+            tenant: caller.tenant.to_string(),
+            name: deploy.policy.name.clone(),
+            number: 0,
+            version: deploy.policy.version.clone(),
+            component: digest,
+            manifest: deploy.manifest,
+            source: deploy.source,
+            deployed: self.engine.ports.clock.wall().0,
+            enabled: true,
+        };
+        let stored = self.engine.ports.store.deploy(tool, deploy.wasm).await;
+        let (tool, new) = stored.map_err(|error| refusals::store("the tool could not be deployed", &error))?;
+        self.engine.catalog.forget(&caller.tenant, &tool.name);
+        Ok(Deployed {
+            tool,
+            new,
+            shape: component.shape().clone(),
+            facts: component.facts().clone(),
+        })
+    }
+
+    /// Cancels a run of this process, whether it computes or waits for its next attempt. Effects in flight are waited for.
+    ///
+    /// # Errors
+    /// That this process has no such run.
+    pub async fn cancel(&self, caller: &Caller, run: &RunId) -> Result<(), Box<Failure>> {
+        if self.engine.tasks.cancel(&caller.tenant, run) {
+            Ok(())
+        } else {
+            Err(refusals::not_running(run.as_str()))
+        }
+    }
+
+    /// Takes no more calls, waits for those in flight, cancels what is left after `Settings::drain`, and writes what is not written yet.
+    pub async fn drain(&self) {
+        let tasks = &self.engine.tasks;
+        tasks.close();
+        tokio::select! {
+            () = tasks.tracker().wait() => {}
+            () = self.engine.ports.clock.sleep(self.engine.settings.drain) => {
+                tracing::warn!(calls = tasks.tracker().len(), "calls are still in flight after the drain time; they are cancelled");
+                tasks.stopping().cancel();
+                tasks.tracker().wait().await;
+            }
+        }
+        self.engine.history.flush().await;
+        self.engine.breakers.flush().await;
+    }
+}

@@ -1,0 +1,230 @@
+//! What faces read and change besides calling: tools, runs, letters, breakers, errors.
+
+use super::Host;
+use crate::breakers::Cell;
+use crate::catalog::{tool_breaker, tool_key};
+use crate::memory;
+use crate::ports::sandbox::Component;
+use crate::ports::store::{LetterFilter, RunFilter, ToolChange};
+use crate::records::{BreakerRecord, ErrorRecord, LetterRecord, RunRecord, ToolRecord};
+use crate::refusals;
+use crate::requests::{BreakerOrder, Caller, MemoryRange};
+use crate::services;
+use fusebox_core::failure::Failure;
+use fusebox_core::ids::{LetterId, RunId};
+use fusebox_core::policy::{BreakerPolicy, ToolPolicy};
+use std::sync::Arc;
+
+/// A deployed tool with everything that is known of it.
+#[derive(Clone)]
+pub struct ToolView {
+    /// The version in force.
+    pub record: ToolRecord,
+    /// What its manifest comes down to.
+    pub policy: Arc<ToolPolicy>,
+    /// Its component.
+    pub component: Arc<dyn Component>,
+}
+
+type Answer<T> = Result<T, Box<Failure>>;
+
+impl Host {
+    /// The newest version of every tool, by name.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn tools(&self, caller: &Caller) -> Answer<Vec<ToolRecord>> {
+        let tools = self.engine.ports.store.tools(&caller.tenant).await;
+        tools.map_err(|error| refusals::store("the tools cannot be listed", &error))
+    }
+
+    /// One tool, loaded.
+    ///
+    /// # Errors
+    /// That there is none, or that it cannot be loaded.
+    pub async fn tool(&self, caller: &Caller, name: &str) -> Answer<ToolView> {
+        let tool = self.engine.catalog.refresh(&self.engine, &caller.tenant, name).await?;
+        Ok(ToolView {
+            record: tool.record.clone(),
+            policy: Arc::clone(&tool.policy),
+            component: Arc::clone(&tool.component),
+        })
+    }
+
+    /// Enables, disables or removes a tool; other hosts follow within seconds.
+    ///
+    /// # Errors
+    /// That there is none, or those of the store.
+    pub async fn change_tool(&self, caller: &Caller, name: &str, change: ToolChange) -> Answer<()> {
+        let changed = self.engine.ports.store.change_tool(&caller.tenant, name, change).await;
+        self.engine.catalog.forget(&caller.tenant, name);
+        match changed {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(refusals::no_tool(name)),
+            Err(error) => Err(refusals::store("the tool could not be changed", &error)),
+        }
+    }
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn runs(&self, caller: &Caller, filter: &RunFilter) -> Answer<Vec<RunRecord>> {
+        let runs = self.engine.ports.store.runs(&caller.tenant, filter).await;
+        runs.map_err(|error| refusals::store("the runs cannot be listed", &error))
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// That there is none, or those of the store.
+    pub async fn run(&self, caller: &Caller, id: &RunId) -> Answer<RunRecord> {
+        let run = self.engine.ports.store.run(&caller.tenant, id).await;
+        run.map_err(|error| refusals::store("the run cannot be read", &error))?
+            .ok_or_else(|| refusals::no_run(id.as_str()))
+    }
+
+    /// Letters, oldest first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn letters(&self, caller: &Caller, filter: &LetterFilter) -> Answer<Vec<LetterRecord>> {
+        let letters = self.engine.ports.store.letters(&caller.tenant, filter).await;
+        letters.map_err(|error| refusals::store("the letters cannot be listed", &error))
+    }
+
+    /// One letter.
+    ///
+    /// # Errors
+    /// That there is none, or those of the store.
+    pub async fn letter(&self, caller: &Caller, id: &LetterId) -> Answer<LetterRecord> {
+        let letter = self.engine.ports.store.letter(&caller.tenant, id).await;
+        letter
+            .map_err(|error| refusals::store("the letter cannot be read", &error))?
+            .ok_or_else(|| refusals::no_letter(id.as_str()))
+    }
+
+    /// The letter of a run.
+    ///
+    /// # Errors
+    /// That there is none, or those of the store.
+    pub async fn letter_of(&self, caller: &Caller, run: &RunId) -> Answer<LetterRecord> {
+        let letter = self.engine.ports.store.letter_of(&caller.tenant, run).await;
+        letter
+            .map_err(|error| refusals::store("the letter cannot be read", &error))?
+            .ok_or_else(|| refusals::no_letter_of(run.as_str()))
+    }
+
+    /// Closes letters; leased ones and those in doubt stay. Says which were closed.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn purge(&self, caller: &Caller, ids: &[LetterId]) -> Answer<Vec<LetterId>> {
+        let purged = self.engine.ports.store.purge(&caller.tenant, ids).await;
+        purged.map_err(|error| refusals::store("the letters could not be closed", &error))
+    }
+
+    /// Forgets what is kept no longer; says how many rows went.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn retain(&self, caller: &Caller) -> Answer<u64> {
+        let gone = self
+            .engine
+            .ports
+            .store
+            .retain(&caller.tenant, self.engine.settings.keep_runs)
+            .await;
+        gone.map_err(|error| refusals::store("old rows could not be removed", &error))
+    }
+
+    /// A part of the memory that a letter keeps.
+    ///
+    /// # Errors
+    /// That there is no such memory, or that a page of it is lost.
+    pub async fn memory(&self, caller: &Caller, letter: &LetterId, range: MemoryRange) -> Answer<Vec<u8>> {
+        let letter = self.letter(caller, letter).await?;
+        memory::read(&self.engine, &letter, range).await
+    }
+
+    /// A standard core dump made of what a letter keeps.
+    ///
+    /// # Errors
+    /// That it keeps no state, or that a page of it is lost.
+    pub async fn coredump(&self, caller: &Caller, letter: &LetterId) -> Answer<Vec<u8>> {
+        let letter = self.letter(caller, letter).await?;
+        memory::coredump(&self.engine, &letter).await
+    }
+
+    /// Every breaker that is stored or in memory, by key; what this host knows better is told as it knows it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn breakers(&self, caller: &Caller) -> Answer<Vec<BreakerRecord>> {
+        let stored = self.engine.ports.store.breakers(&caller.tenant).await;
+        let mut breakers = stored.map_err(|error| refusals::store("the breakers cannot be listed", &error))?;
+        for cell in self.engine.breakers.of_tenant(&caller.tenant) {
+            let ours = cell.record();
+            match breakers.iter_mut().find(|stored| stored.key == ours.key) {
+                Some(stored) if stored.epoch <= ours.epoch => *stored = ours,
+                Some(_) => {}
+                None => breakers.push(ours),
+            }
+        }
+        breakers.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(breakers)
+    }
+
+    /// Orders a breaker, for every host of the database.
+    ///
+    /// # Errors
+    /// That no deployed tool has such a breaker, or that the order could not be stored.
+    pub async fn order_breaker(&self, caller: &Caller, key: &str, order: BreakerOrder) -> Answer<BreakerRecord> {
+        let cell = self.breaker(caller, key).await?;
+        self.engine.breakers.order(&cell, order).await
+    }
+
+    /// A breaker by its key: in memory, or made from the manifest of the tool that has it.
+    async fn breaker(&self, caller: &Caller, key: &str) -> Answer<Arc<Cell>> {
+        let in_memory = self
+            .engine
+            .breakers
+            .of_tenant(&caller.tenant)
+            .into_iter()
+            .find(|cell| cell.key() == key);
+        if let Some(cell) = in_memory {
+            return Ok(cell);
+        }
+        let mut known = Vec::new();
+        for tool in self.tools(caller).await? {
+            match self.engine.ports.policies.lower(&tool.name, &tool.manifest) {
+                Ok(policy) => known.extend(breakers_of(&policy)),
+                Err(findings) => tracing::warn!(tool = tool.name, findings, "the manifest is not admitted any more"),
+            }
+        }
+        let Some((_, policy)) = known.iter().find(|(known, _)| known == key) else {
+            return Err(refusals::no_breaker(key, known.iter().map(|(key, _)| key.as_str())));
+        };
+        let stored = self.engine.breakers.stored(&caller.tenant).await;
+        Ok(self.engine.breakers.configured(&caller.tenant, key, policy, &stored))
+    }
+
+    /// What failed and became no letter, newest first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn errors(&self, caller: &Caller, tool: Option<&str>, limit: u32) -> Answer<Vec<ErrorRecord>> {
+        let errors = self.engine.ports.store.errors(&caller.tenant, tool, limit).await;
+        errors.map_err(|error| refusals::store("the error log cannot be read", &error))
+    }
+}
+
+fn breakers_of(policy: &ToolPolicy) -> Vec<(String, BreakerPolicy)> {
+    let services = policy
+        .services
+        .iter()
+        .map(|service| (services::key_of(&policy.name, service), service.breaker.clone()));
+    services
+        .chain([(tool_key(&policy.name), tool_breaker(policy))])
+        .collect()
+}

@@ -1,0 +1,124 @@
+//! The lease of a claimed run: renewed while the run is executed, and asked before anything is sent.
+
+use crate::engine::Engine;
+use crate::ports::clock::Clock;
+use crate::ports::store::{Fence, Store, StoreError};
+use fusebox_core::ids::RunId;
+use fusebox_core::time::Tick;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A run that this host owns. Dropping it stops the renewals; the lease then ends by itself.
+pub(crate) struct Ownership {
+    lease: Arc<Lease>,
+    heartbeat: AbortHandle,
+}
+
+struct Lease {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    tenant: Arc<str>,
+    run: RunId,
+    fence: Fence,
+    length: Duration,
+    /// Until when the lease lasts for sure, by this process's monotonic clock.
+    until: AtomicU64,
+    /// The run belongs to another host.
+    lost: AtomicBool,
+    stop: CancellationToken,
+}
+
+impl Ownership {
+    /// Keeps a lease that was taken at `taken`, before the store was asked, so that it is never thought to last longer than it does.
+    /// `stop` ends the run here once it belongs to another host.
+    pub(crate) fn keep(
+        engine: &Engine,
+        tenant: &Arc<str>,
+        run: &RunId,
+        fence: Fence,
+        taken: Tick,
+        length: Duration,
+        stop: &CancellationToken,
+    ) -> Self {
+        let lease = Arc::new(Lease {
+            store: Arc::clone(&engine.ports.store),
+            clock: Arc::clone(&engine.ports.clock),
+            tenant: Arc::clone(tenant),
+            run: run.clone(),
+            fence,
+            length,
+            until: AtomicU64::new((taken + length).0),
+            lost: AtomicBool::new(false),
+            stop: stop.clone(),
+        });
+        let heartbeat = tokio::spawn(beat(Arc::clone(&lease))).abort_handle();
+        Self { lease, heartbeat }
+    }
+
+    /// What every write of this run carries.
+    pub(crate) fn fence(&self) -> &Fence {
+        &self.lease.fence
+    }
+
+    /// Whether the run belongs to another host by now.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lease.lost.load(Ordering::Acquire)
+    }
+
+    /// The right to send, as effects see it.
+    pub(crate) fn right(&self) -> SendRight {
+        SendRight(Arc::clone(&self.lease))
+    }
+}
+
+impl Drop for Ownership {
+    fn drop(&mut self) {
+        self.heartbeat.abort();
+    }
+}
+
+/// The right to send requests for a run: only while its lease outlasts them (semantics.md §5).
+#[derive(Clone)]
+pub(crate) struct SendRight(Arc<Lease>);
+
+impl SendRight {
+    /// Whether the lease outlasts an exchange of that length that starts now; renews it when it does not.
+    /// A host that was stopped for a while therefore wakes up without the right to send.
+    pub(crate) async fn outlasts(&self, exchange: Duration) -> bool {
+        let lasts = || lasts_beyond(&self.0, self.0.clock.tick() + exchange);
+        lasts() || (renew(&self.0).await.is_ok() && lasts())
+    }
+}
+
+fn lasts_beyond(lease: &Lease, end: Tick) -> bool {
+    !lease.lost.load(Ordering::Acquire) && Tick(lease.until.load(Ordering::Acquire)) > end
+}
+
+async fn renew(lease: &Lease) -> Result<(), StoreError> {
+    let asked = lease.clock.tick();
+    let renewed = lease
+        .store
+        .renew(&lease.tenant, &lease.run, &lease.fence, lease.length)
+        .await;
+    match &renewed {
+        Ok(()) => lease.until.store((asked + lease.length).0, Ordering::Release),
+        Err(StoreError::Fenced { .. }) => {
+            tracing::error!(run = %lease.run, "the run belongs to another host now; it is stopped here");
+            lease.lost.store(true, Ordering::Release);
+            lease.stop.cancel();
+        }
+        Err(error) => tracing::warn!(run = %lease.run, %error, "the run's lease could not be renewed"),
+    }
+    renewed
+}
+
+async fn beat(lease: Arc<Lease>) {
+    while !lease.lost.load(Ordering::Acquire) {
+        lease.clock.sleep(lease.length / 3).await;
+        // What failed was logged; the next beat tries again, and nothing is sent without the right to.
+        let _ = renew(&lease).await;
+    }
+}

@@ -1,0 +1,264 @@
+//! What a caller is told when the host itself ends a call: each says what happened, where, and what to do next.
+
+use crate::ports::store::StoreError;
+use crate::records::{LetterRecord, RunRecord};
+use crate::tasks::Full;
+use fusebox_core::breaker::Refusal;
+use fusebox_core::dead_letter::NotReplayable;
+use fusebox_core::failure::{Class, Code, Failure};
+use fusebox_core::ids::RunId;
+use std::time::Duration;
+
+fn caller(code: Code, message: String) -> Box<Failure> {
+    Box::new(Failure::new(code, Class::Caller, message))
+}
+
+pub(crate) fn no_tool(name: &str) -> Box<Failure> {
+    caller(
+        Code::NotFound,
+        format!("no tool `{name}` is deployed: `fusebox tools list` shows those that are"),
+    )
+}
+
+pub(crate) fn no_function<'a>(tool: &str, function: &str, offered: impl Iterator<Item = &'a str>) -> Box<Failure> {
+    let offered: Vec<_> = offered.map(|name| format!("`{name}`")).collect();
+    let offered = if offered.is_empty() {
+        "none".to_owned()
+    } else {
+        offered.join(", ")
+    };
+    caller(
+        Code::NotFound,
+        format!("tool `{tool}` has no function `{function}`; it has {offered}"),
+    )
+}
+
+pub(crate) fn disabled(name: &str) -> Box<Failure> {
+    let message = format!("tool `{name}` is switched off: `fusebox tools enable {name}` switches it on");
+    Box::new(Failure::new(Code::ToolDisabled, Class::Control, message))
+}
+
+pub(crate) fn not_admitted(name: &str, findings: &str) -> Box<Failure> {
+    let message =
+        format!("the operator's settings no longer admit the manifest of `{name}`; deploy it anew:\n{findings}");
+    Box::new(Failure::new(Code::ToolDisabled, Class::Control, message))
+}
+
+pub(crate) fn bad_input(tool: &str, function: &str, what: &str) -> Box<Failure> {
+    caller(Code::BadInput, format!("{what} (input of {tool}.{function})"))
+}
+
+pub(crate) fn denied(reason: String) -> Box<Failure> {
+    Box::new(Failure::new(Code::Denied, Class::Control, reason))
+}
+
+pub(crate) fn needs_approval(tool: &str, function: &str) -> Box<Failure> {
+    let message =
+        format!("{tool}.{function} needs a person's approval, which this version cannot ask for; nothing was run");
+    Box::new(Failure::new(Code::NeedsApproval, Class::Control, message))
+}
+
+pub(crate) fn key_required(tool: &str, function: &str) -> Box<Failure> {
+    caller(
+        Code::KeyRequired,
+        format!(
+            "{tool}.{function} is keyed: send an idempotency key (`--key KEY`), and the same one when you repeat the call"
+        ),
+    )
+}
+
+pub(crate) fn key_reused(key: &str, run: RunId) -> Box<Failure> {
+    let message =
+        format!("the idempotency key `{key}` was used with other arguments by {run}; use a new key for another call");
+    let mut failure = caller(Code::KeyReused, message);
+    failure.run = Some(run);
+    failure
+}
+
+pub(crate) fn breaker_open(key: &str, refusal: Refusal) -> Box<Failure> {
+    let message = match refusal.retry_after {
+        Some(after) => format!(
+            "the breaker of `{key}` is open, so nothing was tried; try again in {}",
+            shown(after)
+        ),
+        None => format!("an operator holds the breaker of `{key}` open: `fusebox breakers close {key}` closes it"),
+    };
+    let mut failure = Failure::new(Code::BreakerOpen, Class::NotSent, message);
+    failure.service = Some(key.to_owned());
+    failure.retry_after = refusal.retry_after;
+    Box::new(failure)
+}
+
+pub(crate) fn full(why: Full) -> Box<Failure> {
+    let (message, retry_after) = match why {
+        Full::Calls => (
+            "the host has as many calls in flight as it takes; nothing was run",
+            Some(Duration::from_secs(1)),
+        ),
+        Full::Draining => (
+            "the host is shutting down and takes no more calls; nothing was run",
+            None,
+        ),
+    };
+    let mut failure = Failure::new(Code::Overloaded, Class::Control, message);
+    failure.retry_after = retry_after;
+    Box::new(failure)
+}
+
+pub(crate) fn no_place(tool: &str, concurrency: u32) -> Box<Failure> {
+    let message = format!(
+        "`{tool}` has {concurrency} attempts in flight (`limits.concurrency`) and none ended within the deadline; nothing was run"
+    );
+    let mut failure = Failure::new(Code::Overloaded, Class::Control, message);
+    failure.retry_after = Some(Duration::from_secs(1));
+    Box::new(failure)
+}
+
+pub(crate) fn store(what: &str, error: &StoreError) -> Box<Failure> {
+    let mut failure = Failure::new(Code::StoreUnavailable, Class::NotSent, format!("{what}: {error}"));
+    if matches!(error, StoreError::Refused { .. }) {
+        failure.code = Code::ToolFailed;
+        failure.class = Class::Control;
+    }
+    Box::new(failure)
+}
+
+pub(crate) fn internal(what: impl Into<String>) -> Box<Failure> {
+    Box::new(Failure::new(Code::Internal, Class::Fault, what))
+}
+
+/// A duration as a person reads it: whole seconds above ten, else with a decimal, rounded up.
+pub(crate) fn shown(duration: Duration) -> String {
+    let tenths = duration.as_millis().div_ceil(100);
+    if tenths >= 100 {
+        format!("{} s", tenths.div_ceil(10))
+    } else {
+        format!("{}.{} s", tenths / 10, tenths % 10)
+    }
+}
+
+pub(crate) fn no_version(tool: &str, number: i64) -> Box<Failure> {
+    caller(
+        Code::NotFound,
+        format!("version {number} of `{tool}`, which the run is pinned to, is not deployed any more"),
+    )
+}
+
+pub(crate) fn order_not_stored(key: &str) -> Box<Failure> {
+    let message = format!(
+        "the order for the breaker of `{key}` could not be stored, so no other process knows it; the log says why"
+    );
+    Box::new(Failure::new(Code::StoreUnavailable, Class::NotSent, message))
+}
+
+pub(crate) fn key_in_use(run: RunId, alive: bool) -> Box<Failure> {
+    let message = if alive {
+        format!("{run} has this idempotency key and is not finished; wait for it, or ask again later with the same key")
+    } else {
+        format!(
+            "{run} has this idempotency key, and the host that ran it has gone: `fusebox runs show {run}` shows how far it came"
+        )
+    };
+    let mut failure = caller(Code::KeyInUse, message);
+    failure.run = Some(run);
+    failure
+}
+
+pub(crate) fn key_in_letter(run: RunRecord) -> Box<Failure> {
+    let next = match &run.letter {
+        Some(letter) => format!("`fusebox dlq show {letter}` shows why, `fusebox dlq replay {letter}` tries it again"),
+        None => format!("`fusebox runs show {}` shows why", run.id),
+    };
+    let mut failure = caller(
+        Code::KeyInUse,
+        format!("{} has this idempotency key and is {}: {next}", run.id, run.state),
+    );
+    failure.run = Some(run.id);
+    failure.letter = run.letter;
+    failure
+}
+
+pub(crate) fn no_letter(letter: &str) -> Box<Failure> {
+    caller(
+        Code::NotFound,
+        format!("there is no letter `{letter}`: `fusebox dlq list` shows those that are open"),
+    )
+}
+
+pub(crate) fn no_run(run: &str) -> Box<Failure> {
+    caller(
+        Code::NotFound,
+        format!("there is no run `{run}`: `fusebox runs list` shows those that are kept"),
+    )
+}
+
+pub(crate) fn not_replayable(letter: &LetterRecord, why: NotReplayable) -> Box<Failure> {
+    let id = &letter.id;
+    let code = if why == NotReplayable::InDoubt {
+        Code::InDoubt
+    } else {
+        Code::Denied
+    };
+    let class = if why == NotReplayable::InDoubt {
+        Class::InDoubt
+    } else {
+        Class::Control
+    };
+    let mut failure = Failure::new(
+        code,
+        class,
+        format!("{id}: {why}; `fusebox dlq show {id}` shows its effects"),
+    );
+    failure.run = Some(letter.run.id.clone());
+    failure.letter = Some(id.clone());
+    Box::new(failure)
+}
+
+pub(crate) fn letter_taken(letter: &str, error: &StoreError) -> Box<Failure> {
+    caller(Code::KeyInUse, format!("{letter} is not replayed: {error}"))
+}
+
+pub(crate) fn no_letter_of(run: &str) -> Box<Failure> {
+    caller(
+        Code::NotFound,
+        format!("{run} has no letter: `fusebox runs show {run}` shows what became of it"),
+    )
+}
+
+pub(crate) fn no_memory(letter: &str, instance: usize, memory: usize) -> Box<Failure> {
+    caller(
+        Code::NotFound,
+        format!(
+            "{letter} keeps no memory {memory} of an instance {instance}: `fusebox dlq show {letter}` names those that it keeps"
+        ),
+    )
+}
+
+pub(crate) fn no_snapshot(letter: &str, why: &str) -> Box<Failure> {
+    caller(
+        Code::NotFound,
+        format!("{letter} keeps no state of its component: {why}"),
+    )
+}
+
+pub(crate) fn no_breaker<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Box<Failure> {
+    let mut known: Vec<_> = known.map(|key| format!("`{key}`")).collect();
+    known.sort();
+    known.dedup();
+    let known = if known.is_empty() {
+        "none".to_owned()
+    } else {
+        known.join(", ")
+    };
+    caller(
+        Code::NotFound,
+        format!("no deployed tool has a breaker `{key}`; there are {known}"),
+    )
+}
+
+pub(crate) fn not_running(run: &str) -> Box<Failure> {
+    caller(
+        Code::NotFound,
+        format!("this process does not run {run}: `fusebox runs show {run}` shows where it is"),
+    )
+}

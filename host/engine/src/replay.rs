@@ -1,0 +1,136 @@
+//! Replay of a dead letter from its start: the same run under the same key, authorized again, through the breakers.
+
+use crate::call;
+use crate::catalog::Tool;
+use crate::effects;
+use crate::engine::Engine;
+use crate::finish;
+use crate::keys;
+use crate::ownership::Ownership;
+use crate::ports::authorizer::Decision;
+use crate::ports::store::StoreError;
+use crate::records::{AttemptRecord, LetterRecord};
+use crate::refusals;
+use crate::requests::{Caller, Replay, Reply};
+use crate::runs::{self, Run};
+use fusebox_core::dead_letter::{self, Kind, State};
+use fusebox_core::failure::Failure;
+use fusebox_core::idempotency;
+use fusebox_core::policy::Idempotency;
+use fusebox_core::time::Wall;
+use std::sync::Arc;
+
+/// Replays one letter.
+pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) -> Result<Reply, Box<Failure>> {
+    let engine = &engine;
+    let letter = engine.ports.store.letter(&caller.tenant, &replay.letter).await;
+    let letter = letter
+        .map_err(|error| refusals::store("the letter cannot be read", &error))?
+        .ok_or_else(|| refusals::no_letter(replay.letter.as_str()))?;
+    if State::from_name(&letter.state) == Some(State::Replayed) {
+        return succeeded_before(engine, &caller, &letter).await;
+    }
+    let pinned = &letter.run;
+    let tool = engine
+        .catalog
+        .pinned(engine, &caller.tenant, &pinned.tool, pinned.version, pinned.component)
+        .await?;
+    let function = Arc::clone(tool.function(&pinned.function)?);
+    may_replay(engine, &letter, &tool, function.policy.idempotency)?;
+    let input = tool
+        .component
+        .decode(&function.name, &pinned.input, tool.limits.host_memory)
+        .map_err(|what| refusals::bad_input(&pinned.tool, &pinned.function, &what))?;
+    if call::authorize(engine, &caller, &tool, &function, &pinned.input).await? == Decision::Approve {
+        return Err(refusals::needs_approval(&pinned.tool, &pinned.function));
+    }
+    call::peek(engine, &tool, &function)?;
+    let length = Run::lease(engine, &tool);
+    let taken = engine.ports.clock.tick();
+    let leased = engine
+        .ports
+        .store
+        .lease_letter(&caller.tenant, &replay.letter, &engine.owner, length)
+        .await;
+    let (letter, fence) = leased.map_err(|error| not_leased(&replay, &error))?;
+    let patience = replay
+        .deadline
+        .map_or(function.policy.deadline, |asked| asked.min(function.policy.deadline));
+    let cancel = engine.tasks.stopping().child_token();
+    let mut run = Run {
+        id: letter.run.id.clone(),
+        tenant: Arc::clone(&caller.tenant),
+        principal: Arc::from(letter.run.principal.as_str()),
+        spelling: caller.spelling,
+        trace: letter.run.trace.clone(),
+        call_key: letter
+            .run
+            .key
+            .as_ref()
+            .map(|key| keys::call_key(&caller.tenant, &letter.run.tool, &function.name, key)),
+        key: letter.run.key.clone(),
+        created: Wall(letter.run.created),
+        deadline: engine.ports.clock.tick() + patience,
+        raw: letter.run.input.clone(),
+        attempts: letter.run.attempts.clone(),
+        began: false,
+        ownership: Some(Ownership::keep(
+            engine,
+            &caller.tenant,
+            &letter.run.id,
+            fence,
+            taken,
+            length,
+            &cancel,
+        )),
+        letter: Some(Box::new(letter)),
+        tool,
+        function,
+        input,
+        cancel,
+    };
+    let _known = engine.tasks.enter(&run.tenant, &run.id, &run.cancel);
+    let ended = call::execute(engine, &mut run).await;
+    finish::finish(engine, run, ended).await
+}
+
+/// The run has succeeded since: its outcome stands, and nothing is run again.
+async fn succeeded_before(engine: &Engine, caller: &Caller, letter: &LetterRecord) -> Result<Reply, Box<Failure>> {
+    match engine.ports.store.run(&caller.tenant, &letter.run.id).await {
+        Ok(Some(run)) => runs::outcome_of(run),
+        Ok(None) => Err(refusals::no_run(letter.run.id.as_str())),
+        Err(error) => Err(refusals::store("the outcome of the run cannot be read", &error)),
+    }
+}
+
+/// Refuses what a replay could do harm by, judged by the keys of today: one whose lifetime is over protects nobody.
+fn may_replay(engine: &Engine, letter: &LetterRecord, tool: &Tool, level: Idempotency) -> Result<(), Box<Failure>> {
+    let age = engine.ports.clock.wall().since(Wall(letter.run.created));
+    let effects: Vec<_> = letter
+        .run
+        .attempts
+        .iter()
+        .flat_map(|attempt: &AttemptRecord| &attempt.effects)
+        .map(|record| effects::evidence(record, tool.service(&record.service).map(|service| &**service), age))
+        .collect();
+    let may_start_over = idempotency::may_start_over(level, &effects);
+    let (Some(state), Some(kind)) = (State::from_name(&letter.state), Kind::from_name(&letter.kind)) else {
+        return Err(refusals::internal(format!(
+            "{} is `{}` and `{}`, which this version does not know",
+            letter.id, letter.state, letter.kind
+        )));
+    };
+    // Who holds the lease, and whether it has ended, is the store's to say.
+    let state = if state == State::Replaying { State::Open } else { state };
+    match dead_letter::may_replay(state, kind, may_start_over) {
+        Ok(()) => Ok(()),
+        Err(why) => Err(refusals::not_replayable(letter, why)),
+    }
+}
+
+fn not_leased(replay: &Replay, error: &StoreError) -> Box<Failure> {
+    match error {
+        StoreError::Refused { .. } => refusals::letter_taken(replay.letter.as_str(), error),
+        _ => refusals::store("the letter cannot be taken for its replay", error),
+    }
+}

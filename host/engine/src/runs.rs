@@ -1,0 +1,253 @@
+//! A run while this host executes it: claimed if it must be, pinned to its version, known by its id.
+
+use crate::catalog::{Function, Tool};
+use crate::engine::Engine;
+use crate::keys::{self, KeyOwner};
+use crate::ownership::Ownership;
+use crate::ports::sandbox::{Input, Spelling};
+use crate::ports::store::{Claim, NewRun, StoreError};
+use crate::records::{AttemptRecord, LetterRecord, RunRecord};
+use crate::refusals;
+use crate::requests::{Call, Caller, Reply};
+use fusebox_core::failure::{Code, Failure};
+use fusebox_core::idempotency;
+use fusebox_core::ids::{Digest, RunId};
+use fusebox_core::policy::Durability;
+use fusebox_core::run::State;
+use fusebox_core::time::{Tick, Wall};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often a caller who waits for another run looks after it.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A run in the hands of this host.
+pub(crate) struct Run {
+    pub(crate) id: RunId,
+    pub(crate) tenant: Arc<str>,
+    pub(crate) principal: Arc<str>,
+    pub(crate) spelling: Spelling,
+    pub(crate) trace: Option<String>,
+    pub(crate) tool: Arc<Tool>,
+    pub(crate) function: Arc<Function>,
+    pub(crate) input: Arc<dyn Input>,
+    /// The input as the caller wrote it.
+    pub(crate) raw: String,
+    pub(crate) key: Option<String>,
+    pub(crate) call_key: Option<Digest>,
+    pub(crate) created: Wall,
+    pub(crate) deadline: Tick,
+    /// Every attempt so far, those before a replay too.
+    pub(crate) attempts: Vec<AttemptRecord>,
+    /// Whether an effect has left the host, since the call or the replay began.
+    pub(crate) began: bool,
+    /// The letter that is replayed.
+    pub(crate) letter: Option<Box<LetterRecord>>,
+    /// The lease, when the run was made durable before it started.
+    pub(crate) ownership: Option<Ownership>,
+    /// Ends the attempt, or the backoff.
+    pub(crate) cancel: CancellationToken,
+}
+
+/// What became of a call that wanted to become a run.
+pub(crate) enum Claimed {
+    /// It is a run now.
+    Run(Box<Run>),
+    /// Another run has its key: this is what that one came to.
+    Outcome(Result<Reply, Box<Failure>>),
+}
+
+impl Run {
+    /// A run of that call, accepted now and not claimed yet.
+    pub(crate) fn new(
+        engine: &Engine,
+        caller: &Caller,
+        call: &Call,
+        tool: &Arc<Tool>,
+        function: &Arc<Function>,
+        input: Arc<dyn Input>,
+    ) -> Self {
+        let created = engine.ports.clock.wall();
+        let patience = call
+            .deadline
+            .map_or(function.policy.deadline, |asked| asked.min(function.policy.deadline));
+        Self {
+            id: RunId::new(created, engine.ports.entropy.id()),
+            tenant: Arc::clone(&caller.tenant),
+            principal: Arc::clone(&caller.principal),
+            spelling: caller.spelling,
+            trace: caller.trace.clone(),
+            tool: Arc::clone(tool),
+            function: Arc::clone(function),
+            input,
+            raw: call.input.clone(),
+            call_key: call
+                .key
+                .as_ref()
+                .map(|key| keys::call_key(&caller.tenant, &tool.policy.name, &function.name, key)),
+            key: call.key.clone(),
+            created,
+            deadline: engine.ports.clock.tick() + patience,
+            attempts: Vec::new(),
+            began: false,
+            letter: None,
+            ownership: None,
+            cancel: engine.tasks.stopping().child_token(),
+        }
+    }
+
+    /// Whether a success leaves a record.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.ownership.is_some() || self.function.policy.durability != Durability::None
+    }
+
+    /// What the keys of its effects are made of.
+    pub(crate) fn key_owner(&self) -> KeyOwner {
+        self.call_key
+            .map_or_else(|| KeyOwner::Run(self.id.clone()), KeyOwner::Call)
+    }
+
+    /// The number of its next effect.
+    pub(crate) fn next_effect(&self) -> u32 {
+        let last = self
+            .attempts
+            .iter()
+            .flat_map(|attempt| &attempt.effects)
+            .map(|effect| effect.seq)
+            .max();
+        last.map_or(1, |last| last.saturating_add(1))
+    }
+
+    /// The run as a row.
+    pub(crate) fn record(&self, state: State) -> RunRecord {
+        RunRecord {
+            id: self.id.clone(),
+            tenant: self.tenant.to_string(),
+            tool: self.tool.policy.name.clone(),
+            function: self.function.name.clone(),
+            component: self.tool.record.component,
+            version: self.tool.record.number,
+            principal: self.principal.to_string(),
+            state: state.name().to_owned(),
+            key: self.key.clone(),
+            fingerprint: self.input.fingerprint(),
+            input: self.raw.clone(),
+            created: self.created.0,
+            finished: None,
+            output: None,
+            failure: None,
+            attempts: self.attempts.clone(),
+            in_doubt: Vec::new(),
+            letter: self.letter.as_ref().map(|letter| letter.id.clone()),
+            trace: self.trace.clone(),
+        }
+    }
+
+    /// The lease of a run of that tool: long enough that an exchange of its slowest service fits between two renewals.
+    pub(crate) fn lease(engine: &Engine, tool: &Tool) -> Duration {
+        let slowest = tool
+            .services
+            .iter()
+            .map(|service| service.policy.timeout)
+            .max()
+            .unwrap_or_default();
+        engine.settings.lease.max(slowest * 2)
+    }
+}
+
+/// Claims the run's key, or the run itself where it must be durable before it starts.
+pub(crate) async fn claim(engine: &Engine, mut run: Run, wait: Option<Duration>) -> Result<Claimed, Box<Failure>> {
+    if run.key.is_none() {
+        if idempotency::demands_key(run.function.policy.idempotency) {
+            return Err(refusals::key_required(&run.tool.policy.name, &run.function.name));
+        }
+        if run.function.policy.durability != Durability::Always {
+            return Ok(Claimed::Run(Box::new(run)));
+        }
+    }
+    let lease = Run::lease(engine, &run.tool);
+    let taken = engine.ports.clock.tick();
+    let claimed = engine.ports.store.claim(NewRun {
+        run: run.record(State::Running),
+        call_key: run.call_key,
+        owner: engine.owner.clone(),
+        lease,
+        key_lifetime: engine.settings.key_lifetime,
+    });
+    match claimed.await {
+        Ok(Claim::Fresh(fence)) => {
+            run.ownership = Some(Ownership::keep(
+                engine,
+                &run.tenant,
+                &run.id,
+                fence,
+                taken,
+                lease,
+                &run.cancel,
+            ));
+            Ok(Claimed::Run(Box::new(run)))
+        }
+        Ok(Claim::Stored(stored)) => Ok(Claimed::Outcome(outcome_of(*stored))),
+        Ok(Claim::Joined { run: held, alive }) => {
+            let wait = if alive {
+                wait.unwrap_or_default()
+            } else {
+                Duration::ZERO
+            };
+            Ok(Claimed::Outcome(join(engine, *held, alive, wait).await))
+        }
+        Ok(Claim::Conflict(other)) => Err(refusals::key_reused(run.key.as_deref().unwrap_or_default(), other)),
+        Err(error) => Err(not_accepted(&error)),
+    }
+}
+
+fn not_accepted(error: &StoreError) -> Box<Failure> {
+    refusals::store("the call could not be made durable, so nothing was run", error)
+}
+
+/// What a run that is over came to.
+pub(crate) fn outcome_of(record: RunRecord) -> Result<Reply, Box<Failure>> {
+    match (record.failure, record.output) {
+        (None, Some(output)) => Ok(Reply {
+            run: Some(record.id),
+            output,
+            stored: true,
+            attempts: 0,
+            in_doubt: record.in_doubt,
+        }),
+        (Some(failure), _) => {
+            let mut failure = Failure::from(&failure);
+            failure.run = Some(record.id);
+            Err(Box::new(failure))
+        }
+        (None, None) => Err(refusals::internal(format!("{} is over and has no outcome", record.id))),
+    }
+}
+
+/// Waits for the run that has the key.
+async fn join(engine: &Engine, mut held: RunRecord, alive: bool, wait: Duration) -> Result<Reply, Box<Failure>> {
+    let until = engine.ports.clock.tick() + wait;
+    loop {
+        match State::from_name(&held.state) {
+            Some(state) if state.is_over() => return outcome_of(held),
+            Some(state) if state.has_letter() => return Err(refusals::key_in_letter(held)),
+            _ => {}
+        }
+        let left = until.since(engine.ports.clock.tick());
+        if left.is_zero() {
+            return Err(refusals::key_in_use(held.id, alive));
+        }
+        engine.ports.clock.sleep(left.min(LOOK)).await;
+        held = match engine.ports.store.run(&held.tenant, &held.id).await {
+            Ok(Some(run)) => run,
+            Ok(None) => return Err(refusals::key_in_use(held.id, alive)),
+            Err(error) => return Err(refusals::store("the run that has the key cannot be read", &error)),
+        };
+    }
+}
+
+/// Whether a refused call belongs into the error log: what says something about the tool or its callers, not about the moment.
+pub(crate) fn is_logged(code: Code) -> bool {
+    !matches!(code, Code::KeyInUse | Code::Overloaded)
+}

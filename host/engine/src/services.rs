@@ -1,0 +1,132 @@
+//! Upstreams as this host uses them: each service's breaker, budget, bulkhead and rate limit, shared by all that reach it.
+
+mod rate_limit;
+
+use crate::breakers::{Breakers, Cell};
+use crate::records::BreakerRecord;
+use fusebox_core::budget::Budget;
+use fusebox_core::policy::ServicePolicy;
+use rate_limit::RateLimiter;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tokio::sync::Semaphore;
+
+/// One service of one tenant.
+pub(crate) struct Service {
+    /// `search` when it is shared, `TOOL/search` when it is the tool's own.
+    pub(crate) key: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) policy: ServicePolicy,
+    pub(crate) breaker: Arc<Cell>,
+    pub(crate) budget: Arc<Mutex<Budget>>,
+    pub(crate) bulkhead: Arc<Semaphore>,
+    pub(crate) limiter: Option<Arc<RateLimiter>>,
+}
+
+impl Service {
+    pub(crate) fn new(key: &str, policy: ServicePolicy, breaker: Arc<Cell>, old: Option<&Self>) -> Self {
+        let same_limit = old.filter(|old| old.policy.rate_limit == policy.rate_limit);
+        let same_width = old.filter(|old| old.policy.concurrency == policy.concurrency);
+        let budget = old.map_or_else(
+            || Arc::new(Mutex::new(Budget::new(policy.budget))),
+            |old| {
+                old.budget().reconfigure(policy.budget);
+                Arc::clone(&old.budget)
+            },
+        );
+        Self {
+            key: Arc::from(key),
+            name: Arc::from(policy.name.as_str()),
+            budget,
+            bulkhead: same_width.map_or_else(
+                || Arc::new(Semaphore::new(policy.concurrency.max(1) as usize)),
+                |old| Arc::clone(&old.bulkhead),
+            ),
+            limiter: same_limit.map_or_else(
+                || policy.rate_limit.map(|limit| Arc::new(RateLimiter::new(limit))),
+                |old| old.limiter.clone(),
+            ),
+            breaker,
+            policy,
+        }
+    }
+
+    /// The bucket that retries of every call of this service spend from.
+    pub(crate) fn budget(&self) -> std::sync::MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The key of a service's breaker, budget and limit.
+pub(crate) fn key_of(tool: &str, policy: &ServicePolicy) -> String {
+    if policy.shared {
+        policy.name.clone()
+    } else {
+        format!("{tool}/{}", policy.name)
+    }
+}
+
+/// The services of every loaded tool, by tenant and key. A service that no tool uses any more is forgotten; its breaker is not.
+pub(crate) struct Services {
+    entries: Mutex<HashMap<(Arc<str>, String), Weak<Service>>>,
+}
+
+impl Services {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The service of a tool under this policy. A changed policy takes effect at once for all that share it, counts kept where they can be.
+    pub(crate) fn current(
+        &self,
+        breakers: &Breakers,
+        stored: &[BreakerRecord],
+        tenant: &Arc<str>,
+        tool: &str,
+        policy: &ServicePolicy,
+    ) -> Arc<Service> {
+        let key = key_of(tool, policy);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = entries.get(&(Arc::clone(tenant), key.clone())).and_then(Weak::upgrade);
+        match old {
+            Some(old) if old.policy == *policy => old,
+            old => {
+                let breaker = breakers.configured(tenant, &key, &policy.breaker, stored);
+                let service = Arc::new(Service::new(&key, policy.clone(), breaker, old.as_deref()));
+                entries.retain(|_, service| service.strong_count() > 0);
+                entries.insert((Arc::clone(tenant), key), Arc::downgrade(&service));
+                service
+            }
+        }
+    }
+
+    /// The service as an older version of its tool knows it: headers and hosts of that version, everything that counts as it is today.
+    pub(crate) fn pinned(
+        &self,
+        breakers: &Breakers,
+        stored: &[BreakerRecord],
+        tenant: &Arc<str>,
+        tool: &str,
+        policy: &ServicePolicy,
+    ) -> Arc<Service> {
+        let key = key_of(tool, policy);
+        let today = {
+            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            entries.get(&(Arc::clone(tenant), key)).and_then(Weak::upgrade)
+        };
+        match today {
+            None => self.current(breakers, stored, tenant, tool, policy),
+            Some(today) => Arc::new(Service {
+                key: Arc::clone(&today.key),
+                name: Arc::clone(&today.name),
+                policy: policy.clone(),
+                breaker: Arc::clone(&today.breaker),
+                budget: Arc::clone(&today.budget),
+                bulkhead: Arc::clone(&today.bulkhead),
+                limiter: today.limiter.clone(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Calls in flight: how many are taken on, how one is cancelled, how all of them are waited for.
+
+use fusebox_core::ids::RunId;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Why a call is not taken on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// As many calls as the host takes are in flight.
+    Calls,
+    /// The host is shutting down.
+    Draining,
+}
+
+/// The calls of one host.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    places: Arc<Semaphore>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    running: Arc<Mutex<HashMap<RunId, Entry>>>,
+}
+
+impl Tasks {
+    pub(crate) fn new(max_calls: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(max_calls.min(Semaphore::MAX_PERMITS))),
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            running: Arc::default(),
+        }
+    }
+
+    /// A place for one call, given back when it is dropped.
+    pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, Full> {
+        Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|refused| match refused {
+                TryAcquireError::NoPermits => Full::Calls,
+                TryAcquireError::Closed => Full::Draining,
+            })
+    }
+
+    /// The tasks that [`Tasks::drain`] waits for.
+    pub(crate) fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+
+    /// Cancelled when the host gives up waiting for its calls.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Makes a run known, so that it can be cancelled, until the entry is dropped.
+    pub(crate) fn enter(&self, tenant: &Arc<str>, run: &RunId, cancel: &CancellationToken) -> Running {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = Entry {
+            tenant: Arc::clone(tenant),
+            cancel: cancel.clone(),
+        };
+        running.insert(run.clone(), entry);
+        Running {
+            run: run.clone(),
+            running: Arc::clone(&self.running),
+        }
+    }
+
+    /// Cancels a run of this process; `false` when the tenant has none of that id.
+    pub(crate) fn cancel(&self, tenant: &str, run: &RunId) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = running.get(run).filter(|entry| *entry.tenant == *tenant);
+        entry.map(|entry| entry.cancel.cancel()).is_some()
+    }
+
+    /// Takes no more calls.
+    pub(crate) fn close(&self) {
+        self.places.close();
+        self.tracker.close();
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    tenant: Arc<str>,
+    cancel: CancellationToken,
+}
+
+/// The entry of a run that is being executed.
+#[derive(Debug)]
+pub(crate) struct Running {
+    run: RunId,
+    running: Arc<Mutex<HashMap<RunId, Entry>>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.remove(&self.run);
+    }
+}
