@@ -1,5 +1,5 @@
 //! A client that tells how exactly an exchange ended.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use serde_json::Value;
 use std::io::ErrorKind;
