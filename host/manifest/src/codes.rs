@@ -94,6 +94,10 @@ codes! {
     pub NO_FUNCTION = "FB0506";
     /// The component needs more than the limits allow.
     pub NEEDS_MORE = "FB0507";
+    /// The folder of compiled code cannot be trusted.
+    pub CACHE_FOLDER = "FB0508";
+    /// The machine refuses what the sandbox needs.
+    pub SANDBOX_REFUSED = "FB0509";
 
     pub(crate) NOT_EXPORTED = "FB0601";
     pub(crate) UNKNOWN_ERROR_CASE = "FB0602";

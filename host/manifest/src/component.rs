@@ -312,6 +312,21 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_a_model_would_see_undescribed_or_not_at_all_is_said() {
+        let found = check("[functions.query]\ndescription = \"Search\"\n", &shape());
+        let count = |code| found.iter().filter(|(found, _)| *found == code).count();
+        assert_eq!(count(codes::LEFT_OUT), 1);
+        assert_eq!(
+            (count(codes::UNDESCRIBED_FUNCTION), count(codes::UNDESCRIBED_PARAM)),
+            (2, 4)
+        );
+        assert!(
+            has(&found, codes::UNDESCRIBED_FUNCTION, "[functions.\"api.get\"]"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
     fn names_towards_models_fit_or_are_refused() {
         let mut long = shape();
         long.functions[0].name = "a".repeat(58);

@@ -225,10 +225,10 @@ impl Form {
 
     /// Whether text in quotes is how such a value is written.
     pub(crate) fn is_text(self) -> bool {
-        match self {
-            Self::Count(..) | Self::Share | Self::List(_) | Self::SomeList(_) | Self::Map(..) | Self::Table(_) => false,
-            _ => true,
-        }
+        !matches!(
+            self,
+            Self::Count(..) | Self::Share | Self::List(_) | Self::SomeList(_) | Self::Map(..) | Self::Table(_)
+        )
     }
 
     /// The value that a text is.

@@ -22,8 +22,8 @@ pub mod units;
 mod words;
 
 pub use codes::{
-    COMPILER_EXHAUSTED, COMPONENT_TOO_LARGE, CORE_MODULE, MISSING_IMPORT, NEEDS_MORE, NO_FUNCTION, NOT_A_COMPONENT,
-    Page, codes, explain,
+    CACHE_FOLDER, COMPILER_EXHAUSTED, COMPONENT_TOO_LARGE, CORE_MODULE, MISSING_IMPORT, NEEDS_MORE, NO_FUNCTION,
+    NOT_A_COMPONENT, Page, SANDBOX_REFUSED, codes, explain,
 };
 pub use component::{check_component, model_name};
 pub use explained::Row;

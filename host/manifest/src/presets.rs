@@ -6,6 +6,7 @@ use crate::lower::{breaker, retry};
 use crate::node::Table;
 use crate::provenance::{Provenance, SetBy};
 use crate::schema::PRESET;
+use crate::{codes, units};
 use fusebox_core::policy::{BreakerPolicy, RetryPolicy, ServiceKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,6 +66,10 @@ impl Presets {
     /// Adds a preset of the operator's folder, in place of one of that name. A file with errors adds nothing.
     pub fn add(&mut self, name: &str, file: &str, text: &str) -> Vec<Diagnostic> {
         let (table, mut findings) = document::read(file, text, &PRESET);
+        if let Err(problem) = units::kebab(name) {
+            findings
+                .push(Diagnostic::error(codes::BAD_NAME, format!("`{file}`: {}", problem.message)).help(problem.help));
+        }
         let preset = table.map(|table| read(name, file, &table, &mut findings));
         sort(&mut findings);
         if let Some(preset) = preset.filter(|_| !findings.iter().any(Diagnostic::is_error)) {
@@ -180,5 +185,9 @@ mod tests {
         assert_eq!(presets.get("llm").unwrap().retry.attempts, 3);
         assert_eq!(presets.add("llm", "mine/llm.toml", "[retry]\nattempts = 7\n"), []);
         assert_eq!(presets.get("llm").unwrap().retry.attempts, 7);
+        assert_eq!(
+            presets.add("My Preset", "mine/My Preset.toml", "[retry]\n")[0].code,
+            "FB0105"
+        );
     }
 }

@@ -150,19 +150,20 @@ fn level(cx: &mut Lowering<'_>, entry: &Entry, function: &FunctionPolicy, common
     let path = format!("functions.{name}");
     let level = function.idempotency;
     let may_start_over = matches!(level, Idempotency::Readonly | Idempotency::Idempotent);
-    if function.durability != Durability::Always && !may_start_over {
-        if let Some(span) = cx.provenance.span(&format!("{path}.durability")).cloned() {
-            cx.error(
-                codes::DURABILITY_AGAINST_LEVEL,
-                &span,
-                format!(
-                    "`{path}`: durability `{}` is not allowed for a {} function",
-                    function.durability.name(),
-                    level.name()
-                ),
-                "leave `durability` out, or declare `idempotency = \"readonly\"` or `\"idempotent\"` if that is true",
-            );
-        }
+    if function.durability != Durability::Always
+        && !may_start_over
+        && let Some(span) = cx.provenance.span(&format!("{path}.durability")).cloned()
+    {
+        cx.error(
+            codes::DURABILITY_AGAINST_LEVEL,
+            &span,
+            format!(
+                "`{path}`: durability `{}` is not allowed for a {} function",
+                function.durability.name(),
+                level.name()
+            ),
+            "leave `durability` out, or declare `idempotency = \"readonly\"` or `\"idempotent\"` if that is true",
+        );
     }
     let own = entry.node.table().and_then(|table| table.entry("retry"));
     if let Some(entry) = own

@@ -174,17 +174,16 @@ fn repeats(cx: &mut Lowering<'_>, table: &Table, service: &mut ServicePolicy) {
             name: header_name.to_owned(),
             lifetime,
         });
-        if service.headers.iter().any(|header| header.name == header_name) {
-            if let Some(entry) = header.entry("name") {
-                let message =
-                    format!("`{header_name}` is set by `headers` too, which would give every request one key");
-                cx.error(
-                    codes::NAMED_TWICE,
-                    &entry.node.span,
-                    message,
-                    "leave it out of `headers`",
-                );
-            }
+        if service.headers.iter().any(|header| header.name == header_name)
+            && let Some(entry) = header.entry("name")
+        {
+            let message = format!("`{header_name}` is set by `headers` too, which would give every request one key");
+            cx.error(
+                codes::NAMED_TWICE,
+                &entry.node.span,
+                message,
+                "leave it out of `headers`",
+            );
         }
     }
     if service.kind == ServiceKind::Llm {
