@@ -114,3 +114,39 @@ pass_on! {
     async fn append_errors(&self, errors: Vec<ErrorRecord>) -> ();
     async fn errors(&self, tenant: &str, tool: Option<&str>, limit: u32) -> Vec<ErrorRecord>;
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::testing::memory_store::MemoryStore;
+    use crate::testing::store_contract::samples::{TENANT, new_run, run_id};
+
+    async fn claim_and_look(store: &FaultyStore) -> (bool, bool) {
+        let claimed = store.claim(new_run(1, None)).await.is_ok();
+        let there = store.inner.run(TENANT, &run_id(1)).await.unwrap().is_some();
+        (claimed, there)
+    }
+
+    #[tokio::test]
+    async fn it_fails_on_the_side_of_the_work_that_was_asked_for() {
+        let faulty = |n, when| FaultyStore::failing_at(Arc::new(MemoryStore::new()), n, when);
+        assert_eq!(claim_and_look(&faulty(1, When::Before)).await, (false, false));
+        assert_eq!(claim_and_look(&faulty(1, When::After)).await, (false, true));
+        assert_eq!(claim_and_look(&faulty(0, When::Before)).await, (true, true));
+        let second = faulty(2, When::Before);
+        assert_eq!(claim_and_look(&second).await, (true, true));
+        assert!(second.tools(TENANT).await.is_err());
+        assert!(second.tools(TENANT).await.is_ok());
+        assert_eq!(second.calls(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_gone_stays_gone() {
+        let store = FaultyStore::gone_from(Arc::new(MemoryStore::new()), 2);
+        assert!(store.tools(TENANT).await.is_ok());
+        for _ in 0..3 {
+            assert!(store.tools(TENANT).await.is_err());
+        }
+    }
+}

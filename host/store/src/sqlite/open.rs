@@ -2,6 +2,7 @@
 
 use crate::failures::{Failed, file, migration};
 use fusebox_engine::ports::store::StoreError;
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use std::ffi::OsString;
@@ -53,14 +54,16 @@ pub(super) async fn open(path: &Path, busy: Duration) -> Result<SqliteConnection
     })??;
     let options = writer_options(path, busy);
     let mut connection = options.connect().await.map_err(|error| Failed::from(error).at(path))?;
-    let migrated = sqlx::migrate!("migrations/sqlite").run(&mut connection).await;
-    if let Err(error) = migrated {
+    // Not `run`: its future cannot be spawned, because `Acquire` is implemented for one lifetime only.
+    if let Err(error) = MIGRATIONS.run_direct(&mut connection).await {
         // The first error is the one to tell.
         let _ = connection.close().await;
         return Err(migration(path, error));
     }
     Ok(connection)
 }
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// Makes folder and files with the owner's permissions alone, and waits for the lock, which lasts as long as its file is open.
 fn prepare(path: &Path) -> Result<File, StoreError> {

@@ -159,3 +159,6 @@ async fn commit(connection: &mut SqliteConnection, batch: &mut [Box<dyn Job>], p
     }
     transaction.commit().await.map_err(at)
 }
+
+#[cfg(test)]
+mod tests;

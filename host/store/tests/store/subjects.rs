@@ -1,5 +1,4 @@
 //! The two stores under test, and how time passes for each.
-#![allow(clippy::unwrap_used)]
 
 use async_trait::async_trait;
 use fusebox_engine::ports::store::Store;
@@ -7,7 +6,8 @@ use fusebox_engine::testing::memory_store::MemoryStore;
 use fusebox_engine::testing::store_contract::Subject;
 use fusebox_store::SqliteStore;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -30,14 +30,28 @@ impl Subject for Memory {
 }
 
 pub(crate) struct Sqlite {
-    folder: TempDir,
+    path: PathBuf,
+    _folder: TempDir,
     store: Arc<SqliteStore>,
 }
 
 pub(crate) async fn sqlite() -> Sqlite {
     let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(SqliteStore::open(&folder.path().join("fusebox.db")).await.unwrap());
-    Sqlite { folder, store }
+    let path = folder.path().join("fusebox.db");
+    let store = Arc::new(SqliteStore::open(&path).await.unwrap());
+    Sqlite {
+        path,
+        _folder: folder,
+        store,
+    }
+}
+
+impl Sqlite {
+    /// A connection past the store.
+    pub(crate) async fn raw(&self) -> SqliteConnection {
+        let file = SqliteConnectOptions::new().filename(&self.path);
+        file.busy_timeout(Duration::from_secs(10)).connect().await.unwrap()
+    }
 }
 
 #[async_trait]
@@ -48,8 +62,7 @@ impl Subject for Sqlite {
 
     /// The database's clock is the machine's, so everything in the store is made older instead.
     async fn pass(&self, time: Duration) {
-        let file = SqliteConnectOptions::new().filename(self.folder.path().join("fusebox.db"));
-        let mut connection = file.busy_timeout(Duration::from_secs(10)).connect().await.unwrap();
+        let mut connection = self.raw().await;
         let older = [
             "UPDATE runs SET lease_until = lease_until - ?1, finished = finished - ?1",
             "UPDATE keys SET free_at = free_at - ?1",

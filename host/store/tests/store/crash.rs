@@ -1,0 +1,179 @@
+//! A process that is killed in the middle of its transactions leaves each of them whole or not there, and none that was answered is lost.
+
+use fusebox_core::ids::{LetterId, RunId};
+use fusebox_core::time::Wall;
+use fusebox_engine::ports::entropy::{Entropy, OsEntropy};
+use fusebox_engine::ports::store::{Claim, LetterChange, NewRun, RunFilter, Store};
+use fusebox_engine::records::RunRecord;
+use fusebox_engine::requests::digest_of;
+use fusebox_engine::testing::store_contract::samples::{
+    TENANT, attempt, dead, fresh, new_run, page, snapshot, success,
+};
+use fusebox_store::SqliteStore;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Tells the child which database to write to.
+const DATABASE: &str = "FUSEBOX_CRASH_TEST_DATABASE";
+/// Calls that the child has under way at once, so that transactions carry several.
+const WORKERS: u64 = 8;
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").unwrap();
+    out.flush().unwrap();
+}
+
+/// Not a test: what the killed process does. It says what it was answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by the test below, as a process of its own"]
+#[expect(clippy::disallowed_methods, reason = "the way from the test to its child")]
+async fn child() {
+    let path = std::env::var(DATABASE).unwrap();
+    let store = Arc::new(SqliteStore::open(Path::new(&path)).await.unwrap());
+    let workers = (0..WORKERS).map(|_| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            loop {
+                one_run(&store).await;
+            }
+        })
+    });
+    futures::future::join_all(workers).await;
+}
+
+async fn one_run(store: &SqliteStore) {
+    let (id, dies) = (OsEntropy.id(), OsEntropy.fraction() < 0.5);
+    let key = format!("{id:x}");
+    let mut new: NewRun = new_run(1, Some(&key));
+    new.run.id = RunId::new(Wall(1), id);
+    let fence = fresh(store, new.clone()).await;
+    say(&format!("claimed {} {key}", new.run.id));
+    store
+        .record_attempt(TENANT, &new.run.id, &fence, &attempt(1))
+        .await
+        .unwrap();
+    say(&format!("attempted {} {key}", new.run.id));
+    let finish = if dies {
+        store.put_pages(TENANT, &[page(1), page(2)]).await.unwrap();
+        let mut finish = dead(&new.run, 1);
+        if let LetterChange::Enqueue(letter) = &mut finish.letter {
+            letter.id = LetterId::new(Wall(1), id);
+            letter.snapshot = Some(snapshot(&[page(1), page(2)]));
+        }
+        finish
+    } else {
+        success(&new.run)
+    };
+    store.finish(&fence, finish).await.unwrap();
+    say(&format!("finished {} {key}", new.run.id));
+}
+
+/// Runs the child for a while, kills it, and returns what it said.
+fn run_and_kill(database: &Path, after: Duration) -> Vec<String> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "crash::child",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .env(DATABASE, database)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = Vec::new();
+    // The clock starts with the first answer, not with the process.
+    while !said.last().is_some_and(|line: &String| line.starts_with("claimed")) {
+        said.push(lines.next().unwrap().unwrap());
+    }
+    let reader = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
+    std::thread::sleep(after);
+    child.kill().unwrap(); // SIGKILL
+    child.wait().unwrap();
+    said.extend(reader.join().unwrap());
+    said
+}
+
+/// Every run is in one of the states between its transactions, with exactly what belongs to it.
+async fn assert_whole(store: &SqliteStore, run: &RunRecord) {
+    let letter = store.letter_of(TENANT, &run.id).await.unwrap();
+    match run.state.as_str() {
+        "running" => {
+            assert!(
+                run.finished.is_none() && run.attempts.len() <= 1 && letter.is_none(),
+                "{run:?}"
+            );
+        }
+        "succeeded" => {
+            assert!(
+                run.output.is_some() && run.attempts.len() == 1 && letter.is_none(),
+                "{run:?}"
+            );
+        }
+        "dead-lettered" => {
+            let letter = letter.unwrap();
+            assert_eq!((Some(&letter.id), run.attempts.len()), (run.letter.as_ref(), 2));
+            assert!(letter.snapshot.is_some());
+        }
+        other => std::panic::panic_any(format!("state {other}")),
+    }
+    let key = run.key.as_deref().unwrap();
+    let again = NewRun {
+        run: RunRecord {
+            id: RunId::new(Wall(2), OsEntropy.id()),
+            ..run.clone()
+        },
+        call_key: Some(digest_of(key.as_bytes())),
+        ..new_run(2, Some(key))
+    };
+    match store.claim(again).await.unwrap() {
+        Claim::Stored(holder) => assert_eq!((&holder.id, run.state.as_str()), (&run.id, "succeeded")),
+        Claim::Joined { run: holder, .. } => assert_eq!(holder.id, run.id),
+        other => std::panic::panic_any(format!("the key of {} is lost: {other:?}", run.id)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_34_a_killed_process_leaves_every_transition_whole_or_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("fusebox.db");
+    let mut finished = 0;
+    for round in 0..6_u64 {
+        let jitter = Duration::from_secs_f64(OsEntropy.fraction() * 0.05);
+        let said = run_and_kill(&database, Duration::from_millis(20 + 40 * round) + jitter);
+        let store = SqliteStore::open(&database).await.unwrap();
+        for line in said.iter().filter(|line| line.contains(" run_")) {
+            let mut words = line.rsplit(' ').skip(1);
+            let id: RunId = words.next().unwrap().parse().unwrap();
+            let run = store.run(TENANT, &id).await.unwrap().expect(line);
+            match line
+                .split(' ')
+                .find(|word| ["claimed", "attempted", "finished"].contains(word))
+            {
+                Some("finished") => {
+                    assert_ne!(run.state, "running", "{line}");
+                    finished += 1;
+                }
+                Some("attempted") => assert!(!run.attempts.is_empty(), "{line}"),
+                _ => {}
+            }
+        }
+        let everything = RunFilter {
+            limit: u32::MAX,
+            ..RunFilter::default()
+        };
+        let runs = store.runs(TENANT, &everything).await.unwrap();
+        assert!(!runs.is_empty());
+        for run in &runs {
+            assert_whole(&store, run).await;
+        }
+    }
+    assert!(finished > 0, "the child was killed before it finished anything");
+}
