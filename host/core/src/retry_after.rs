@@ -105,6 +105,7 @@ fn year_of(day: i64) -> i64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use proptest::prelude::*;
 
     /// Sun, 06 Nov 1994 08:49:37 GMT
     const EXAMPLE: Wall = Wall(784_111_777_000);
@@ -189,6 +190,37 @@ mod tests {
             assert_eq!(year_of(days(year, 1, 1)), year);
             assert_eq!(year_of(days(year, 12, 31)), year);
             assert_eq!(days(year, 12, 31) + 1, days(year + 1, 1, 1));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_an_upstream_sends_is_read_without_harm(
+            bytes in prop::collection::vec(any::<u8>(), 0..64),
+            date in "[A-Z][a-z]{2,8},? [0-9]{1,3}[ -][A-Z][a-z]{2}[ -][0-9]{1,5} [0-9]{1,3}:[0-9]{2}:[0-9]{2}( GMT)?( [0-9]{4})?",
+            now in 0..4_000_000_000_000_i64,
+        ) {
+            for value in [&bytes[..], date.as_bytes()] {
+                prop_assert!(read([value], Wall(now)).is_none_or(|hint| hint.0 <= LONGEST));
+            }
+        }
+
+        #[test]
+        fn a_date_that_was_written_is_read_back(at in 0..4_000_000_000_i64, early in 1..1_000_000_i64) {
+            let (day, second) = (at.div_euclid(DAY), at.rem_euclid(DAY));
+            let year = year_of(day);
+            let month = (1..=12).rev().find(|month| days(year, *month, 1) <= day).unwrap();
+            let clock = format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
+            let (date, name) = (day - days(year, month, 1) + 1, MONTHS[usize::try_from(month - 1).unwrap()]);
+            let now = Wall((at - early) * 1000);
+            let expected = Some(Hint(Duration::from_secs(early.unsigned_abs())));
+            for text in [
+                format!("Mon, {date:02} {name} {year} {clock} GMT"),
+                format!("Monday, {date:02}-{name}-{:02} {clock} GMT", year % 100),
+                format!("Mon {name} {date:2} {clock} {year}"),
+            ] {
+                prop_assert_eq!(read([text.as_bytes()], now), expected, "{}", text);
+            }
         }
     }
 }

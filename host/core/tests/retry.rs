@@ -1,5 +1,5 @@
 //! The named cases of retrying (semantics.md §8), as decisions.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use fusebox_core::backoff;
 use fusebox_core::breaker::{Breaker, Verdict};
@@ -177,6 +177,26 @@ fn a_budget_is_not_charged_for_a_retry_that_is_refused_for_another_reason() {
         Decision::GiveUp(Reason::AttemptsUsedUp(1))
     ));
     assert_eq!(budget.tokens(), 500);
+}
+
+#[test]
+fn a_retry_costs_its_service_what_its_class_costs() {
+    let policy = policy(3);
+    for (class, cost) in [
+        (Class::Transient, 14),
+        (Class::NotSent, 14),
+        (Class::Unknown, 14),
+        (Class::Throttled, 5),
+    ] {
+        let mut budget = Budget::new(BudgetPolicy::default());
+        let decision = decide(&situation(&policy, &judgement(class)), Some(&mut budget));
+        assert_eq!(budget.tokens(), 500 - cost, "{class}");
+        let Decision::Again { charge, .. } = decision else {
+            panic!("{class}: {decision:?}")
+        };
+        budget.succeeded(charge);
+        assert_eq!(budget.tokens(), 500, "{class}");
+    }
 }
 
 #[test]
