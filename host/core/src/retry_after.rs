@@ -58,11 +58,10 @@ fn digits(text: &str, count: usize) -> Option<i64> {
     if all { text.parse().ok() } else { None }
 }
 
-/// A year of two digits, taken as past when it would lie more than 50 years ahead (RFC 9110).
+/// The latest year with those two last digits that lies at most 50 years ahead (RFC 9110).
 fn full_year(two: i64, now: Wall) -> i64 {
-    let this = year_of(now.0.div_euclid(1000 * DAY));
-    let year = this - this.rem_euclid(100) + two;
-    if year > this + 50 { year - 100 } else { year }
+    let latest = year_of(now.0.div_euclid(1000 * DAY)) + 50;
+    latest - (latest - two).rem_euclid(100)
 }
 
 fn instant(year: i64, month: &str, day: i64, clock: &str) -> Option<Wall> {
@@ -180,6 +179,8 @@ mod tests {
         assert_eq!(full_year(76, now), 2076);
         assert_eq!(full_year(77, now), 1977);
         assert_eq!(full_year(99, now), 1999);
+        let eve = instant(1999, "Dec", 31, "23:59:59").unwrap();
+        assert_eq!(full_year(0, eve), 2000);
     }
 
     #[test]
