@@ -1,6 +1,8 @@
 //! Every breaker of this host: admission and settlement by the effects, its transitions handed over to be stored.
 
 mod sync;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use sync::Published;
 

@@ -3,9 +3,11 @@
 use crate::attempt::{Attempted, attempt};
 use crate::budgets::Retries;
 use crate::catalog::{Function, Tool};
+use crate::commit;
+use crate::ended::{Ended, Failed};
 use crate::engine::Engine;
 use crate::failures;
-use crate::finish::{self, Ended, Failed};
+use crate::finish;
 use crate::ports::authorizer::{Decision, Question};
 use crate::refusals;
 use crate::requests::{Call, Caller, Reply};
@@ -25,7 +27,7 @@ use tokio::sync::SemaphorePermit;
 pub(crate) async fn call(engine: Arc<Engine>, caller: Caller, call: Call) -> Result<Reply, Box<Failure>> {
     let result = pipeline(&engine, &caller, &call).await;
     if let Err(failure) = &result {
-        finish::log(&engine, &caller, &call, failure).await;
+        commit::log(&engine, &caller, &call, failure).await;
     }
     result
 }
@@ -138,7 +140,7 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
             retry::Decision::Again { after, charge } => {
                 retries.charged(service_of(run, &judgement), charge);
                 let failed = Failed::between(run, attempted, failure, after);
-                if let Err(lost) = finish::record_attempt(engine, run).await {
+                if let Err(lost) = commit::record_attempt(engine, run).await {
                     return Ended::stopped(Some(failed), *lost);
                 }
                 last = Some(failed);

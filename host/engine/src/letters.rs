@@ -1,7 +1,7 @@
 //! Dead letters: everything that is known of a failed run, with the state of its component.
 
+use crate::ended::Failed;
 use crate::engine::Engine;
-use crate::finish::Failed;
 use crate::ports::sandbox::Remains;
 use crate::records::{FailureRecord, LetterRecord, RunRecord, Snapshot};
 use crate::requests::digest_of;

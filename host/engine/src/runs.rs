@@ -9,7 +9,7 @@ use crate::ports::store::{Claim, NewRun, StoreError};
 use crate::records::{AttemptRecord, LetterRecord, RunRecord};
 use crate::refusals;
 use crate::requests::{Call, Caller, Reply};
-use fusebox_core::failure::{Code, Failure};
+use fusebox_core::failure::Failure;
 use fusebox_core::idempotency;
 use fusebox_core::ids::{Digest, RunId};
 use fusebox_core::policy::Durability;
@@ -245,9 +245,4 @@ async fn join(engine: &Engine, mut held: RunRecord, alive: bool, wait: Duration)
             Err(error) => return Err(refusals::store("the run that has the key cannot be read", &error)),
         };
     }
-}
-
-/// Whether a refused call belongs into the error log: what says something about the tool or its callers, not about the moment.
-pub(crate) fn is_logged(code: Code) -> bool {
-    !matches!(code, Code::KeyInUse | Code::Overloaded)
 }

@@ -1,0 +1,137 @@
+//! How the attempts of a run ended, and what is left of the last one.
+
+use crate::attempt::Attempted;
+use crate::ports::sandbox::{AttemptEnd, Remains};
+use crate::records::{Log, millis};
+use crate::refusals;
+use crate::runs::Run;
+use fusebox_core::classify;
+use fusebox_core::effect::{Answer, Effect};
+use fusebox_core::failure::{Class, Code, Failure};
+use fusebox_core::policy::Idempotency;
+use std::time::Duration;
+
+/// How the attempts of a run ended.
+pub(crate) enum Ended {
+    /// The function returned well.
+    Ok {
+        output: String,
+        in_doubt: Vec<u32>,
+        attempts: u32,
+    },
+    /// It did not.
+    Failed(Box<Failed>),
+}
+
+/// A run that failed, and what is left of its last attempt.
+pub(crate) struct Failed {
+    pub(crate) failure: Failure,
+    pub(crate) in_doubt: Vec<u32>,
+    pub(crate) backtrace: Vec<String>,
+    pub(crate) log: Log,
+    pub(crate) remains: Option<Box<dyn Remains>>,
+}
+
+impl Failed {
+    fn of(failure: Failure) -> Self {
+        Self {
+            failure,
+            in_doubt: Vec::new(),
+            backtrace: Vec::new(),
+            log: Log::default(),
+            remains: None,
+        }
+    }
+
+    /// An attempt that is made again after a while: its instance is let go, its account is kept.
+    pub(crate) fn between(run: &mut Run, attempted: Attempted, failure: Failure, after: Duration) -> Self {
+        let failed = Self {
+            remains: None,
+            ..Self::after(run, attempted, failure)
+        };
+        if let Some(attempt) = run.attempts.last_mut() {
+            attempt.then_waited_ms = Some(millis(after));
+        }
+        failed
+    }
+
+    fn after(run: &mut Run, attempted: Attempted, failure: Failure) -> Self {
+        run.began |= attempted.settled.effects.iter().any(left_the_host);
+        run.attempts.push(attempted.record(failure.message.clone()));
+        Self {
+            failure,
+            in_doubt: classify::in_doubt(&attempted.settled.effects),
+            backtrace: attempted.report.backtrace,
+            log: attempted.report.log,
+            remains: attempted.report.remains,
+        }
+    }
+}
+
+impl Ended {
+    pub(crate) fn succeeded(run: &mut Run, attempted: Attempted) -> Self {
+        let before = run.letter.as_ref().map_or(0, |letter| letter.run.attempts.len());
+        if run.is_recorded() {
+            run.attempts.push(attempted.record(String::new()));
+        }
+        match attempted.report.end {
+            AttemptEnd::Ok { json } => Self::Ok {
+                output: json,
+                in_doubt: classify::in_doubt(&attempted.settled.effects),
+                attempts: attempted.number.saturating_sub(u32::try_from(before).unwrap_or(0)),
+            },
+            _ => Self::refused(*refusals::internal("an attempt was judged well that did not end well")),
+        }
+    }
+
+    pub(crate) fn failed(run: &mut Run, attempted: Attempted, failure: Failure) -> Self {
+        run.function.last_failed.store(
+            failure
+                .service
+                .as_ref()
+                .and_then(|name| run.tool.service(name))
+                .cloned(),
+        );
+        Self::Failed(Box::new(Failed::after(run, attempted, failure)))
+    }
+
+    /// Nothing was run.
+    pub(crate) fn refused(failure: Failure) -> Self {
+        Self::Failed(Box::new(Failed::of(failure)))
+    }
+
+    /// The host ends the run before its next attempt; what failed before stays the failure, unless the end itself is the news.
+    pub(crate) fn stopped(last: Option<Failed>, refused: Failure) -> Self {
+        let Some(mut failed) = last else {
+            return Self::refused(refused);
+        };
+        if matches!(refused.code, Code::Cancelled | Code::StoreUnavailable) {
+            let earlier = std::mem::replace(&mut failed.failure, refused);
+            failed.failure.chain.insert(0, earlier.message);
+        } else {
+            failed.failure.retry_after = refused.retry_after.max(failed.failure.retry_after);
+            failed.failure.chain.push(refused.message);
+        }
+        Self::Failed(Box::new(failed))
+    }
+
+    /// The engine itself failed, and the evidence of what was in flight with it.
+    pub(crate) fn panicked(run: &mut Run) -> Self {
+        run.began = true;
+        let mut failure = *refusals::internal("the run was lost by a defect of Fusebox; the log has its place");
+        if !matches!(
+            run.function.policy.idempotency,
+            Idempotency::Readonly | Idempotency::Idempotent
+        ) {
+            failure.class = Class::InDoubt;
+        }
+        Self::refused(failure)
+    }
+}
+
+fn left_the_host(effect: &Effect) -> bool {
+    !matches!(
+        effect.answer,
+        Some(Answer::NotSent(_) | Answer::Denied | Answer::Cancelled)
+    )
+}

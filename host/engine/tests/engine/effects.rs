@@ -1,0 +1,214 @@
+//! The egress boundary: hosts, secrets, rate limits, bulkheads, evidence.
+
+use crate::world::*;
+use fusebox_core::effect::{Lost, NotSent};
+use fusebox_core::failure::{Class, Code};
+use fusebox_core::policy::{HeaderPart, HeaderPolicy, Idempotency, RateLimit};
+use fusebox_engine::ports::clock::Clock as _;
+use fusebox_engine::ports::sandbox::{AttemptEnd, EffectError};
+use fusebox_engine::testing::scripted_transport::{ScriptedTransport, lost, not_sent, status};
+use std::sync::Arc;
+use std::time::Duration;
+
+#[tokio::test(start_paused = true)]
+async fn only_hosts_of_declared_services_are_reached_and_the_guest_is_told_so() {
+    let world = World::answering(|_, _| status(200)).await;
+    world
+        .deploy(
+            tool("spy", Idempotency::Readonly, 1, vec![service("a")]),
+            |_, spec| async move {
+                assert_eq!(
+                    request(spec.effects.as_ref(), "GET", "evil").await,
+                    Err(EffectError::Denied)
+                );
+                err()
+            },
+        )
+        .await;
+    let failure = world.call("spy").await.unwrap_err();
+    assert_eq!((failure.code, failure.class), (Code::Denied, Class::Control));
+    assert!(
+        failure.chain[0].contains("`evil.test` is not a host of any service of `spy`"),
+        "{:?}",
+        failure.chain
+    );
+    assert!(world.transport.sent().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_are_added_at_the_boundary_and_a_missing_one_sends_nothing() {
+    let header = |secret: &str| HeaderPolicy {
+        name: "authorization".to_owned(),
+        value: vec![
+            HeaderPart::Text("Bearer ".to_owned()),
+            HeaderPart::Secret(secret.to_owned()),
+        ],
+    };
+    let (mut good, mut bad) = (service("good"), service("bad"));
+    good.headers = vec![header("KEY")];
+    bad.headers = vec![header("NOWHERE")];
+    let world = World::answering(|_, _| status(200)).await;
+    world
+        .deploy(tool("good", Idempotency::Readonly, 1, vec![good]), asks("GET", "good"))
+        .await;
+    world
+        .deploy(tool("bad", Idempotency::Readonly, 1, vec![bad]), asks("GET", "bad"))
+        .await;
+    world.call("good").await.unwrap();
+    let failure = world.call("bad").await.unwrap_err();
+    assert!(
+        failure.chain[0].contains("secret `NOWHERE` is not set"),
+        "{:?}",
+        failure.chain
+    );
+    let sent = world.transport.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(
+        sent[0].headers,
+        [("authorization".to_owned(), b"Bearer s3cret".to_vec())]
+    );
+    assert!(!format!("{failure:?}").contains("s3cret"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limit_is_waited_for_in_turn_and_refuses_what_it_cannot_meet_in_time() {
+    let world = World::answering(|_, _| status(200)).await;
+    let mut limited = service("a");
+    limited.rate_limit = Some(RateLimit {
+        requests: 1,
+        per: Duration::from_secs(20),
+    });
+    world
+        .deploy(tool("find", Idempotency::Readonly, 3, vec![limited]), asks("GET", "a"))
+        .await;
+    let (first, second, third) = tokio::join!(world.call("find"), world.call("find"), world.call("find"));
+    assert!(first.is_ok() && second.is_ok());
+    // The third would be admitted after 40 s, and its attempt has 30 s; that is no failure of the service.
+    let failure = third.unwrap_err();
+    assert_eq!((failure.code, failure.class), (Code::UpstreamFailed, Class::NotSent));
+    assert_eq!(world.transport.sent().len(), 2);
+    assert_eq!(world.clock.tick().since(Default::default()).as_secs(), 20);
+    assert_eq!(world.breaker("find/a").await, "closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_takes_no_more_exchanges_at_once_than_its_policy_says() {
+    let world = World::with(ScriptedTransport::new(|_, _| {
+        Box::pin(async {
+            sleep(1).await;
+            status(200)
+        })
+    }))
+    .await;
+    let mut narrow = service("a");
+    narrow.concurrency = 2;
+    world
+        .deploy(tool("find", Idempotency::Readonly, 1, vec![narrow]), asks("GET", "a"))
+        .await;
+    let calls = (0..6).map(|_| world.call("find"));
+    assert!(futures::future::join_all(calls).await.iter().all(Result::is_ok));
+    assert_eq!(world.clock.tick().since(Default::default()).as_secs(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_29_a_request_without_a_whole_answer_is_unknown_and_one_not_sent_is_not() {
+    for (answer, class) in [
+        (lost(Lost::Reset), Class::Unknown),
+        (lost(Lost::Timeout), Class::Unknown),
+        (not_sent(NotSent::Refused), Class::NotSent),
+    ] {
+        let world = World::answering(move |_, _| answer.clone()).await;
+        world
+            .deploy(
+                tool("find", Idempotency::Readonly, 1, vec![service("a")]),
+                asks("GET", "a"),
+            )
+            .await;
+        assert_eq!(world.call("find").await.unwrap_err().class, class);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_65_two_posts_in_flight_when_the_guest_traps_are_waited_for_and_the_unknown_one_is_in_doubt() {
+    let world = World::with(ScriptedTransport::new(|number, _| {
+        Box::pin(async move {
+            sleep(10).await;
+            if number == 1 { status(200) } else { lost(Lost::Reset) }
+        })
+    }))
+    .await;
+    world
+        .deploy(
+            tool("pay", Idempotency::NonIdempotent, 5, vec![service("bank")]),
+            |_, spec| async move {
+                for _ in 0..2 {
+                    let effects = Arc::clone(&spec.effects);
+                    tokio::spawn(async move { request(effects.as_ref(), "POST", "bank").await });
+                }
+                sleep(1).await;
+                trap()
+            },
+        )
+        .await;
+    let failure = world.call("pay").await.unwrap_err();
+    assert_eq!((failure.code, failure.class), (Code::InDoubt, Class::InDoubt));
+    assert_eq!(world.clock.tick().since(Default::default()).as_secs(), 10);
+    let letter = world.letter().await;
+    assert_eq!((letter.kind.as_str(), letter.expires), ("in-doubt", None));
+    assert_eq!(letter.run.in_doubt, [2]);
+    let answers: Vec<_> = letter.run.attempts[0]
+        .effects
+        .iter()
+        .map(|effect| effect.answer.as_str())
+        .collect();
+    assert_eq!(answers, ["200", "lost: reset"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_times_out_waits_for_its_effect_and_is_unknown() {
+    let world = World::with(ScriptedTransport::new(|_, _| {
+        Box::pin(async {
+            sleep(20).await;
+            status(200)
+        })
+    }))
+    .await;
+    let mut policy = tool("find", Idempotency::Readonly, 1, vec![service("a")]);
+    policy.default_function.timeout = Duration::from_secs(5);
+    world.deploy(policy, asks("GET", "a")).await;
+    assert_eq!(world.call("find").await.unwrap_err().class, Class::Unknown);
+    assert_eq!(world.clock.tick().since(Default::default()).as_secs(), 20);
+    assert_eq!(world.letter().await.run.attempts[0].effects[0].answer, "200");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_after_the_attempt_has_ended() {
+    let world = World::answering(|_, _| status(200)).await;
+    let mut limited = service("a");
+    limited.rate_limit = Some(RateLimit {
+        requests: 1,
+        per: Duration::from_secs(10),
+    });
+    world
+        .deploy(
+            tool("find", Idempotency::NonIdempotent, 1, vec![limited]),
+            |_, spec| async move {
+                let first = request(spec.effects.as_ref(), "POST", "a").await;
+                assert!(first.is_ok());
+                let late = Arc::clone(&spec.effects);
+                tokio::spawn(async move { request(late.as_ref(), "POST", "a").await });
+                let later = Arc::clone(&spec.effects);
+                tokio::spawn(async move {
+                    sleep(30).await;
+                    assert_eq!(request(later.as_ref(), "POST", "a").await, Err(EffectError::Ended));
+                });
+                sleep(1).await;
+                AttemptEnd::Ok { json: "1".to_owned() }
+            },
+        )
+        .await;
+    let reply = world.call("find").await.unwrap();
+    assert!(reply.in_doubt.is_empty());
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(world.transport.sent().len(), 1);
+}

@@ -1,0 +1,141 @@
+//! A store that fails at every call in turn: nothing panics, nothing is lost silently, nothing happens twice.
+
+use crate::world::*;
+use fusebox_core::failure::Code;
+use fusebox_core::policy::{Durability, Idempotency};
+use fusebox_engine::host::Settings;
+use fusebox_engine::ports::store::Store;
+use fusebox_engine::testing::fake_clock::FakeClock;
+use fusebox_engine::testing::faulty_store::{FaultyStore, When};
+use fusebox_engine::testing::memory_store::MemoryStore;
+use fusebox_engine::testing::scripted_transport::{ScriptedTransport, status};
+use std::sync::Arc;
+
+async fn world_on(store: Arc<dyn Store>, clock: &Arc<FakeClock>, transport: ScriptedTransport) -> World {
+    World::on(store, Arc::clone(clock), transport, Settings::default()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_53_a_letter_that_cannot_be_written_is_told_to_the_caller() {
+    for durability in [Durability::OnFailure, Durability::Always] {
+        let clock = Arc::new(FakeClock::new());
+        let inner = Arc::new(MemoryStore::with_clock(Arc::clone(&clock) as _));
+        let healthy = world_on(
+            Arc::clone(&inner) as _,
+            &clock,
+            ScriptedTransport::answering(|_, _| status(503)),
+        )
+        .await;
+        let mut policy = tool("find", Idempotency::Readonly, 1, vec![service("a")]);
+        policy.default_function.durability = durability;
+        healthy.deploy(policy, asks("GET", "a")).await;
+        // Loading the tool takes two calls, and a durable run one more to be accepted; then the database goes away.
+        let accepted = if durability == Durability::Always { 4 } else { 3 };
+        let gone = Arc::new(FaultyStore::gone_from(inner as _, accepted));
+        let world = healthy.another(gone, 2).await;
+        let failure = world.call("find").await.unwrap_err();
+        assert_eq!(failure.code, Code::StoreUnavailable, "{failure:?}");
+        assert!(
+            failure.chain[0].contains("after effect 1 (GET /x to a: 503)"),
+            "{:?}",
+            failure.chain
+        );
+        assert_eq!((failure.letter, world.transport.sent().len()), (None, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_41_a_result_that_cannot_be_stored_after_the_effect_is_in_doubt_and_not_run_again() {
+    let clock = Arc::new(FakeClock::new());
+    let inner = Arc::new(MemoryStore::with_clock(Arc::clone(&clock) as _));
+    let healthy = world_on(
+        Arc::clone(&inner) as _,
+        &clock,
+        ScriptedTransport::answering(|_, _| status(200)),
+    )
+    .await;
+    healthy
+        .deploy(
+            tool("pay", Idempotency::Keyed, 1, vec![honouring("bank")]),
+            asks("POST", "bank"),
+        )
+        .await;
+    let world = healthy
+        .another(Arc::new(FaultyStore::gone_from(inner as _, 4)), 2)
+        .await;
+    let failure = world.keyed("pay", "k", "{}").await.unwrap_err();
+    assert_eq!(failure.code, Code::InDoubt, "{failure:?}");
+    assert_eq!(failure.chain, ["it returned: 1"]);
+    for _ in 0..3 {
+        healthy.pass(std::time::Duration::from_secs(600)).await;
+        assert_eq!(healthy.keyed("pay", "k", "{}").await.unwrap_err().code, Code::KeyInUse);
+    }
+    assert_eq!(world.transport.sent().len(), 1);
+}
+
+/// What one scenario does on a store that fails at its call `n`.
+async fn at_every_call(level: Idempotency, answers: fn(u32) -> u16, most_sent: usize) {
+    for when in [When::Before, When::After] {
+        for n in 1.. {
+            let clock = Arc::new(FakeClock::new());
+            let inner = Arc::new(MemoryStore::with_clock(Arc::clone(&clock) as _));
+            let transport = ScriptedTransport::answering(move |number, _| status(answers(number)));
+            let healthy = world_on(Arc::clone(&inner) as _, &clock, transport).await;
+            let upstream = if level == Idempotency::Keyed {
+                honouring("bank")
+            } else {
+                service("bank")
+            };
+            healthy
+                .deploy(tool("pay", level, 3, vec![upstream]), asks("POST", "bank"))
+                .await;
+            let faulty = Arc::new(FaultyStore::failing_at(inner as _, n, when));
+            let world = healthy.another(Arc::clone(&faulty) as _, 2).await;
+            let called = world.keyed("pay", "k", "{}").await;
+            let at = format!("{level:?}, {when:?} call {n}: {called:?}");
+            if let Err(failure) = &called {
+                let told = matches!(failure.code, Code::StoreUnavailable | Code::InDoubt | Code::Internal);
+                assert!(failure.letter.is_some() || told, "{at}");
+                if let Some(letter) = &failure.letter {
+                    assert!(inner_letter(&healthy, letter).await, "{at}");
+                }
+                assert_ne!(failure.code, Code::Internal, "{at}");
+            }
+            // The caller repeats the call, on this host and on another.
+            let again = world.keyed("pay", "k", "{}").await;
+            let elsewhere = healthy.keyed("pay", "k", "{}").await;
+            let sent = world.transport.sent();
+            assert!(
+                sent.len() <= most_sent,
+                "{at}\n{again:?}\n{elsewhere:?}\n{}",
+                sent.len()
+            );
+            assert!(sent.windows(2).all(|pair| pair[0].headers == pair[1].headers), "{at}");
+            let seen = faulty.calls();
+            world.host.drain().await;
+            if n > seen {
+                break;
+            }
+        }
+    }
+}
+
+async fn inner_letter(world: &World, id: &fusebox_core::ids::LetterId) -> bool {
+    world
+        .host
+        .letter(&fusebox_engine::requests::Caller::local(), id)
+        .await
+        .is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_35_an_effect_that_may_not_be_repeated_happens_at_most_once_whichever_write_fails() {
+    at_every_call(Idempotency::NonIdempotent, |_| 200, 1).await;
+    at_every_call(Idempotency::NonIdempotent, |_| 503, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keyed_effect_is_repeated_under_its_key_alone_whichever_write_fails() {
+    at_every_call(Idempotency::Keyed, |number| if number == 1 { 503 } else { 200 }, 2).await;
+    at_every_call(Idempotency::Keyed, |_| 503, 3).await;
+}

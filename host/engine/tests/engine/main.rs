@@ -1,0 +1,11 @@
+//! The pipeline against scripted components and upstreams, on a clock that jumps.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod breakers;
+mod effects;
+mod faults;
+mod idempotency;
+mod letters;
+mod pipeline;
+mod retries;
+mod world;
