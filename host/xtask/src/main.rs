@@ -1,1 +1,46 @@
-fn main() {}
+//! `cargo xtask`: what a developer does with this repository, one subcommand each.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods, reason = "a program for a terminal")]
+
+mod demo;
+mod folders;
+mod guests;
+mod packages;
+mod process;
+mod steps;
+mod test;
+mod tools;
+mod wasm_target;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "What a developer does with this repository")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run real tools against upstreams that fail in the usual ways, and count what happened
+    Demo,
+    /// Everything that has to hold: format, lints, tests, docs, licences
+    Test,
+    Guests(guests::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Demo => demo::run(),
+        Task::Test => test::run(),
+        Task::Guests(arguments) => guests::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
