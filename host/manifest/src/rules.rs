@@ -15,7 +15,7 @@ pub(crate) fn check(cx: &mut Lowering<'_>, policy: &ToolPolicy, host: &HostFile)
     hosts(cx, policy);
     keys(cx, policy);
     model_names(cx, policy);
-    for service in policy.services.iter().filter(|service| !service.shared) {
+    for service in &policy.services {
         private(cx, service, host);
         secrets(cx, service, host);
     }

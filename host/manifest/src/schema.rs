@@ -257,3 +257,52 @@ static LIMITS: Shape = shape(
         key("concurrency", ANY_COUNT, "32", "Attempts of the tool at once."),
     ],
 );
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{HostFile, Manifest, Presets};
+    use fusebox_core::policy::ToolPolicy;
+
+    /// The keys of a table at their defaults, as TOML.
+    fn defaults(shape: &'static Shape) -> String {
+        let keys = shape.keys().filter(|key| !key.default.is_empty());
+        keys.map(|key| format!("{} = {}\n", key.name, key.default)).collect()
+    }
+
+    fn inner(shape: &'static Shape, name: &str) -> &'static Shape {
+        match shape.key(name).unwrap().form {
+            Form::Table(inner) | Form::Either(_, inner) => inner,
+            other => panic!("{name} is {other:?}"),
+        }
+    }
+
+    fn policy(text: &str) -> ToolPolicy {
+        let (lowered, findings) = Manifest::read("a.toml", text, &Presets::embedded(), &HostFile::default());
+        lowered.unwrap_or_else(|| panic!("{findings:?}")).policy
+    }
+
+    #[test]
+    fn a_manifest_that_writes_all_documented_defaults_means_what_one_without_them_means() {
+        let head = "name = \"a\"\ncomponent = \"a.wasm\"\n";
+        let bare = policy(&format!("{head}[functions.f]\n[services.s]\nhosts = [\"s.example\"]\n"));
+        let text = format!(
+            "{head}{}[functions.f]\n{}[limits]\n{}[services.s]\nhosts = [\"s.example\"]\n{}[services.s.breaker]\n{}[services.s.budget]\n{}",
+            defaults(&MANIFEST),
+            defaults(&FUNCTION),
+            defaults(&LIMITS),
+            defaults(&SERVICE),
+            defaults(inner(&SERVICE, "breaker")),
+            defaults(inner(&SERVICE, "budget")),
+        );
+        assert!(text.matches('\n').count() > 40, "{text}");
+        assert_eq!(policy(&text), bare);
+        let mut retried = policy(&format!(
+            "{head}[functions.f.retry]\n{}",
+            defaults(inner(&FUNCTION, "retry"))
+        ));
+        retried.functions.get_mut("f").unwrap().retry.preset = "non-idempotent".to_owned();
+        assert_eq!(retried.functions, bare.functions);
+    }
+}

@@ -186,7 +186,10 @@ mod tests {
     fn the_manifest_speaks_first_then_wit_then_package_docs() {
         let own = "name = \"a\"\ncomponent = \"a.wasm\"\n[functions.query]\ndescription = \"manifest\"\n";
         let mut policy = lowered(own);
-        words("wit", "wit").or(words("docs", "docs")).describe(&mut policy);
+        let both = words("wit", "wit").or(words("docs", "docs"));
+        assert_eq!(both, words("wit", "wit"));
+        assert_eq!(Words::default().or(words("docs", "docs")), words("docs", "docs"));
+        both.describe(&mut policy);
         let function = policy.policy.function("query");
         assert_eq!(function.description.as_deref(), Some("manifest"));
         assert_eq!(function.params["text"], "wit");

@@ -240,6 +240,12 @@ fn two_times_that_belong_together_follow_each_other_unless_both_were_written() {
             .1
             .is_empty()
     );
+    let policy = service("breaker = { cooldown = \"10m\" }").0.unwrap().policy;
+    assert_eq!(policy.services[0].breaker.max_cooldown, Duration::from_secs(600));
+    assert_eq!(
+        service("breaker = { cooldown = \"10m\", max-cooldown = \"5m\" }").1[0].code,
+        "FB0216"
+    );
 }
 
 #[test]
@@ -262,6 +268,9 @@ fn a_secret_goes_only_where_it_was_meant_to_go() {
         [("FB0302", true), ("FB0211", false)]
     );
     assert_eq!(codes("s.example", &HostFile::default()), [("FB0302", false)]);
+    let shared = OPERATOR.replace("OPENAI_KEY = [\"api.openai.com\"]", "OPENAI_KEY = [\"other.example\"]");
+    let (lowered, findings) = read(&format!("{HEAD}uses = [\"openai\"]\n"), &host(&shared));
+    assert!(lowered.is_none() && findings[0].span.as_ref().unwrap().file.as_ref() == "fusebox.toml");
 }
 
 #[test]

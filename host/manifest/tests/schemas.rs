@@ -3,16 +3,23 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use fusebox_manifest::{EMBEDDED, HostFile, Kind, Manifest, Presets, codes, json_schema};
+use jsonschema::Validator;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 fn json(text: &str) -> Value {
     serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap()
 }
 
 fn problems(kind: Kind, text: &str) -> Vec<String> {
-    let validator = jsonschema::validator_for(&json_schema(kind)).unwrap();
-    validator
+    static VALIDATORS: LazyLock<Vec<Validator>> = LazyLock::new(|| {
+        Kind::ALL
+            .map(|kind| jsonschema::validator_for(&json_schema(kind)).unwrap())
+            .into()
+    });
+    let at = Kind::ALL.iter().position(|known| *known == kind).unwrap();
+    VALIDATORS[at]
         .iter_errors(&json(text))
         .map(|error| format!("{}: {error}", error.instance_path))
         .collect()
