@@ -4,63 +4,73 @@ use super::{Words, bare_interface, find};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use fusebox_core::component::ComponentShape;
-use wit_parser::{Function, SourceMap};
+use std::collections::BTreeMap;
+use wit_parser::{Function, SourceMap, UnresolvedPackage, WorldItem, WorldKey};
 
 impl Words {
-    /// Reads WIT files, each with the name that findings print. Source that describes another component is said so.
+    /// Reads WIT files, each with the path that findings print: those of one folder are one package, and each file right
+    /// below `deps` is one. Source that describes another component is said so.
     #[must_use]
     pub fn from_wit(files: &[(String, String)], shape: &ComponentShape) -> (Self, Vec<Diagnostic>) {
-        let mut map = SourceMap::default();
-        for (name, text) in files {
-            map.push_str(name, text.as_str());
-        }
-        let group = match map.parse() {
-            Ok(group) => group,
-            Err((map, error)) => {
-                let finding = Diagnostic::error(
-                    codes::BAD_WIT,
-                    format!("the WIT source has a mistake: {}", error.render(&map)),
-                )
-                .help("mend it, or leave `wit` out of the manifest");
-                return (Self::default(), vec![finding]);
-            }
-        };
         let mut words = Self::default();
         let mut findings = Vec::new();
-        let mut take = |interface: Option<&str>, function: &Function| {
-            if let Some(docs) = &function.docs.contents {
-                words.add(shape, interface, &function.name, docs);
-            }
-            findings.extend(differs(shape, interface, function));
-        };
-        for package in std::iter::once(&group.main).chain(&group.nested) {
-            for (_, interface) in package.interfaces.iter() {
-                for function in interface.functions.values() {
-                    take(interface.name.as_deref(), function);
-                }
-            }
-            for (_, world) in package.worlds.iter() {
-                for (key, item) in &world.exports {
-                    match (key, item) {
-                        (_, wit_parser::WorldItem::Function(function)) => take(None, function),
-                        // An interface that the world defines in place has its name from the world.
-                        (wit_parser::WorldKey::Name(name), wit_parser::WorldItem::Interface { id, .. }) => {
-                            for function in package
-                                .interfaces
-                                .get(*id)
-                                .into_iter()
-                                .flat_map(|i| i.functions.values())
-                            {
-                                take(Some(name), function);
-                            }
-                        }
-                        _ => {}
+        for map in packages(files).into_values() {
+            match map.parse() {
+                Ok(group) => {
+                    for package in std::iter::once(&group.main).chain(&group.nested) {
+                        words.package(package, shape, &mut findings);
                     }
                 }
+                Err((map, error)) => findings.push(
+                    Diagnostic::error(
+                        codes::BAD_WIT,
+                        format!("the WIT source has a mistake: {}", error.render(&map)),
+                    )
+                    .help("mend it, or leave `wit` out of the manifest"),
+                ),
             }
         }
         (words, findings)
     }
+
+    fn package(&mut self, package: &UnresolvedPackage, shape: &ComponentShape, findings: &mut Vec<Diagnostic>) {
+        let mut take = |interface: Option<&str>, function: &Function| {
+            if let Some(docs) = &function.docs.contents {
+                self.add(shape, interface, &function.name, docs);
+            }
+            findings.extend(differs(shape, interface, function));
+        };
+        for (_, interface) in package.interfaces.iter() {
+            for function in interface.functions.values() {
+                take(interface.name.as_deref(), function);
+            }
+        }
+        for (key, item) in package.worlds.iter().flat_map(|(_, world)| &world.exports) {
+            match (key, item) {
+                (_, WorldItem::Function(function)) => take(None, function),
+                // An interface that the world defines in place has its name from the world.
+                (WorldKey::Name(name), WorldItem::Interface { id, .. }) => {
+                    let interface = package.interfaces.get(*id);
+                    for function in interface.into_iter().flat_map(|interface| interface.functions.values()) {
+                        take(Some(name), function);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The files of each package, by the folder or the file that holds it.
+fn packages(files: &[(String, String)]) -> BTreeMap<&str, SourceMap> {
+    let mut packages: BTreeMap<&str, SourceMap> = BTreeMap::new();
+    for (path, text) in files {
+        let folder = path.rsplit_once(['/', '\\']).map_or("", |(folder, _)| folder);
+        let of_its_own = folder.rsplit(['/', '\\']).next() == Some("deps");
+        let package = packages.entry(if of_its_own { path } else { folder });
+        package.or_default().push_str(path, text.as_str());
+    }
+    packages
 }
 
 /// A function that has other parameters in the source than in the component: the source is of another version.
@@ -139,6 +149,29 @@ world search {
         let (_, findings) = read(&SOURCE.replace("limit: option<u32>", "max: option<u32>"));
         assert_eq!(findings.len(), 1);
         assert!(findings[0].message.contains("(text, max)") && findings[0].message.contains("(text, limit)"));
+    }
+
+    #[test]
+    fn packages_that_it_depends_on_are_read_apart() {
+        let own = "package acme:tool;\nworld tool {\n    export acme:search/api;\n}\n";
+        let files = [
+            ("wit/world.wit", own),
+            ("wit/deps/search/a.wit", SOURCE),
+            ("wit/deps/one.wit", "package acme:one;"),
+            ("wit/deps/two.wit", "package acme:two;"),
+        ];
+        let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
+        let (words, findings) = Words::from_wit(&files, &shape());
+        assert_eq!(findings, []);
+        assert_eq!(words.functions["api.get"].description.as_deref(), Some("Get a page."));
+    }
+
+    #[test]
+    fn an_interface_that_the_world_defines_has_its_words_too() {
+        let (words, _) = read(
+            "package acme:t;\nworld w {\n  export api: interface {\n    /// Get.\n    get: func(id: string);\n  }\n}\n",
+        );
+        assert_eq!(words.functions["api.get"].description.as_deref(), Some("Get."));
     }
 
     #[test]
