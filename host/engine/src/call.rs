@@ -45,6 +45,7 @@ async fn pipeline(engine: &Arc<Engine>, caller: &Caller, call: &Call) -> Result<
         Claimed::Run(run) => run,
         Claimed::Outcome(outcome) => return outcome,
     };
+    tracing::Span::current().record("run", run.id.as_str());
     // Only what lasts can be looked for and cancelled by its id.
     let _known =
         (function.policy.durability != Durability::None).then(|| engine.tasks.enter(&run.tenant, &run.id, &run.cancel));

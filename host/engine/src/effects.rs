@@ -90,7 +90,7 @@ impl Effects for WayOut {
         };
         let span = tracing::info_span!(
             parent: &way.span, "effect", seq = opened.seq, method = request.method,
-            service = service.as_ref().map_or("", |service| &service.name), class = tracing::field::Empty
+            service = service.as_ref().map_or("", |service| &service.name), answer = tracing::field::Empty
         );
         let effect = async move {
             let _waited_for = waited_for;
@@ -102,6 +102,7 @@ impl Effects for WayOut {
                     way.tool.policy.name
                 )),
             };
+            Span::current().record("answer", ledger::shown(Some(&end.answer)));
             way.ledger.settle(opened.seq, end.answer, end.took, end.reason);
             end.seen
         };

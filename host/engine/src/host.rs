@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
 pub use crate::engine::{Ports, Settings};
-use crate::ports::sandbox::Component;
+use crate::ports::sandbox::{Component, LoadError};
 pub use inspect::ToolView;
 
 /// A host: everything that a face can ask of Fusebox.
@@ -58,7 +58,9 @@ impl Host {
     /// # Errors
     /// The failure of the call; its code says what to do.
     pub async fn call(&self, caller: &Caller, call: Call) -> Result<Reply, Box<Failure>> {
-        let span = tracing::info_span!("call", tool = call.tool, function = call.function, trace = caller.trace);
+        let span = tracing::info_span!(
+            "call", tool = call.tool, function = call.function, trace = caller.trace, run = tracing::field::Empty
+        );
         let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
         self.carry_out(call::call(engine, caller, call).instrument(span)).await
     }
@@ -105,17 +107,27 @@ impl Host {
     ///
     /// # Errors
     /// Why it cannot be loaded.
-    pub async fn inspect(&self, wasm: Bytes) -> Result<(Digest, Arc<dyn Component>), Box<Failure>> {
+    pub async fn inspect(&self, wasm: Bytes) -> Result<(Digest, Arc<dyn Component>), LoadError> {
         let digest = digest_of(&wasm);
         let sandbox = &self.engine.ports.sandbox;
         let component = match sandbox.cached(digest).await {
             Some(component) => component,
-            None => sandbox
-                .compile(digest, wasm)
-                .await
-                .map_err(|error| Box::new(Failure::new(Code::BadInput, Class::Caller, error.to_string())))?,
+            None => sandbox.compile(digest, wasm).await?,
         };
         Ok((digest, component))
+    }
+
+    /// The bytes of a deployed component.
+    ///
+    /// # Errors
+    /// That there is none of that digest, or those of the store.
+    pub async fn component(&self, caller: &Caller, digest: Digest) -> Result<Bytes, Box<Failure>> {
+        let found = self.engine.ports.store.component(&caller.tenant, digest).await;
+        let found = found.map_err(|error| refusals::store("the component cannot be read", &error))?;
+        found.ok_or_else(|| {
+            let message = format!("no component {digest} is deployed");
+            Box::new(Failure::new(Code::NotFound, Class::Caller, message))
+        })
     }
 
     /// Registers a version of a tool. An equal newest version is left as it is.
@@ -123,7 +135,9 @@ impl Host {
     /// # Errors
     /// That the component cannot be loaded, or the store failed; nothing is registered then.
     pub async fn deploy(&self, caller: &Caller, deploy: Deploy) -> Result<Deployed, Box<Failure>> {
-        let (digest, component) = self.inspect(deploy.wasm.clone()).await?;
+        let (digest, component) = self.inspect(deploy.wasm.clone()).await.map_err(|error| {
+            Box::new(Failure::new(Code::BadInput, Class::Caller, error.to_string()))
+        })?;
         let tool = crate::records::ToolRecord {
             tenant: caller.tenant.to_string(),
             name: deploy.policy.name.clone(),

@@ -231,7 +231,7 @@ pub(crate) fn evidence(record: &EffectRecord, service: Option<&Service>, key_age
 const NOT_SENT: &str = "not-sent: ";
 
 /// An answer as a timeline shows it.
-fn shown(answer: Option<&Answer>) -> String {
+pub(super) fn shown(answer: Option<&Answer>) -> String {
     match answer {
         None => "unknown".to_owned(),
         Some(Answer::Status { status, .. }) => status.to_string(),

@@ -135,12 +135,15 @@ async fn case_60_an_endless_loop_is_exhausted_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_function_that_may_not_start_over_has_one_attempt_whatever_its_policy_says() {
-    for level in [Idempotency::NonIdempotent, Idempotency::Keyed] {
+    for (level, method, class) in [
+        (Idempotency::NonIdempotent, "GET", Class::Transient),
+        (Idempotency::NonIdempotent, "POST", Class::InDoubt),
+        (Idempotency::Keyed, "POST", Class::InDoubt),
+    ] {
         let world = World::answering(|_, _| status(503)).await;
-        world
-            .deploy(tool("send", level, 5, vec![service("a")]), asks("POST", "a"))
-            .await;
-        assert_eq!(world.keyed("send", "k", "{}").await.unwrap_err().class, Class::InDoubt);
-        assert_eq!(world.transport.sent().len(), 1, "{level:?}");
+        let policy = tool("send", level, 5, vec![service("a")]);
+        world.deploy(policy, asks(method, "a")).await;
+        assert_eq!(world.keyed("send", "k", "{}").await.unwrap_err().class, class);
+        assert_eq!(world.transport.sent().len(), 1, "{level:?} {method}");
     }
 }
