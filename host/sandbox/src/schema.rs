@@ -56,7 +56,9 @@ fn schema(ty: &WitType) -> Value {
         WitType::Record(fields) => object(fields),
         WitType::Tuple(items) => tuple(&items.iter().collect::<Vec<_>>()),
         WitType::Enum(names) => names_of(names),
-        WitType::Flags(names) => json!({ "type": "array", "items": names_of(names), "description": "each at most once" }),
+        WitType::Flags(names) => {
+            json!({ "type": "array", "items": names_of(names), "description": "each at most once" })
+        }
         WitType::Variant(_) | WitType::Option(_) | WitType::Result(_) => any_of(alternatives(ty)),
     }
 }
@@ -84,7 +86,11 @@ fn alternatives(ty: &WitType) -> Vec<Value> {
 
 /// `anyOf` of several forms; a single one needs none.
 fn any_of(mut forms: Vec<Value>) -> Value {
-    if forms.len() == 1 { forms.remove(0) } else { json!({ "anyOf": forms }) }
+    if forms.len() == 1 {
+        forms.remove(0)
+    } else {
+        json!({ "anyOf": forms })
+    }
 }
 
 fn whole(integer: Integer) -> Value {

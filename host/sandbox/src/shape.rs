@@ -37,7 +37,11 @@ impl Surface {
         let mut shape = ComponentShape::default();
         for (name, import) in component.component_type().imports(engine) {
             if !needs_nothing(&import.ty, engine) {
-                let list = if provided(name) { &mut shape.imports } else { &mut shape.missing_imports };
+                let list = if provided(name) {
+                    &mut shape.imports
+                } else {
+                    &mut shape.missing_imports
+                };
                 list.push(name.to_owned());
             }
         }
@@ -87,7 +91,12 @@ fn exported_functions(component: &Component) -> Vec<Export> {
                     if let (ComponentItem::ComponentFunc(ty), Some(index)) = (item.ty, index) {
                         let interface = Some(name.to_owned());
                         let function = function.to_owned();
-                        found.push(Export { interface, function, ty, index });
+                        found.push(Export {
+                            interface,
+                            function,
+                            ty,
+                            index,
+                        });
                     }
                 }
             }
@@ -137,7 +146,10 @@ fn callable(export: Export, name: String) -> Result<Callable, String> {
     let mut params = Vec::new();
     for (param, ty) in export.ty.params() {
         let ty = unfolding.step(param, &ty)?;
-        params.push(Field { name: Name::new(param), ty });
+        params.push(Field {
+            name: Name::new(param),
+            ty,
+        });
     }
     let result = export.ty.results().next();
     let result = result.map(|ty| unfolding.step("result", &ty)).transpose()?;

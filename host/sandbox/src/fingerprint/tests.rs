@@ -9,7 +9,9 @@ use fusebox_engine::ports::sandbox::Input;
 use std::collections::BTreeSet;
 
 fn print(params: &str, json: &str) -> Digest {
-    Arguments::decode(callable(params, None), json, 1 << 20).unwrap().fingerprint()
+    Arguments::decode(callable(params, None), json, 1 << 20)
+        .unwrap()
+        .fingerprint()
 }
 
 #[test]
@@ -46,19 +48,49 @@ fn case_33_null_and_an_absent_option_are_one_and_zero_empty_and_false_are_not() 
 #[test]
 fn values_of_one_type_that_differ_have_different_fingerprints() {
     for (params, texts) in [
-        ("v: option<option<bool>>", &["null", "{\"some\":null}", "{\"some\":false}", "{\"some\":true}"] as &[_]),
-        ("v: list<option<bool>>", &["[]", "[null]", "[null,null]", "[false]", "[null,false]", "[false,null]"]),
-        ("v: list<string>", &["[]", "[\"\"]", "[\"\",\"\"]", "[\"ab\"]", "[\"a\",\"b\"]"]),
-        ("v: list<list<bool>>", &["[]", "[[]]", "[[],[]]", "[[true]]", "[[],[true]]", "[[true],[]]"]),
-        ("v: result<option<bool>, option<bool>>", &["{\"ok\":null}", "{\"err\":null}", "{\"ok\":true}"]),
-        ("v: variant { a, b(bool), c(option<bool>) }", &["\"a\"", "{\"b\":true}", "{\"c\":true}", "{\"c\":null}"]),
-        ("v: f64", &["0", "1", "\"NaN\"", "\"Infinity\"", "\"-Infinity\"", "1e-300", "-1"]),
-        ("v: s64", &["0", "-1", "1", "9223372036854775807", "9223372036854775806"]),
+        (
+            "v: option<option<bool>>",
+            &["null", "{\"some\":null}", "{\"some\":false}", "{\"some\":true}"] as &[_],
+        ),
+        (
+            "v: list<option<bool>>",
+            &["[]", "[null]", "[null,null]", "[false]", "[null,false]", "[false,null]"],
+        ),
+        (
+            "v: list<string>",
+            &["[]", "[\"\"]", "[\"\",\"\"]", "[\"ab\"]", "[\"a\",\"b\"]"],
+        ),
+        (
+            "v: list<list<bool>>",
+            &["[]", "[[]]", "[[],[]]", "[[true]]", "[[],[true]]", "[[true],[]]"],
+        ),
+        (
+            "v: result<option<bool>, option<bool>>",
+            &["{\"ok\":null}", "{\"err\":null}", "{\"ok\":true}"],
+        ),
+        (
+            "v: variant { a, b(bool), c(option<bool>) }",
+            &["\"a\"", "{\"b\":true}", "{\"c\":true}", "{\"c\":null}"],
+        ),
+        (
+            "v: f64",
+            &["0", "1", "\"NaN\"", "\"Infinity\"", "\"-Infinity\"", "1e-300", "-1"],
+        ),
+        (
+            "v: s64",
+            &["0", "-1", "1", "9223372036854775807", "9223372036854775806"],
+        ),
         ("v: list<u8>", &["\"\"", "\"AA==\"", "\"AAA=\"", "\"AQ==\""]),
         ("v: flags { a, b }", &["[]", "[\"a\"]", "[\"b\"]", "[\"a\",\"b\"]"]),
-        ("v: map<string, u8>", &["{}", "{\"a\":1}", "{\"a\":2}", "{\"b\":1}", "{\"a\":1,\"b\":1}"]),
+        (
+            "v: map<string, u8>",
+            &["{}", "{\"a\":1}", "{\"a\":2}", "{\"b\":1}", "{\"a\":1,\"b\":1}"],
+        ),
     ] {
-        let prints: BTreeSet<_> = texts.iter().map(|text| print(params, &format!("{{\"v\":{text}}}"))).collect();
+        let prints: BTreeSet<_> = texts
+            .iter()
+            .map(|text| print(params, &format!("{{\"v\":{text}}}")))
+            .collect();
         assert_eq!(prints.len(), texts.len(), "{params}");
     }
 }
@@ -66,7 +98,13 @@ fn values_of_one_type_that_differ_have_different_fingerprints() {
 #[test]
 fn arguments_do_not_run_into_each_other() {
     let params = "a: option<string>, b: option<string>, ab: option<string>";
-    let texts = [r#"{"a":"x"}"#, r#"{"b":"x"}"#, r#"{"ab":"x"}"#, r#"{"a":"x","b":""}"#, r#"{"a":"","b":"x"}"#];
+    let texts = [
+        r#"{"a":"x"}"#,
+        r#"{"b":"x"}"#,
+        r#"{"ab":"x"}"#,
+        r#"{"a":"x","b":""}"#,
+        r#"{"a":"","b":"x"}"#,
+    ];
     let prints: BTreeSet<_> = texts.iter().map(|text| print(params, text)).collect();
     assert_eq!(prints.len(), texts.len());
 }

@@ -43,7 +43,10 @@ fn accepted(schema: &Value) {
 }
 
 fn shown(params: &str, result: Option<&str>, words: &[(&str, &str)]) -> String {
-    let words: BTreeMap<_, _> = words.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    let words: BTreeMap<_, _> = words
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect();
     let schemas = schemas(&callable(params, result), &words);
     acceptable(&schemas.input);
     schemas.output.iter().for_each(acceptable);
@@ -52,7 +55,8 @@ fn shown(params: &str, result: Option<&str>, words: &[(&str, &str)]) -> String {
 
 #[test]
 fn a_function_that_searches() {
-    let params = "search-text: string, max-items: option<u32>, filters: list<record { max-age: u64, tag: option<string> }>";
+    let params =
+        "search-text: string, max-items: option<u32>, filters: list<record { max-age: u64, tag: option<string> }>";
     let result = "result<list<record { title: string, score: f32 }>, enum { rate-limited }>";
     let words = [("search-text", "What to look for"), ("max-items", "At most so many")];
     insta::assert_snapshot!(shown(params, Some(result), &words));
@@ -71,9 +75,8 @@ fn every_kind_of_type() {
 #[test]
 fn a_result_that_is_no_object_is_wrapped() {
     let output = |result: &str| schemas(&callable("", Some(result)), &BTreeMap::new()).output;
-    let wrapped = |schema: Value| {
-        Some(json!({ "type": "object", "properties": { "result": schema }, "required": ["result"] }))
-    };
+    let wrapped =
+        |schema: Value| Some(json!({ "type": "object", "properties": { "result": schema }, "required": ["result"] }));
     assert_eq!(output("string"), wrapped(json!({ "type": "string" })));
     assert_eq!(output("result<bool, string>"), wrapped(json!({ "type": "boolean" })));
     let variant = json!({ "anyOf": [

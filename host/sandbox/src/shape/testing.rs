@@ -56,7 +56,11 @@ impl<'a> Words<'a> {
         let text = self.rest.trim_start();
         let word = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
         let length = text.chars().take_while(|c| word(*c)).map(char::len_utf8).sum::<usize>();
-        if length == 0 { &text[..text.len().min(1)] } else { &text[..length] }
+        if length == 0 {
+            &text[..text.len().min(1)]
+        } else {
+            &text[..length]
+        }
     }
 
     fn next(&mut self) -> &'a str {
@@ -182,7 +186,9 @@ pub(crate) fn any_type() -> impl Strategy<Value = WitType> {
             inner.clone().prop_map(list_of),
             inner.clone().prop_map(|some| WitType::Option(Box::new(some))),
             (inner.clone(), inner.clone()).prop_map(|map| WitType::Map(Box::new(map))),
-            inner.clone().prop_map(|value| WitType::Map(Box::new((WitType::String, value)))),
+            inner
+                .clone()
+                .prop_map(|value| WitType::Map(Box::new((WitType::String, value)))),
             vec(inner.clone(), 1..4).prop_map(WitType::Tuple),
             (names(), vec(inner, NAMES.len())).prop_map(|(names, types)| {
                 let fields = names.into_iter().zip(types);
@@ -222,13 +228,22 @@ pub(crate) fn any_value(ty: &WitType) -> BoxedStrategy<Val> {
         WitType::Record(fields) => {
             let names: Vec<_> = fields.iter().map(|field| field.name.kebab().to_owned()).collect();
             let values: Vec<_> = fields.iter().map(|field| any_value(&field.ty)).collect();
-            values.prop_map(move |values| Val::Record(names.iter().cloned().zip(values).collect())).boxed()
+            values
+                .prop_map(move |values| Val::Record(names.iter().cloned().zip(values).collect()))
+                .boxed()
         }
-        WitType::Tuple(items) => items.iter().map(any_value).collect::<Vec<_>>().prop_map(Val::Tuple).boxed(),
+        WitType::Tuple(items) => items
+            .iter()
+            .map(any_value)
+            .collect::<Vec<_>>()
+            .prop_map(Val::Tuple)
+            .boxed(),
         WitType::Variant(cases) => {
             let cases = cases.iter().map(|case| {
                 let name = case.name.kebab().to_owned();
-                maybe(case.ty.as_ref()).prop_map(move |value| Val::Variant(name.clone(), value)).boxed()
+                maybe(case.ty.as_ref())
+                    .prop_map(move |value| Val::Variant(name.clone(), value))
+                    .boxed()
             });
             proptest::strategy::Union::new(cases).boxed()
         }
@@ -264,7 +279,10 @@ fn any_integer(integer: Integer) -> BoxedStrategy<Val> {
 fn without_repeated(entries: Vec<(Val, Val)>) -> Vec<(Val, Val)> {
     let overridden = fingerprint::overridden(&entries);
     let entries = entries.into_iter().enumerate();
-    entries.filter(|(at, _)| !overridden.contains(at)).map(|(_, entry)| entry).collect()
+    entries
+        .filter(|(at, _)| !overridden.contains(at))
+        .map(|(_, entry)| entry)
+        .collect()
 }
 
 fn maybe(ty: Option<&WitType>) -> BoxedStrategy<Option<Box<Val>>> {
@@ -288,7 +306,7 @@ pub(crate) fn identities(types: &[WitType]) -> String {
         write!(
             functions,
             r#"(func (export "f{at}") (param "v" (list {ty})) (result (list {ty}))
-                 (canon lift (core func $i "identity") (memory $i "memory") (realloc (func $i "realloc"))))"#
+                 (canon lift (core func $i "identity") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))"#
         )
         .unwrap();
     }
@@ -357,7 +375,11 @@ impl Wat {
         };
         self.count += 1;
         let at = self.count;
-        write!(self.text, r#"(type $p{at} ({definition} {named})) (export $t{at} "t{at}" (type $p{at}))"#).unwrap();
+        write!(
+            self.text,
+            r#"(type $p{at} ({definition} {named})) (export $t{at} "t{at}" (type $p{at}))"#
+        )
+        .unwrap();
         format!("$t{at}")
     }
 }

@@ -23,26 +23,43 @@ fn interfaces(exports: &[(&str, &[&str])]) -> String {
            (func $f (canon lift (core func $i "f")))"#,
     );
     for (interface, functions) in exports {
-        let functions: String = functions.iter().map(|name| format!("(export {name:?} (func $f))")).collect();
+        let functions: String = functions
+            .iter()
+            .map(|name| format!("(export {name:?} (func $f))"))
+            .collect();
         wat += &format!("(instance (export {interface:?}) {functions})");
     }
     wat + ")"
 }
 
 fn names(surface: &Surface) -> Vec<&str> {
-    surface.shape.functions.iter().map(|function| function.name.as_str()).collect()
+    surface
+        .shape
+        .functions
+        .iter()
+        .map(|function| function.name.as_str())
+        .collect()
 }
 
 #[test]
 fn a_function_has_the_shortest_name_that_is_its_own() {
-    let exports: &[(&str, &[&str])] = &[("acme:search/web@1.0.0", &["query", "ping"]), ("acme:search/news@1.0.0", &["query"])];
-    assert_eq!(names(&surface(&interfaces(exports))), ["ping", "web.query", "news.query"]);
-    let exports: &[(&str, &[&str])] = &[("acme:search/api@1.0.0", &["query"]), ("acme:mail/api@1.0.0", &["query"])];
+    let exports: &[(&str, &[&str])] = &[
+        ("acme:search/web@1.0.0", &["query", "ping"]),
+        ("acme:search/news@1.0.0", &["query"]),
+    ];
+    assert_eq!(
+        names(&surface(&interfaces(exports))),
+        ["web.query", "ping", "news.query"]
+    );
+    let exports: &[(&str, &[&str])] = &[
+        ("acme:search/api@1.0.0", &["query"]),
+        ("acme:mail/api@1.0.0", &["query"]),
+    ];
     let expected = ["acme:search/api@1.0.0.query", "acme:mail/api@1.0.0.query"];
     assert_eq!(names(&surface(&interfaces(exports))), expected);
     let wat = interfaces(&[("acme:search/api@1.0.0", &["query"])]);
     let wat = wat.strip_suffix(')').unwrap().to_owned() + "(export \"query\" (func $f)))";
-    assert_eq!(names(&surface(&wat)), ["api.query", "query"]);
+    assert_eq!(names(&surface(&wat)), ["query", "api.query"]);
 }
 
 #[test]
@@ -50,10 +67,17 @@ fn a_function_knows_its_interface_and_can_be_found_in_an_instance() {
     let exports: &[(&str, &[&str])] = &[("acme:search/api@1.0.0", &["query"])];
     let component = Component::new(&ENGINE, interfaces(exports)).unwrap();
     let surface = Surface::of(&component, |_| true);
-    assert_eq!(surface.shape.functions[0].interface.as_deref(), Some("acme:search/api@1.0.0"));
+    assert_eq!(
+        surface.shape.functions[0].interface.as_deref(),
+        Some("acme:search/api@1.0.0")
+    );
     let mut store = wasmtime::Store::new(&ENGINE, ());
-    let instance = wasmtime::component::Linker::new(&ENGINE).instantiate(&mut store, &component).unwrap();
-    let function = instance.get_func(&mut store, surface.callables["query"].export).unwrap();
+    let instance = wasmtime::component::Linker::new(&ENGINE)
+        .instantiate(&mut store, &component)
+        .unwrap();
+    let function = instance
+        .get_func(&mut store, surface.callables["query"].export)
+        .unwrap();
     function.call(&mut store, &[], &mut []).unwrap();
 }
 
@@ -119,11 +143,16 @@ fn what_json_cannot_express_is_left_out_with_the_reason() {
         (func (export "wrong") (param "error" error-context) (canon lift (core func $i "take")))
         (func (export "pair") (param "two" (list u8 2)) (canon lift (core func $i "many")))
         (func (export "deep") (param "a" (list (option (own $session))))
-          (canon lift (core func $i "many") (memory $i "memory") (realloc (func $i "realloc"))))
+          (canon lift (core func $i "many") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
         (func (export "good") (param "v" u32) (canon lift (core func $i "take"))))"#;
     let surface = surface_on(&engine, wat);
     assert_eq!(names(&surface), ["good"]);
-    let reasons: Vec<_> = surface.shape.left_out.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+    let reasons: Vec<_> = surface
+        .shape
+        .left_out
+        .iter()
+        .map(|(name, why)| format!("{name}: {why}"))
+        .collect();
     assert_eq!(
         reasons,
         [
@@ -154,7 +183,7 @@ fn a_type_that_unfolds_without_end_is_left_out() {
         );
     }
     wat += r#"(func (export "f") (param "v" $b15)
-                (canon lift (core func $i "f") (memory $i "memory") (realloc (func $i "realloc")))))"#;
+                (canon lift (core func $i "f") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))"#;
     let surface = surface(&wat);
     let reason = "its types unfold into more than 10000 parts".to_owned();
     assert_eq!(surface.shape.left_out, [("f".to_owned(), reason)]);

@@ -31,7 +31,9 @@ impl<'a> Decoder<'a> {
         }
         if decoder.reader.peek()? != Kind::Object {
             let found = decoder.found()?;
-            return misfit(format!("the arguments are a JSON object with a property for each parameter, not {found}"));
+            return misfit(format!(
+                "the arguments are a JSON object with a property for each parameter, not {found}"
+            ));
         }
         let values = decoder.fields(params, "parameter")?;
         decoder.reader.end()?;
@@ -47,7 +49,10 @@ impl<'a> Decoder<'a> {
             WitType::Integer(integer) => self.integer(*integer),
             WitType::F32 => match self.number_or_string(ty)? {
                 Written::Number(text) => numbers::f32_of(text),
-                #[expect(clippy::cast_possible_truncation, reason = "NaN and the infinities are the same in both")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "NaN and the infinities are the same in both"
+                )]
                 Written::String(text) => Ok(Val::Float32(numbers::float_of_string(&text)? as f32)),
             },
             WitType::F64 => match self.number_or_string(ty)? {
@@ -90,7 +95,10 @@ impl<'a> Decoder<'a> {
         let mut scalars = text.chars();
         match (scalars.next(), scalars.next()) {
             (Some(scalar), None) => Ok(Val::Char(scalar)),
-            _ => misfit(format!("{:?} is not one character (Unicode scalar value)", short(&text))),
+            _ => misfit(format!(
+                "{:?} is not one character (Unicode scalar value)",
+                short(&text)
+            )),
         }
     }
 
@@ -136,7 +144,11 @@ impl<'a> Decoder<'a> {
             items.push(value);
         }
         if items.len() < types.len() {
-            return misfit(format!("it has {} of the {} items of its tuple", items.len(), types.len()));
+            return misfit(format!(
+                "it has {} of the {} items of its tuple",
+                items.len(),
+                types.len()
+            ));
         }
         Ok(Val::Tuple(items))
     }
@@ -265,7 +277,11 @@ impl<'a> Decoder<'a> {
     }
 
     fn expect(&mut self, kind: Kind, what: impl std::fmt::Display) -> Fit<()> {
-        if self.reader.peek()? == kind { Ok(()) } else { self.unexpected(what) }
+        if self.reader.peek()? == kind {
+            Ok(())
+        } else {
+            self.unexpected(what)
+        }
     }
 
     fn unexpected<T>(&mut self, what: impl std::fmt::Display) -> Fit<T> {

@@ -50,7 +50,10 @@ pub(crate) fn encode(
     limit: u64,
 ) -> Result<Returned, EncodeError> {
     let text = |ty: Option<&WitType>, val: Option<&Val>| {
-        let mut encoder = Encoder { out: Writer::new(limit), spelling };
+        let mut encoder = Encoder {
+            out: Writer::new(limit),
+            spelling,
+        };
         encoder.optional(ty, val)?;
         Ok(encoder.out.finish())
     };
@@ -67,7 +70,9 @@ pub(crate) fn encode(
             let json = text(result.0.as_ref(), ok.as_deref())?;
             Ok(Returned::Ok { json })
         }
-        _ => Ok(Returned::Ok { json: text(ty, returned)? }),
+        _ => Ok(Returned::Ok {
+            json: text(ty, returned)?,
+        }),
     }
 }
 
@@ -99,7 +104,9 @@ impl Encoder {
             (WitType::Bytes, Val::List(items)) => self.bytes(items),
             (WitType::List(item), Val::List(items)) => self.array(items, |this, val| this.value(item, val)),
             (WitType::Map(map), Val::Map(entries)) => self.map(&map.0, &map.1, entries),
-            (WitType::Record(fields), Val::Record(values)) if fields.len() == values.len() => self.record(fields, values),
+            (WitType::Record(fields), Val::Record(values)) if fields.len() == values.len() => {
+                self.record(fields, values)
+            }
             (WitType::Tuple(types), Val::Tuple(items)) if types.len() == items.len() => {
                 let items = types.iter().zip(items);
                 self.array(items, |this, (ty, val)| this.value(ty, val))
@@ -148,7 +155,9 @@ impl Encoder {
                 *byte = *value;
             }
             let written = STANDARD.encode_slice(&piece[..items.len()], &mut text);
-            let written = written.ok().and_then(|length| std::str::from_utf8(&text[..length]).ok());
+            let written = written
+                .ok()
+                .and_then(|length| std::str::from_utf8(&text[..length]).ok());
             let Some(written) = written else {
                 return mismatch(&WitType::Bytes);
             };
@@ -172,7 +181,10 @@ impl Encoder {
     /// value counts, as the canonical ABI has it.
     fn map(&mut self, key: &WitType, value: &WitType, entries: &[(Val, Val)]) -> Done {
         let overridden = fingerprint::overridden(entries);
-        let entries = entries.iter().enumerate().filter(|(at, _)| overridden.binary_search(at).is_err());
+        let entries = entries
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| overridden.binary_search(at).is_err());
         let entries = entries.map(|(_, entry)| entry);
         if *key != WitType::String {
             return self.array(entries, |this, (key_val, val)| {

@@ -85,7 +85,9 @@ pub(super) fn short(text: &str) -> String {
 /// The name that was probably meant, as a clause to append; otherwise the names that there are.
 pub(super) fn advice<'a>(wrong: &str, names: impl Iterator<Item = &'a str> + Clone, kind: &str) -> String {
     let wrong = short(wrong).replace('_', "-");
-    let close = names.clone().map(|name| (strsim::damerau_levenshtein(&wrong, name), name));
+    let close = names
+        .clone()
+        .map(|name| (strsim::damerau_levenshtein(&wrong, name), name));
     match close.min() {
         Some((distance, name)) if distance <= 1 + name.len() / 4 => format!("; did you mean `{name}`?"),
         Some(_) => {

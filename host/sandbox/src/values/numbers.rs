@@ -8,7 +8,11 @@ use wasmtime::component::Val;
 pub(super) fn integer(text: &str, ty: Integer) -> Fit<Val> {
     match exact(text) {
         Exact::Integer { negative, magnitude } => fitted(text, ty, negative, magnitude),
-        Exact::Fraction => misfit(format!("{} is no whole number, as {} needs one", short(text), ty.name())),
+        Exact::Fraction => misfit(format!(
+            "{} is no whole number, as {} needs one",
+            short(text),
+            ty.name()
+        )),
         Exact::Huge => does_not_fit(text, ty),
     }
 }
@@ -45,7 +49,10 @@ fn does_not_fit<T>(text: &str, ty: Integer) -> Fit<T> {
 
 /// The integer that a JSON number stands for.
 enum Exact {
-    Integer { negative: bool, magnitude: u64 },
+    Integer {
+        negative: bool,
+        magnitude: u64,
+    },
     Fraction,
     /// An integer of more than 64 bits.
     Huge,
@@ -57,7 +64,9 @@ fn exact(text: &str) -> Exact {
         None => (false, text),
     };
     if digits.len() < 20 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        let magnitude = digits.bytes().fold(0, |value, byte| value * 10 + u64::from(byte - b'0'));
+        let magnitude = digits
+            .bytes()
+            .fold(0, |value, byte| value * 10 + u64::from(byte - b'0'));
         return Exact::Integer { negative, magnitude };
     }
     scaled(negative, digits)
@@ -74,9 +83,13 @@ fn scaled(negative: bool, number: &str) -> Exact {
         return Exact::Integer { negative, magnitude: 0 };
     }
     // An exponent beyond 64 bits cannot be made up for by any text that fits memory.
-    let exponent = exponent.parse().unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX });
+    let exponent = exponent
+        .parse()
+        .unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX });
     let length = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let zeros = exponent.saturating_sub(length(fraction.len())).saturating_add(length(trailing));
+    let zeros = exponent
+        .saturating_sub(length(fraction.len()))
+        .saturating_add(length(trailing));
     let Ok(zeros) = u64::try_from(zeros) else {
         return Exact::Fraction;
     };

@@ -76,7 +76,10 @@ impl<'a> Reader<'a> {
             let _signed = self.eat(b'+') || self.eat(b'-');
             self.digits()?;
         }
-        if matches!(self.byte(), Some(b'0'..=b'9' | b'.' | b'+' | b'-' | b'a'..=b'z' | b'A'..=b'Z')) {
+        if matches!(
+            self.byte(),
+            Some(b'0'..=b'9' | b'.' | b'+' | b'-' | b'a'..=b'z' | b'A'..=b'Z')
+        ) {
             return self.broken("the end of a number");
         }
         Ok(&self.text[start..self.at])
@@ -201,7 +204,11 @@ impl<'a> Reader<'a> {
         while matches!(self.byte(), Some(b'0'..=b'9')) {
             self.at += 1;
         }
-        if self.at == start { self.broken("a digit") } else { Ok(()) }
+        if self.at == start {
+            self.broken("a digit")
+        } else {
+            Ok(())
+        }
     }
 
     /// Text up to the next quote, escape or control character.

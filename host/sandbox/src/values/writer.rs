@@ -31,7 +31,9 @@ impl Writer {
     }
 
     fn too_large(&self) -> EncodeError {
-        EncodeError::TooLarge { limit: self.limit as u64 }
+        EncodeError::TooLarge {
+            limit: self.limit as u64,
+        }
     }
 
     /// Text as it is.

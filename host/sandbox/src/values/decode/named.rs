@@ -18,7 +18,10 @@ impl Decoder<'_> {
             let Some(at) = position(fields, next, &key) else {
                 let names = fields.iter().map(|field| field.name.kebab());
                 let wrong = super::short(&key);
-                return misfit(format!("there is no {kind} `{wrong}`{}", advice(&key, names, &format!("{kind}s"))));
+                return misfit(format!(
+                    "there is no {kind} `{wrong}`{}",
+                    advice(&key, names, &format!("{kind}s"))
+                ));
             };
             if slots[at].is_some() {
                 return given_twice(&fields[at].name, kind);
@@ -132,7 +135,10 @@ fn index_of<'n>(names: impl Iterator<Item = &'n Name> + Clone, text: &str, kind:
         Some(at) => Ok(at),
         None => {
             let wrong = super::short(text);
-            misfit(format!("there is no {kind} `{wrong}`{}", advice(text, names.map(Name::kebab), kinds)))
+            misfit(format!(
+                "there is no {kind} `{wrong}`{}",
+                advice(text, names.map(Name::kebab), kinds)
+            ))
         }
     }
 }
@@ -140,7 +146,10 @@ fn index_of<'n>(names: impl Iterator<Item = &'n Name> + Clone, text: &str, kind:
 /// The field that a key spells; the search begins where the last one ended, as most texts follow the type's order.
 fn position(fields: &[Field], next: usize, key: &str) -> Option<usize> {
     let (before, after) = fields.split_at(next.min(fields.len()));
-    let found = after.iter().position(|field| field.name.is(key)).map(|at| at + before.len());
+    let found = after
+        .iter()
+        .position(|field| field.name.is(key))
+        .map(|at| at + before.len());
     found.or_else(|| before.iter().position(|field| field.name.is(key)))
 }
 
@@ -155,9 +164,14 @@ fn absent(field: &Field, kind: &str) -> Fit<Val> {
 }
 
 fn given_twice<T>(name: &Name, kind: &str) -> Fit<T> {
-    let (kebab, snake) = (name.kebab(), name.spelled(fusebox_engine::ports::sandbox::Spelling::Snake));
+    let (kebab, snake) = (
+        name.kebab(),
+        name.spelled(fusebox_engine::ports::sandbox::Spelling::Snake),
+    );
     if kebab == snake {
         return misfit(format!("the {kind} `{kebab}` is given twice"));
     }
-    misfit(format!("the {kind} `{kebab}` is given twice (`{kebab}` and `{snake}` are one name)"))
+    misfit(format!(
+        "the {kind} `{kebab}` is given twice (`{kebab}` and `{snake}` are one name)"
+    ))
 }
