@@ -211,6 +211,14 @@ impl HostFile {
         )
     }
 
+    /// The folder of the operator's own presets, which must be read before the rest can be. Mistakes are [`Self::merge`]'s to
+    /// report.
+    #[must_use]
+    pub fn policies(source: &Source<'_>) -> Option<PathSetting> {
+        let table = source.file.and_then(|(file, text)| document::read(file, text, &HOST).0);
+        Settings::merge(&table.unwrap_or_default(), source, &mut Vec::new()).path("policies")
+    }
+
     /// Every setting: its key, its effective value, and who set it.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {

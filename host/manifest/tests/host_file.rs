@@ -104,6 +104,30 @@ fn flags_win_over_variables_and_variables_over_the_file() {
 }
 
 #[test]
+fn the_folder_of_presets_is_known_before_the_presets_are() {
+    let source = |text| Source {
+        file: Some(("fusebox.toml", text)),
+        ..Source::default()
+    };
+    let text = "policies = \"mine\"\n[services.a]\nhosts = [\"a.example\"]\nbreaker = \"slow\"\n";
+    let folder = HostFile::policies(&source(text)).unwrap();
+    assert_eq!((folder.path.as_str(), folder.from_file), ("mine", true));
+    let mut presets = Presets::embedded();
+    assert!(HostFile::merge(&source(text), &presets).0.is_none());
+    assert_eq!(
+        presets.add(
+            "slow",
+            "mine/slow.toml",
+            "[retry]\nattempts = 2\n[breaker]\ncooldown = \"1m\"\n"
+        ),
+        []
+    );
+    let host = HostFile::merge(&source(text), &presets).0.unwrap();
+    assert_eq!(host.services[0].breaker.cooldown, Duration::from_secs(60));
+    assert_eq!(HostFile::policies(&source("not toml")), None);
+}
+
+#[test]
 fn a_path_from_a_flag_is_relative_to_the_working_directory() {
     let source = Source {
         flags: map(&[("--database", "f.db")]),

@@ -21,6 +21,12 @@ pub(crate) static HOST: Shape = shape(
             "Folder of compiled components, relative to this file; in the user's cache directory without it.",
         ),
         key(
+            "policies",
+            Form::Path,
+            "",
+            "Folder with presets of your own, relative to this file; each `NAME.toml` is a preset.",
+        ),
+        key(
             "log",
             Form::Word(&["error", "warn", "info", "debug", "trace"]),
             "\"warn\"",
