@@ -1,1 +1,32 @@
-//! placeholder
+//! The sandbox: runs components of untrusted tools in fresh instances, and speaks JSON for them.
+
+mod attempt;
+mod backtrace;
+mod cache;
+mod classify;
+mod compile;
+mod component;
+mod coredump;
+mod deadline;
+mod engine;
+mod epoch;
+mod fault;
+mod fingerprint;
+mod http;
+mod layout;
+mod limits;
+mod loaded;
+mod registry;
+mod resources;
+mod sandbox;
+mod schema;
+mod settings;
+mod shape;
+mod snapshot;
+mod state;
+mod values;
+mod wasi;
+
+pub use compile::compile_child;
+pub use sandbox::WasmSandbox;
+pub use settings::{CompileCommand, SandboxSettings};

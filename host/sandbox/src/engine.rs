@@ -1,0 +1,164 @@
+//! The runtime's engines and their settings: one that takes instances from a pool, one that allocates on demand for
+//! components too large for it, and one whose code counts fuel.
+
+use sha2::{Digest as _, Sha256};
+use std::hash::{Hash, Hasher};
+use std::num::NonZeroUsize;
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, Module, PoolingAllocationConfig, Result, WasmBacktraceDetails,
+};
+
+/// Runtime and version, as snapshots name it.
+pub(crate) const RUNTIME: &str = "wasmtime 48.0.8";
+/// Largest memory that the pool holds, in bytes; reserved, not committed.
+pub(crate) const POOLED_MEMORY: usize = 256 << 20;
+/// Address space behind each memory that traps, in bytes.
+const GUARD: u64 = 32 << 20;
+/// Core instances of a component that the pool holds, and tables. Python's components need about 50.
+const PER_COMPONENT: u32 = 64;
+/// Elements of a table that the pool holds.
+const TABLE_ELEMENTS: usize = 65_536;
+/// Stack of a guest, in bytes, and of the fiber that it runs on: the rest is for host functions.
+const GUEST_STACK: usize = 1 << 20;
+const FIBER_STACK: usize = 2 << 20;
+/// Frames of a backtrace.
+const FRAMES: usize = 64;
+
+/// A core module whose only function traps: called in the store of an attempt that did not trap, its error carries a
+/// dump of the whole store.
+const TRAP_MODULE: &str = r#"(module (func (export "t") unreachable))"#;
+
+/// How code was compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Variant {
+    /// As usual: only time bounds computing.
+    Plain,
+    /// Counting fuel, for tools with `limits.fuel`.
+    Fueled,
+}
+
+impl Variant {
+    /// The name in file names and messages between processes.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Fueled => "fueled",
+        }
+    }
+}
+
+/// All engines of a sandbox.
+pub(crate) struct Engines {
+    pub(crate) pooled: Runtime,
+    pub(crate) on_demand: Runtime,
+    pub(crate) fueled: Runtime,
+}
+
+impl Engines {
+    /// Engines whose pool holds so many component instances.
+    pub(crate) fn new(pool: u32) -> Result<Self> {
+        let mut pooled = config(Variant::Plain);
+        pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(pool.max(1))));
+        Ok(Self {
+            pooled: Runtime::new(&pooled)?,
+            on_demand: Runtime::new(&config(Variant::Plain))?,
+            fueled: Runtime::new(&config(Variant::Fueled))?,
+        })
+    }
+
+    /// Fingerprint of the settings that compiled code depends on; equal on the engines that share code.
+    pub(crate) fn fingerprint(&self, variant: Variant) -> String {
+        match variant {
+            Variant::Plain => fingerprint(&self.pooled.engine),
+            Variant::Fueled => fingerprint(&self.fueled.engine),
+        }
+    }
+}
+
+/// One engine, and the module that makes its stores tell their state.
+pub(crate) struct Runtime {
+    pub(crate) engine: Engine,
+    pub(crate) trap: Module,
+}
+
+impl Runtime {
+    fn new(config: &Config) -> Result<Self> {
+        let engine = Engine::new(config)?;
+        let trap = Module::new(&engine, TRAP_MODULE)?;
+        Ok(Self { engine, trap })
+    }
+}
+
+/// An engine that only compiles: it reserves no pool.
+pub(crate) fn compiler(variant: Variant) -> Result<Engine> {
+    Engine::new(&config(variant))
+}
+
+/// Settings that every engine shares, so that code compiled by one runs on another.
+fn config(variant: Variant) -> Config {
+    let mut config = Config::new();
+    config
+        .consume_fuel(variant == Variant::Fueled)
+        .concurrency_support(false)
+        .coredump_on_trap(true)
+        .epoch_interruption(true)
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .wasm_component_model_map(true)
+        .wasm_component_model_fixed_length_lists(true)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES))
+        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        .max_wasm_stack(GUEST_STACK)
+        .async_stack_size(FIBER_STACK)
+        .memory_reservation(POOLED_MEMORY as u64)
+        .memory_guard_size(GUARD)
+        .gc_heap_reservation(POOLED_MEMORY as u64)
+        .gc_heap_guard_size(GUARD);
+    config
+}
+
+/// A pool for so many components at once. Memory and tables are reserved for the usual component, which has one memory
+/// and a few tables; instances are only counted.
+fn pooling(instances: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        // One more each for the module that makes a store tell its state.
+        .total_core_instances(instances.saturating_mul(PER_COMPONENT + 1))
+        .total_memories(instances.saturating_mul(4))
+        .total_tables(instances.saturating_mul(8).max(PER_COMPONENT))
+        .total_stacks(instances.saturating_mul(2))
+        .total_gc_heaps(instances)
+        .max_core_instances_per_component(PER_COMPONENT)
+        .max_tables_per_component(PER_COMPONENT)
+        .max_memories_per_component(16)
+        .max_tables_per_module(8)
+        .max_memories_per_module(4)
+        .max_memory_size(POOLED_MEMORY)
+        .table_elements(TABLE_ELEMENTS)
+        .max_unused_warm_slots(instances)
+        .linear_memory_keep_resident(64 << 10)
+        .table_keep_resident(64 << 10)
+        .async_stack_keep_resident(32 << 10);
+    pool
+}
+
+/// SHA-256 of what the engine hashes about its settings, in hexadecimal.
+fn fingerprint(engine: &Engine) -> String {
+    let mut hasher = Sha(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hex::encode(hasher.0.finalize())
+}
+
+/// A hasher whose result is the same in every process, unlike the standard library's.
+struct Sha(Sha256);
+
+impl Hasher for Sha {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    }
+}

@@ -1,0 +1,194 @@
+//! What an attempt may take: memory and tables of its guest, and memory of the host on its behalf. A refusal is kept, so
+//! that the trap that usually follows is told as what it is.
+
+use crate::engine::POOLED_MEMORY;
+use fusebox_core::policy::Limits;
+use fusebox_engine::ports::sandbox::Limit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use wasmtime::{Error, ResourceLimiter, Result};
+
+/// A limit that was reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Refusal {
+    pub(crate) limit: Limit,
+    /// What was asked for, and how much is allowed.
+    pub(crate) message: String,
+}
+
+/// Memory and tables of the guest's instances together.
+pub(crate) struct GuestBudget {
+    limits: Arc<Limits>,
+    memory: u64,
+    elements: u64,
+    /// What the last growth added, in case that the runtime cannot carry it out.
+    last_memory: u64,
+    last_elements: u64,
+    refused: Option<Refusal>,
+}
+
+impl GuestBudget {
+    pub(crate) fn new(limits: Arc<Limits>) -> Self {
+        Self {
+            limits,
+            memory: 0,
+            elements: 0,
+            last_memory: 0,
+            last_elements: 0,
+            refused: None,
+        }
+    }
+
+    /// The last refusal.
+    pub(crate) fn refused(&self) -> Option<&Refusal> {
+        self.refused.as_ref()
+    }
+
+    fn refuse(&mut self, limit: Limit, message: String) {
+        self.refused = Some(Refusal { limit, message });
+    }
+}
+
+impl ResourceLimiter for GuestBudget {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        let added = desired.saturating_sub(current) as u64;
+        let wanted = self.memory.saturating_add(added);
+        let allowed = self.limits.memory;
+        if wanted > allowed {
+            let message = format!("the guest asked for {wanted} bytes of memory; `limits.memory` allows {allowed}");
+            self.refuse(Limit::Memory, message);
+            return Ok(false);
+        }
+        if maximum == Some(POOLED_MEMORY) && desired > POOLED_MEMORY {
+            let message = format!(
+                "the guest asked for a memory of {desired} bytes; an instance of the pool holds {POOLED_MEMORY} at most"
+            );
+            self.refuse(Limit::Memory, message);
+        }
+        self.memory = wanted;
+        self.last_memory = added;
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: Error) -> Result<()> {
+        self.memory = self.memory.saturating_sub(std::mem::take(&mut self.last_memory));
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        let added = desired.saturating_sub(current) as u64;
+        let wanted = self.elements.saturating_add(added);
+        let allowed = self.limits.table_elements;
+        if wanted > allowed {
+            let message =
+                format!("the guest asked for {wanted} table elements; `limits.table-elements` allows {allowed}");
+            self.refuse(Limit::Tables, message);
+            return Ok(false);
+        }
+        self.elements = wanted;
+        self.last_elements = added;
+        Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, _error: Error) -> Result<()> {
+        self.elements = self.elements.saturating_sub(std::mem::take(&mut self.last_elements));
+        Ok(())
+    }
+}
+
+/// Bytes that the host holds for an attempt: bodies of requests and answers.
+pub(crate) struct HostMemory {
+    held: AtomicU64,
+    /// The largest sum that was refused; zero when none was.
+    refused: AtomicU64,
+    allowed: u64,
+}
+
+impl HostMemory {
+    pub(crate) fn new(allowed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            held: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            allowed,
+        })
+    }
+
+    /// Holds so many bytes until the charge is dropped.
+    ///
+    /// # Errors
+    /// [`Refusal`], when the host would then hold more than it may.
+    pub(crate) fn charge(self: &Arc<Self>, bytes: u64) -> Result<Charge, Refusal> {
+        let held = self.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let charge = Charge {
+            memory: Arc::clone(self),
+            bytes,
+        };
+        if held > self.allowed {
+            self.refused.fetch_max(held, Ordering::Relaxed);
+            return Err(self.refusal(held));
+        }
+        Ok(charge)
+    }
+
+    /// The largest refusal.
+    pub(crate) fn refused(&self) -> Option<Refusal> {
+        let held = self.refused.load(Ordering::Relaxed);
+        (held > 0).then(|| self.refusal(held))
+    }
+
+    fn refusal(&self, held: u64) -> Refusal {
+        let allowed = self.allowed;
+        Refusal {
+            limit: Limit::HostMemory,
+            message: format!("the host would hold {held} bytes for this run; `limits.host-memory` allows {allowed}"),
+        }
+    }
+}
+
+/// Bytes that are held.
+pub(crate) struct Charge {
+    memory: Arc<HostMemory>,
+    bytes: u64,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn memory_counts_over_all_memories_together() {
+        let limits = Limits { memory: 3 << 16, ..Limits::default() };
+        let mut budget = GuestBudget::new(Arc::new(limits));
+        assert!(budget.memory_growing(0, 2 << 16, None).unwrap());
+        assert!(budget.memory_growing(0, 1 << 16, None).unwrap());
+        assert!(!budget.memory_growing(1 << 16, 2 << 16, None).unwrap());
+        assert_eq!(budget.refused().unwrap().limit, Limit::Memory);
+    }
+
+    #[test]
+    fn a_growth_that_failed_is_given_back() {
+        let limits = Limits { memory: 2 << 16, ..Limits::default() };
+        let mut budget = GuestBudget::new(Arc::new(limits));
+        assert!(budget.memory_growing(0, 2 << 16, None).unwrap());
+        budget.memory_grow_failed(Error::msg("no pages")).unwrap();
+        assert!(budget.memory_growing(0, 2 << 16, None).unwrap());
+    }
+
+    #[test]
+    fn a_dropped_charge_is_given_back_and_a_refusal_is_remembered() {
+        let memory = HostMemory::new(100);
+        let charge = memory.charge(80).unwrap();
+        assert!(memory.charge(30).is_err());
+        drop(charge);
+        assert!(memory.charge(100).is_ok());
+        assert!(memory.refused().unwrap().message.contains("110"));
+    }
+}

@@ -1,0 +1,82 @@
+//! What a store holds for its attempt.
+
+use crate::deadline::Deadline;
+use crate::http::Outbound;
+use crate::limits::{GuestBudget, HostMemory, Refusal};
+use crate::wasi::clock::VirtualClock;
+use crate::wasi::{self, log::Collector};
+use fusebox_engine::ports::clock::SystemClock;
+use fusebox_engine::ports::sandbox::AttemptSpec;
+use std::sync::Arc;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+/// Host resources that a guest may hold at once.
+const RESOURCES: usize = 16_384;
+
+/// The data of a store.
+pub(crate) struct State {
+    pub(crate) table: ResourceTable,
+    pub(crate) budget: GuestBudget,
+    pub(crate) deadline: Deadline,
+    pub(crate) clock: Arc<VirtualClock>,
+    pub(crate) log: Arc<Collector>,
+    host_memory: Arc<HostMemory>,
+    env: Arc<[(String, String)]>,
+    seed: [u8; 32],
+    /// Made when the guest first asks for something: a function that only computes never does.
+    wasi: Option<WasiCtx>,
+    http: WasiHttpCtx,
+    outbound: Outbound,
+}
+
+impl State {
+    /// The state of an attempt that starts now.
+    pub(crate) fn new(spec: &AttemptSpec, clock: SystemClock) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
+        let host_memory = HostMemory::new(spec.limits.host_memory);
+        let virtual_clock = Arc::new(VirtualClock::new(clock));
+        Self {
+            table,
+            budget: GuestBudget::new(Arc::clone(&spec.limits)),
+            deadline: Deadline::new(clock, spec.timeout, spec.cancel.clone()),
+            log: Collector::new(spec.limits.log),
+            env: Arc::clone(&spec.env),
+            seed: spec.seed,
+            wasi: None,
+            http: WasiHttpCtx::new(),
+            outbound: Outbound::new(&spec.effects, &virtual_clock, &host_memory),
+            clock: virtual_clock,
+            host_memory,
+        }
+    }
+
+    /// The limit that was refused, if any was.
+    pub(crate) fn refused(&self) -> Option<Refusal> {
+        self.budget.refused().cloned().or_else(|| self.host_memory.refused())
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let ctx = self
+            .wasi
+            .get_or_insert_with(|| wasi::context(&self.env, self.seed, &self.clock, &self.log));
+        WasiCtxView {
+            ctx,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.outbound,
+        }
+    }
+}
