@@ -130,3 +130,35 @@ impl Services {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::clock::{Clock, SystemClock};
+    use crate::ports::entropy::{Entropy, OsEntropy};
+    use fusebox_core::policy::ServiceKind;
+
+    #[test]
+    fn case_22_the_budget_under_concurrency_is_never_negative_or_over_its_capacity() {
+        let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock::new()), Arc::new(OsEntropy));
+        let policy = ServicePolicy::new("a", ServiceKind::Http, Vec::new());
+        let capacity = policy.budget.capacity;
+        let breaker = Cell::alone(&clock, &entropy, "a", &policy.breaker);
+        let service = Service::new("a", policy, breaker, None);
+        std::thread::scope(|threads| {
+            for thread in 0..8 {
+                let service = &service;
+                threads.spawn(move || {
+                    for turn in 0..1000_u32 {
+                        let charge = service.budget().try_retry((turn + thread) % 2 == 0).ok();
+                        let pays_back = turn % 3 != 0;
+                        if pays_back {
+                            service.budget().succeeded(charge);
+                        }
+                        assert!(service.budget().tokens() <= capacity);
+                    }
+                });
+            }
+        });
+    }
+}

@@ -209,6 +209,29 @@ async fn nothing_is_sent_after_the_attempt_has_ended() {
         .await;
     let reply = world.call("find").await.unwrap();
     assert!(reply.in_doubt.is_empty());
+    assert_eq!(world.clock.tick().since(Default::default()).as_secs(), 1);
     world.pass(Duration::from_secs(60)).await;
     assert_eq!(world.transport.sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_16_an_exchange_that_panics_is_unknown_and_releases_its_place_and_its_permit() {
+    let world = World::with(ScriptedTransport::new(|number, _| {
+        Box::pin(async move {
+            assert!(number > 1, "a defect of the transport");
+            status(200)
+        })
+    }))
+    .await;
+    let mut narrow = service("mail");
+    narrow.concurrency = 1;
+    world
+        .deploy(
+            tool("send", Idempotency::NonIdempotent, 1, vec![narrow]),
+            asks("POST", "mail"),
+        )
+        .await;
+    assert_eq!(world.call("send").await.unwrap_err().code, Code::InDoubt);
+    assert_eq!(world.letter().await.run.attempts[0].effects[0].answer, "unknown");
+    world.call("send").await.unwrap();
 }

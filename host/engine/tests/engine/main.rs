@@ -5,6 +5,7 @@ mod breakers;
 mod effects;
 mod faults;
 mod idempotency;
+mod leases;
 mod letters;
 mod pipeline;
 mod retries;
