@@ -6,8 +6,8 @@ mod tools;
 
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::store::{
-    Claim, ERRORS_KEPT, Fence, Finish, LISTED, LetterChange, LetterFilter, NewRun, ORPHAN_AFTER, RunFilter,
-    Store, StoreError, ToolChange,
+    Claim, ERRORS_KEPT, Fence, Finish, LISTED, LetterChange, LetterFilter, NewRun, ORPHAN_AFTER, RunFilter, Store,
+    StoreError, ToolChange,
 };
 use crate::records::{AttemptRecord, BreakerRecord, ErrorRecord, LetterRecord, Page, RunRecord, ToolRecord, millis};
 use async_trait::async_trait;

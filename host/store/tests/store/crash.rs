@@ -122,7 +122,7 @@ async fn assert_whole(store: &SqliteStore, run: &RunRecord) {
             assert_eq!((Some(&letter.id), run.attempts.len()), (run.letter.as_ref(), 2));
             assert!(letter.snapshot.is_some());
         }
-        other => std::panic::panic_any(format!("state {other}")),
+        other => panic!("state {other}"),
     }
     let key = run.key.as_deref().unwrap();
     let again = NewRun {
@@ -136,7 +136,7 @@ async fn assert_whole(store: &SqliteStore, run: &RunRecord) {
     match store.claim(again).await.unwrap() {
         Claim::Stored(holder) => assert_eq!((&holder.id, run.state.as_str()), (&run.id, "succeeded")),
         Claim::Joined { run: holder, .. } => assert_eq!(holder.id, run.id),
-        other => std::panic::panic_any(format!("the key of {} is lost: {other:?}", run.id)),
+        other => panic!("the key of {} is lost: {other:?}", run.id),
     }
 }
 

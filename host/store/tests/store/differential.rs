@@ -7,6 +7,9 @@ use fusebox_engine::testing::store_contract::Subject;
 use proptest::collection::vec;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
+/// To repeat a failure, put its seed here.
+const REPEAT: Option<[u8; 32]> = None;
+
 /// Answers of both stores to each operation, and to questions about everything afterwards.
 async fn answers(subject: &dyn Subject, operations: &[Operation]) -> Vec<String> {
     let store = subject.store();
@@ -22,9 +25,7 @@ async fn answers(subject: &dyn Subject, operations: &[Operation]) -> Vec<String>
 #[test]
 #[expect(clippy::print_stderr, reason = "a failure is of use only with its seed")]
 fn memory_and_sqlite_give_the_same_answers() {
-    // To repeat a failure, put its seed here.
-    let repeat: Option<[u8; 32]> = None;
-    let seed = repeat.unwrap_or_else(|| {
+    let seed = REPEAT.unwrap_or_else(|| {
         let mut seed = [0; 32];
         OsEntropy.fill(&mut seed);
         seed

@@ -1,5 +1,5 @@
 //! Every store against its contract, against each other, and SQLite against the world.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod contract;
 mod crash;

@@ -152,7 +152,7 @@ fn finish(run: u64, keep_key: bool, letter: &Letter) -> Finish {
     let mut record = sample::run(run);
     record.created = START + i64::try_from(run).unwrap();
     let mut ended = sample::failed(&record, "failed");
-    ended.finished = Some(when(run % 4 == 0));
+    ended.finished = Some(when(run.is_multiple_of(4)));
     let letter = match letter {
         Letter::None => LetterChange::None,
         Letter::Close => LetterChange::Close,
@@ -203,7 +203,7 @@ impl Operation {
                 owner: sample::owner(99),
                 epoch: 1,
             };
-            let chosen = if *n % 4 == 0 { any } else { newest };
+            let chosen = if n.is_multiple_of(4) { any } else { newest };
             chosen.map_or(stranger, |(_, fence)| fence.clone())
         };
         let home = TENANTS[0];

@@ -23,7 +23,7 @@ async fn raw(path: &Path) -> SqliteConnection {
 fn reason(result: Result<impl Sized, StoreError>) -> String {
     match result.err() {
         Some(StoreError::Unavailable { reason }) => reason,
-        other => std::panic::panic_any(format!("{other:?}")),
+        other => panic!("{other:?}"),
     }
 }
 
