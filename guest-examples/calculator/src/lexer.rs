@@ -58,7 +58,11 @@ impl<'a> Lexer<'a> {
         let number: f64 = text
             .parse()
             .map_err(|_| syntax(start, format!("`{text}` is not a number")))?;
-        if number.is_finite() { Ok(number) } else { Err(Error::Overflow) }
+        if number.is_finite() {
+            Ok(number)
+        } else {
+            Err(Error::Overflow)
+        }
     }
 
     /// An exponent, or nothing where the `e` belongs to something else.

@@ -214,7 +214,11 @@ fn real(value: f64, operation: impl FnOnce() -> String) -> Result<f64, Error> {
 }
 
 fn finite(value: f64) -> Result<f64, Error> {
-    if value.is_finite() { Ok(value) } else { Err(Error::Overflow) }
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(Error::Overflow)
+    }
 }
 
 #[cfg(test)]
@@ -245,7 +249,16 @@ mod tests {
 
     #[test]
     fn a_syntax_error_tells_its_place() {
-        for (expression, place) in [("", 1), ("1 +", 4), ("(1", 3), ("1 2", 3), ("2 $ 3", 3), ("1..2", 1), ("sqrt(1, 2)", 5), ("max()", 4)] {
+        for (expression, place) in [
+            ("", 1),
+            ("1 +", 4),
+            ("(1", 3),
+            ("1 2", 3),
+            ("2 $ 3", 3),
+            ("1..2", 1),
+            ("sqrt(1, 2)", 5),
+            ("max()", 4),
+        ] {
             match evaluate(expression) {
                 Err(Error::Syntax(error)) => assert_eq!(error.position, place, "{expression}: {}", error.message),
                 other => panic!("{expression}: {other:?}"),

@@ -37,7 +37,8 @@ struct Accepted {
 /// Whether a text has the outline of an address; whether it exists is for the service to say.
 fn is_address(text: &str) -> bool {
     let plain = !text.chars().any(|c| c.is_whitespace() || c.is_control());
-    plain && matches!(text.split_once('@'), Some((user, host)) if !user.is_empty() && !host.is_empty() && !host.contains('@'))
+    plain
+        && matches!(text.split_once('@'), Some((user, host)) if !user.is_empty() && !host.is_empty() && !host.contains('@'))
 }
 
 fn success(answer: Response) -> Result<Response, Error> {
@@ -67,7 +68,15 @@ mod tests {
     #[test]
     fn an_address_has_a_user_and_a_host() {
         assert!(is_address("ann@example.com"));
-        for wrong in ["", "ann", "@example.com", "ann@", "ann@b@c", "ann lee@example.com", "ann@example.com\r\nbcc: x"] {
+        for wrong in [
+            "",
+            "ann",
+            "@example.com",
+            "ann@",
+            "ann@b@c",
+            "ann lee@example.com",
+            "ann@example.com\r\nbcc: x",
+        ] {
             assert!(!is_address(wrong), "{wrong}");
         }
     }

@@ -47,6 +47,10 @@ pub(crate) fn hoard(resources: u32) {
 pub(crate) fn spin(ms: u32) -> u64 {
     let steps = u64::from(ms) * STEPS_PER_MS;
     (0..steps).fold(1u64, |state, _| {
-        black_box(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
+        black_box(
+            state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407),
+        )
     })
 }

@@ -1,5 +1,9 @@
 //! Ways to deal badly with an upstream.
-#![allow(clippy::panic, clippy::expect_used, reason = "some of these functions are there to panic")]
+#![allow(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "some of these functions are there to panic"
+)]
 
 use crate::exports::example::faulty::faults::{Answer, Failure, Upstream};
 use http_client::{Client, Error, Request, Response};

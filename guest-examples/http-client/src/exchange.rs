@@ -4,7 +4,8 @@ use crate::url::Base;
 use crate::{Error, ErrorCode, Request, Response};
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
-    Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, http_error_code,
+    Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest,
+    http_error_code,
 };
 use wasip2::io::streams::StreamError;
 
@@ -54,13 +55,22 @@ fn prepare(base: &Base, request: &Request) -> Result<OutgoingRequest, Error> {
         .iter()
         .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
         .collect();
-    let headers = Fields::from_list(&headers).map_err(|error| Error::BadRequest(format!("a header is not allowed: {error:?}")))?;
+    let headers = Fields::from_list(&headers)
+        .map_err(|error| Error::BadRequest(format!("a header is not allowed: {error:?}")))?;
     let outgoing = OutgoingRequest::new(headers);
-    outgoing.set_method(&method(&request.method)).map_err(|()| unusable("method"))?;
-    outgoing.set_scheme(Some(&base.scheme)).map_err(|()| unusable("scheme"))?;
-    outgoing.set_authority(Some(&base.authority)).map_err(|()| unusable("host"))?;
+    outgoing
+        .set_method(&method(&request.method))
+        .map_err(|()| unusable("method"))?;
+    outgoing
+        .set_scheme(Some(&base.scheme))
+        .map_err(|()| unusable("scheme"))?;
+    outgoing
+        .set_authority(Some(&base.authority))
+        .map_err(|()| unusable("host"))?;
     let path = format!("{}{}", base.prefix, request.path);
-    outgoing.set_path_with_query(Some(&path)).map_err(|()| unusable("path"))?;
+    outgoing
+        .set_path_with_query(Some(&path))
+        .map_err(|()| unusable("path"))?;
     Ok(outgoing)
 }
 
@@ -93,13 +103,17 @@ fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), Error> {
 fn read(answer: IncomingResponse) -> Result<Response, Error> {
     let status = answer.status();
     let headers = answer.headers().entries();
-    let incoming = answer.consume().map_err(|()| Error::NoAnswer(ErrorCode::InternalError(None)))?;
+    let incoming = answer
+        .consume()
+        .map_err(|()| Error::NoAnswer(ErrorCode::InternalError(None)))?;
     let body = read_body(&incoming)?;
     Ok(Response { status, headers, body })
 }
 
 fn read_body(incoming: &IncomingBody) -> Result<Vec<u8>, Error> {
-    let stream = incoming.stream().map_err(|()| Error::NoAnswer(ErrorCode::InternalError(None)))?;
+    let stream = incoming
+        .stream()
+        .map_err(|()| Error::NoAnswer(ErrorCode::InternalError(None)))?;
     let mut body = Vec::new();
     loop {
         match stream.blocking_read(READ) {

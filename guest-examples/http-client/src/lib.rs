@@ -28,14 +28,19 @@ pub struct Client {
 impl Client {
     /// A client of the upstream whose base URL is in an environment variable, which the tool's manifest sets.
     pub fn from_env(variable: &str) -> Result<Self, Error> {
-        let base = std::env::var(variable)
-            .map_err(|_| Error::NotConfigured(format!("the environment variable {variable} is not set; set it in [env] of the manifest")))?;
+        let base = std::env::var(variable).map_err(|_| {
+            Error::NotConfigured(format!(
+                "the environment variable {variable} is not set; set it in [env] of the manifest"
+            ))
+        })?;
         Self::new(&base)
     }
 
     /// A client of the upstream at a base URL such as `http://127.0.0.1:8801` or `https://api.example/search`.
     pub fn new(base: &str) -> Result<Self, Error> {
-        Ok(Self { base: Base::parse(base)? })
+        Ok(Self {
+            base: Base::parse(base)?,
+        })
     }
 
     /// Asks for a path that begins with `/`; use [`encode`] on what varies in it.

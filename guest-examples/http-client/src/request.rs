@@ -43,7 +43,8 @@ impl Request {
 
     /// Sets a JSON body.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<Self, Error> {
-        let body = serde_json::to_vec(value).map_err(|error| Error::BadRequest(format!("not representable as JSON: {error}")))?;
+        let body = serde_json::to_vec(value)
+            .map_err(|error| Error::BadRequest(format!("not representable as JSON: {error}")))?;
         Ok(self.body("application/json", body))
     }
 }

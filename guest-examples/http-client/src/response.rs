@@ -32,7 +32,10 @@ impl Response {
     /// Whole seconds after which the upstream wants to be asked again, if it says so in seconds.
     #[must_use]
     pub fn retry_after(&self) -> Option<u32> {
-        let (_, value) = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
+        let (_, value) = self
+            .headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
         std::str::from_utf8(value).ok()?.trim().parse().ok()
     }
 

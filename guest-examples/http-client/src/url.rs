@@ -13,7 +13,11 @@ pub(crate) struct Base {
 
 impl Base {
     pub(crate) fn parse(base: &str) -> Result<Self, Error> {
-        let wrong = || Error::NotConfigured(format!("`{base}` is no base URL; write http://HOST:PORT or https://HOST"));
+        let wrong = || {
+            Error::NotConfigured(format!(
+                "`{base}` is no base URL; write http://HOST:PORT or https://HOST"
+            ))
+        };
         let (scheme, rest) = match base.split_once("://").ok_or_else(wrong)? {
             ("http", rest) => (Scheme::Http, rest),
             ("https", rest) => (Scheme::Https, rest),
@@ -53,8 +57,19 @@ mod tests {
     fn a_base_url_has_a_scheme_an_authority_and_perhaps_a_prefix() {
         let base = Base::parse("https://api.example:8443/search/").unwrap();
         assert!(matches!(base.scheme, Scheme::Https));
-        assert_eq!((base.authority.as_str(), base.prefix.as_str()), ("api.example:8443", "/search"));
-        for wrong in ["", "api.example", "ftp://api.example", "http://", "http:///path", "http://user@host", "http://host/?q"] {
+        assert_eq!(
+            (base.authority.as_str(), base.prefix.as_str()),
+            ("api.example:8443", "/search")
+        );
+        for wrong in [
+            "",
+            "api.example",
+            "ftp://api.example",
+            "http://",
+            "http:///path",
+            "http://user@host",
+            "http://host/?q",
+        ] {
             assert!(matches!(Base::parse(wrong), Err(Error::NotConfigured(_))), "{wrong}");
         }
     }

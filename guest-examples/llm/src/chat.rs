@@ -18,7 +18,10 @@ struct Message {
 
 impl Question {
     pub(crate) fn new(model: String, system: Option<String>, prompt: String) -> Self {
-        let system = system.map(|content| Message { role: "system", content });
+        let system = system.map(|content| Message {
+            role: "system",
+            content,
+        });
         let prompt = Message {
             role: "user",
             content: prompt,

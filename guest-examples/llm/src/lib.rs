@@ -15,8 +15,9 @@ impl Guest for Llm {
         if prompt.trim().is_empty() {
             return Err(Error::EmptyPrompt);
         }
-        let model = std::env::var("LLM_MODEL")
-            .map_err(|_| Error::Rejected("the environment variable LLM_MODEL is not set; set it in [env] of the manifest".to_owned()))?;
+        let model = std::env::var("LLM_MODEL").map_err(|_| {
+            Error::Rejected("the environment variable LLM_MODEL is not set; set it in [env] of the manifest".to_owned())
+        })?;
         let question = chat::Question::new(model, system, prompt);
         let answer = Client::from_env("LLM_URL")?.post("/v1/chat/completions", &question)?;
         let answer: chat::Answer = success(answer)?.json()?;

@@ -20,7 +20,9 @@ pub(crate) fn cargo_home() -> Result<PathBuf> {
 fn from_environment(variable: &str, in_home: &str) -> Result<PathBuf> {
     match std::env::var_os(variable).filter(|folder| !folder.is_empty()) {
         Some(folder) => Ok(PathBuf::from(folder)),
-        None => Ok(std::env::home_dir().context("there is no home folder; set HOME")?.join(in_home)),
+        None => Ok(std::env::home_dir()
+            .context("there is no home folder; set HOME")?
+            .join(in_home)),
     }
 }
 
@@ -90,7 +92,10 @@ mod tests {
         assert!(entry.join("whole").is_file());
         assert!(!entry.join("half").exists());
         assert_eq!(cached(cache.path(), "key", |_| bail!("made twice")).unwrap(), entry);
-        let left: Vec<_> = fs::read_dir(cache.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        let left: Vec<_> = fs::read_dir(cache.path())
+            .unwrap()
+            .map(|file| file.unwrap().file_name())
+            .collect();
         assert_eq!(left.len(), 2, "the entry and the lock: {left:?}");
     }
 }

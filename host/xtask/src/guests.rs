@@ -67,7 +67,11 @@ pub(crate) struct NotBuilt {
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let missing = if arguments.optional { Missing::Skip } else { Missing::Fail };
+    let missing = if arguments.optional {
+        Missing::Skip
+    } else {
+        Missing::Fail
+    };
     let built = build(missing)?;
     report(&built);
     Ok(())
@@ -93,7 +97,11 @@ pub(crate) fn build(missing: Missing) -> Result<Built> {
             None => stale.push((guest, fingerprint)),
         }
     }
-    let rust: Vec<&Guest> = stale.iter().map(|(guest, _)| guest).filter(|guest| guest.language == Language::Rust).collect();
+    let rust: Vec<&Guest> = stale
+        .iter()
+        .map(|(guest, _)| guest)
+        .filter(|guest| guest.language == Language::Rust)
+        .collect();
     if !rust.is_empty() {
         compile::rust(&compiler, &rust)?;
     }
@@ -154,7 +162,8 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(work.path(), fs::Permissions::from_mode(0o644))?;
     }
-    work.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    work.persist(path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(())
 }
 
@@ -173,10 +182,17 @@ fn report(built: &Built) {
         let size = format!("{} KiB", guest.component.size.div_ceil(1024));
         let state = if guest.fresh { "built" } else { "unchanged" };
         let exports = guest.component.exports.join(", ");
-        println!("{:<12} {:<11} {size:>10}  {state:<10} {exports}", guest.name, guest.language.name());
+        println!(
+            "{:<12} {:<11} {size:>10}  {state:<10} {exports}",
+            guest.name,
+            guest.language.name()
+        );
     }
     for guest in &built.missing {
-        println!("{:<12} not built: {} is missing; install it with: {}", guest.name, guest.needs, guest.install);
+        println!(
+            "{:<12} not built: {} is missing; install it with: {}",
+            guest.name, guest.needs, guest.install
+        );
     }
     println!("in {}", folders::guests().display());
 }

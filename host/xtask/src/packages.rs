@@ -47,10 +47,21 @@ pub(crate) fn python(guest: &Path) -> Result<PathBuf> {
     let cache = folders::cache("python")?;
     folders::cached(&cache, &key(&[&requirements])?, |work| {
         PIP.require()?;
-        println!("Fetching the compiler of Python guests (17 MB, 60 MB on disk, some seconds) into {}", cache.display());
+        println!(
+            "Fetching the compiler of Python guests (17 MB, 60 MB on disk, some seconds) into {}",
+            cache.display()
+        );
         process::run_quietly(
             Command::new("python3")
-                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--require-hashes"])
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--no-compile",
+                    "--require-hashes",
+                ])
                 .arg("--target")
                 .arg(work)
                 .arg("--requirement")
@@ -66,7 +77,10 @@ pub(crate) fn javascript(guest: &Path) -> Result<PathBuf> {
     let cache = folders::cache("npm")?;
     let entry = folders::cached(&cache, &key(&[&files[0], &files[1]])?, |work| {
         NPM.require()?;
-        println!("Fetching the compiler of JavaScript guests (14 MB, 38 MB on disk, some seconds) into {}", cache.display());
+        println!(
+            "Fetching the compiler of JavaScript guests (14 MB, 38 MB on disk, some seconds) into {}",
+            cache.display()
+        );
         for file in &files {
             let name = file.file_name().context("a file has a name")?;
             fs::copy(file, work.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;

@@ -46,7 +46,11 @@ impl Tool {
         } else {
             self.elsewhere
         };
-        Err(NotInstalled { what: self.what, install }.into())
+        Err(NotInstalled {
+            what: self.what,
+            install,
+        }
+        .into())
     }
 }
 
@@ -57,7 +61,10 @@ pub(crate) fn is_debian() -> bool {
 
 /// Runs a command to its end, with its output on this terminal.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command.stdin(Stdio::null()).status().with_context(|| cannot_start(command))?;
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| cannot_start(command))?;
     if !status.success() {
         bail!("{} ended with {status}", shown(command));
     }
@@ -66,17 +73,28 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs a command and shows what it prints only if it fails.
 pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| cannot_start(command))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| cannot_start(command))?;
     if !output.status.success() {
         let said = [output.stdout, output.stderr].concat();
-        bail!("{} ended with {}:\n{}", shown(command), output.status, String::from_utf8_lossy(&said).trim());
+        bail!(
+            "{} ended with {}:\n{}",
+            shown(command),
+            output.status,
+            String::from_utf8_lossy(&said).trim()
+        );
     }
     Ok(())
 }
 
 /// Runs a command and returns what it prints to standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| cannot_start(command))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| cannot_start(command))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{} ended with {}: {}", shown(command), output.status, said.trim());
@@ -111,8 +129,13 @@ mod tests {
 
     #[test]
     fn a_failed_command_is_named_with_what_it_said() {
-        let error = output(Command::new("sh").args(["-c", "echo no room >&2; exit 3"])).unwrap_err().to_string();
-        assert!(error.contains("sh -c") && error.contains("3") && error.contains("no room"), "{error}");
+        let error = output(Command::new("sh").args(["-c", "echo no room >&2; exit 3"]))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("sh -c") && error.contains("3") && error.contains("no room"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -126,6 +149,9 @@ mod tests {
         };
         let error = tool.require().unwrap_err();
         assert!(error.downcast_ref::<NotInstalled>().is_some());
-        assert_eq!(error.to_string(), "the frobnicator is missing; install it with: get frobnicator");
+        assert_eq!(
+            error.to_string(),
+            "the frobnicator is missing; install it with: get frobnicator"
+        );
     }
 }

@@ -66,6 +66,10 @@ fn has_target(rustc: &Path) -> Result<bool> {
     let Ok(files) = fs::read_dir(folder.trim()) else {
         return Ok(false);
     };
-    let names = files.flatten().map(|file| file.file_name().to_string_lossy().into_owned());
-    Ok(names.into_iter().any(|name| name.starts_with("libstd-") && name.ends_with(".rlib")))
+    let names = files
+        .flatten()
+        .map(|file| file.file_name().to_string_lossy().into_owned());
+    Ok(names
+        .into_iter()
+        .any(|name| name.starts_with("libstd-") && name.ends_with(".rlib")))
 }

@@ -29,9 +29,20 @@ pub(crate) fn cargo() -> Command {
 /// Compiles guests that are written in Rust, all at once.
 pub(super) fn rust(compiler: &Compiler, guests: &[&Guest]) -> Result<()> {
     let examples = folders::guest_examples();
-    println!("Compiling {} guests in Rust (400 MB on disk; a minute or two the first time)", guests.len());
+    println!(
+        "Compiling {} guests in Rust (400 MB on disk; a minute or two the first time)",
+        guests.len()
+    );
     let mut command = cargo();
-    command.args(["build", "--quiet", "--release", "--locked", "--target", TARGET, "--target-dir"]);
+    command.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--target",
+        TARGET,
+        "--target-dir",
+    ]);
     command.arg(cargo_target());
     for guest in guests {
         command.args(["--package", &guest.name]);
@@ -42,7 +53,11 @@ pub(super) fn rust(compiler: &Compiler, guests: &[&Guest]) -> Result<()> {
     // Backtraces name files as the repository does, not as this machine does.
     let flags = [(&examples, "guest-examples"), (&folders::cargo_home()?, "/cargo")]
         .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
-    process::run(command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}")).current_dir(examples))
+    process::run(
+        command
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+            .current_dir(examples),
+    )
 }
 
 /// The path of a compiled guest; one in Rust was compiled before.

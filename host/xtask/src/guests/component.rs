@@ -21,7 +21,12 @@ pub(crate) fn check(wasm: &[u8]) -> Result<Component> {
     if component.exports.is_empty() {
         bail!("it exports nothing");
     }
-    let strange: Vec<&str> = component.imports.iter().map(String::as_str).filter(|name| !name.starts_with("wasi:")).collect();
+    let strange: Vec<&str> = component
+        .imports
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !name.starts_with("wasi:"))
+        .collect();
     if !strange.is_empty() {
         bail!("it imports what no host provides: {}", strange.join(", "));
     }
@@ -91,7 +96,10 @@ mod tests {
         for (text, reason) in [
             ("(module)", "core module"),
             ("(component)", "exports nothing"),
-            (r#"(component (import "x:y/z@1.0.0" (instance)) (instance $i) (export "t" (instance $i)))"#, "x:y/z@1.0.0"),
+            (
+                r#"(component (import "x:y/z@1.0.0" (instance)) (instance $i) (export "t" (instance $i)))"#,
+                "x:y/z@1.0.0",
+            ),
         ] {
             let error = checked(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");

@@ -88,8 +88,12 @@ pub(crate) fn discover(examples: &Path) -> Result<Vec<Guest>> {
         if !folder.join(format!("{name}.toml")).is_file() {
             continue;
         }
-        let language = Language::of(&folder)
-            .with_context(|| format!("{} has no Cargo.toml, requirements.txt or package.json", folder.display()))?;
+        let language = Language::of(&folder).with_context(|| {
+            format!(
+                "{} has no Cargo.toml, requirements.txt or package.json",
+                folder.display()
+            )
+        })?;
         guests.push(Guest { name, folder, language });
     }
     guests.sort_by(|a, b| a.name.cmp(&b.name));
@@ -105,7 +109,9 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 fn add(hash: &mut Sha256, path: &Path) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if path.is_dir() {
-        let mut inside = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        let mut inside = fs::read_dir(path)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<Vec<_>>>()?;
         inside.retain(|path| !is_leftover(path));
         inside.sort();
         hash.update(format!("{name}/{}\n", inside.len()));
@@ -119,7 +125,9 @@ fn add(hash: &mut Sha256, path: &Path) -> Result<()> {
 
 /// Whether a folder is one that builds leave behind.
 fn is_leftover(path: &Path) -> bool {
-    ["target", "node_modules", "__pycache__"].iter().any(|name| path.ends_with(name))
+    ["target", "node_modules", "__pycache__"]
+        .iter()
+        .any(|name| path.ends_with(name))
 }
 
 #[cfg(test)]
@@ -152,7 +160,11 @@ mod tests {
         let before = guest.fingerprint("rustc 1").unwrap();
         fs::create_dir(guest.folder.join("__pycache__")).unwrap();
         fs::write(guest.folder.join("__pycache__/app.pyc"), "").unwrap();
-        assert_eq!(guest.fingerprint("rustc 2").unwrap(), before, "the Rust compiler does not build Python");
+        assert_eq!(
+            guest.fingerprint("rustc 2").unwrap(),
+            before,
+            "the Rust compiler does not build Python"
+        );
         fs::rename(guest.folder.join("wit/world.wit"), guest.folder.join("wit/tool.wit")).unwrap();
         let renamed = guest.fingerprint("rustc 1").unwrap();
         assert_ne!(renamed, before);
@@ -164,8 +176,14 @@ mod tests {
     fn the_repository_has_guests_in_three_languages() {
         let guests = discover(&crate::folders::guest_examples()).unwrap();
         let of = |language| guests.iter().filter(|guest| guest.language == language).count();
-        assert_eq!((of(Language::Rust), of(Language::Python), of(Language::JavaScript)), (6, 1, 1));
+        assert_eq!(
+            (of(Language::Rust), of(Language::Python), of(Language::JavaScript)),
+            (6, 1, 1)
+        );
         let rust = guests.iter().find(|guest| guest.language == Language::Rust).unwrap();
-        assert_ne!(rust.fingerprint("rustc 1").unwrap(), rust.fingerprint("rustc 2").unwrap());
+        assert_ne!(
+            rust.fingerprint("rustc 1").unwrap(),
+            rust.fingerprint("rustc 2").unwrap()
+        );
     }
 }

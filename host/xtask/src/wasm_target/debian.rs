@@ -56,7 +56,11 @@ fn update() -> Result<()> {
 
 /// The compiler's path; made at the first time.
 pub(super) fn compiler() -> Result<PathBuf> {
-    for (program, install) in [("apt-get", "a Debian system"), ("dpkg-deb", "apt-get install dpkg"), ("tar", "apt-get install tar")] {
+    for (program, install) in [
+        ("apt-get", "a Debian system"),
+        ("dpkg-deb", "apt-get install dpkg"),
+        ("tar", "apt-get install tar"),
+    ] {
         if !process::succeeds(Command::new(program).arg("--version")) {
             return Err(NotInstalled { what: program, install }.into());
         }
@@ -91,7 +95,10 @@ impl Host {
         let triple = triple.context("`rustc -vV` names no host")?.to_owned();
         let tools = Path::new(sysroot.trim()).join("lib/rustlib").join(&triple).join("bin");
         if !tools.join("wasm-component-ld").exists() {
-            bail!("{} has no wasm-component-ld; use a toolchain of rustup, 1.85 or newer", tools.display());
+            bail!(
+                "{} has no wasm-component-ld; use a toolchain of rustup, 1.85 or newer",
+                tools.display()
+            );
         }
         Ok(Self { version, triple, tools })
     }
@@ -104,7 +111,11 @@ impl Host {
     /// Another toolchain, or another recipe, is another compiler.
     fn key(&self) -> String {
         let mut hash = Sha256::new();
-        for part in [self.version.as_str(), &self.tools.to_string_lossy(), include_str!("debian.rs")] {
+        for part in [
+            self.version.as_str(),
+            &self.tools.to_string_lossy(),
+            include_str!("debian.rs"),
+        ] {
             hash.update(part);
             hash.update([0]);
         }
@@ -123,7 +134,11 @@ impl Host {
         let library = rustlib.join(TARGET).join("lib");
         let startup = library.join("self-contained");
         fs::create_dir_all(&startup)?;
-        packages.unpack(LIBC, &startup, &["--strip-components=4", "--wildcards", "./usr/lib/wasm32-wasi/*"])?;
+        packages.unpack(
+            LIBC,
+            &startup,
+            &["--strip-components=4", "--wildcards", "./usr/lib/wasm32-wasi/*"],
+        )?;
         if !startup.join("crt1-reactor.o").exists() {
             bail!("Debian's {LIBC} has no crt1-reactor.o; this recipe does not fit its version");
         }
@@ -191,7 +206,13 @@ impl Packages {
             .spawn()
             .context("cannot start `dpkg-deb`")?;
         let pipe = files.stdout.take().context("dpkg-deb has no output")?;
-        let tar = Command::new("tar").arg("-x").arg("-C").arg(into).args(options).stdin(pipe).status();
+        let tar = Command::new("tar")
+            .arg("-x")
+            .arg("-C")
+            .arg(into)
+            .args(options)
+            .stdin(pipe)
+            .status();
         let unpacked = files.wait()?.success() && tar.context("cannot start `tar`")?.success();
         if !unpacked {
             bail!("cannot unpack {package} into {}", into.display());
@@ -229,7 +250,16 @@ fn build_library(work: &Path, build: &Path) -> Result<()> {
     ];
     process::run_quietly(
         crate::guests::compile::cargo()
-            .args(["build", "--quiet", "--release", "-Zbuild-std=std,panic_abort", "--target", TARGET, "--target-dir", "target"])
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "-Zbuild-std=std,panic_abort",
+                "--target",
+                TARGET,
+                "--target-dir",
+                "target",
+            ])
             .env("RUSTC", work.join("rustc"))
             .env("RUSTC_BOOTSTRAP", "1")
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
