@@ -137,3 +137,19 @@ fn the_canonical_form_is_stable() {
     let json = r#"{"text":"a","ratio":0.5,"bytes":"AAEC","pair":[-1,"é"]}"#;
     insta::assert_snapshot!(print(params, json).to_string());
 }
+
+#[test]
+fn zero_has_no_sign_and_there_is_one_nan() {
+    use wasmtime::component::Val;
+    let print = |val: Val| super::fingerprint(&callable("v: f64", None).params, &[val]);
+    assert_eq!(print(Val::Float32(-0.0)), print(Val::Float32(0.0)));
+    assert_eq!(print(Val::Float64(-0.0)), print(Val::Float64(0.0)));
+    assert_eq!(
+        print(Val::Float32(f32::from_bits(0xffc0_0001))),
+        print(Val::Float32(f32::NAN))
+    );
+    assert_eq!(
+        print(Val::Float64(f64::from_bits(0xfff8_0000_0000_0001))),
+        print(Val::Float64(f64::NAN))
+    );
+}
