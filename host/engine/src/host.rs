@@ -59,7 +59,11 @@ impl Host {
     /// The failure of the call; its code says what to do.
     pub async fn call(&self, caller: &Caller, call: Call) -> Result<Reply, Box<Failure>> {
         let span = tracing::info_span!(
-            "call", tool = call.tool, function = call.function, trace = caller.trace, run = tracing::field::Empty
+            "call",
+            tool = call.tool,
+            function = call.function,
+            trace = caller.trace,
+            run = tracing::field::Empty
         );
         let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
         self.carry_out(call::call(engine, caller, call).instrument(span)).await
@@ -135,9 +139,10 @@ impl Host {
     /// # Errors
     /// That the component cannot be loaded, or the store failed; nothing is registered then.
     pub async fn deploy(&self, caller: &Caller, deploy: Deploy) -> Result<Deployed, Box<Failure>> {
-        let (digest, component) = self.inspect(deploy.wasm.clone()).await.map_err(|error| {
-            Box::new(Failure::new(Code::BadInput, Class::Caller, error.to_string()))
-        })?;
+        let (digest, component) = self
+            .inspect(deploy.wasm.clone())
+            .await
+            .map_err(|error| Box::new(Failure::new(Code::BadInput, Class::Caller, error.to_string())))?;
         let tool = crate::records::ToolRecord {
             tenant: caller.tenant.to_string(),
             name: deploy.policy.name.clone(),

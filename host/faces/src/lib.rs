@@ -1,1 +1,4 @@
-//! placeholder
+//! Faces of the one facade: each turns what people and programs send into requests, and answers into what they read.
+
+pub mod cli;
+pub mod outcome;

@@ -1,0 +1,303 @@
+//! The command line: one file for each command, one place for what they share.
+
+mod breakers;
+mod call;
+mod check;
+mod completions;
+mod config;
+mod deploy;
+mod dlq;
+mod doctor;
+mod errors;
+mod explain;
+mod failed;
+mod input;
+mod manifests;
+mod moments;
+mod output;
+mod policy;
+mod runs;
+mod schema;
+mod secrets;
+mod timeline;
+mod tools;
+mod trial;
+mod wiring;
+
+pub use failed::Failed;
+pub use output::{Look, Output};
+pub use wiring::{Checkup, SecretEntry, SecretKeeper, State, Wiring};
+
+use crate::outcome;
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use fusebox_core::time::Wall;
+use fusebox_engine::ports::clock::{Clock, SystemClock};
+use fusebox_engine::requests::Caller;
+use fusebox_manifest::render::Style;
+use fusebox_manifest::settings;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+
+/// Runs AI agents' tools as sandboxed WebAssembly components: nothing gets out that was not granted, and every upstream has a fuse.
+#[derive(Debug, Parser)]
+#[command(name = "fusebox", version, max_term_width = 110, after_help = outcome::exit_codes(), after_long_help = long_help())]
+pub struct Cli {
+    #[command(flatten)]
+    /// What every command takes.
+    pub global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// Print JSON: one object, or one a line
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The operator's file; otherwise the nearest fusebox.toml, here or in a folder above
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
+    pub config: Option<PathBuf>,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Settings")]
+    pub color: When,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// One sandboxed call of a component: no manifest, no database, nothing granted
+    Try(trial::Arguments),
+    /// Check manifests, with their components, and report every problem at once
+    Check(check::Arguments),
+    /// Explain a code such as FB0106
+    Explain(explain::Arguments),
+    /// Print the JSON Schema of a file, for editors
+    Schema(schema::Arguments),
+    /// Deploy tools: validate, compile ahead of time, register by digest
+    Deploy(deploy::Arguments),
+    /// List, show, switch and remove deployed tools
+    #[command(args_conflicts_with_subcommands = true)]
+    Tools {
+        #[command(subcommand)]
+        command: Option<tools::Command>,
+    },
+    /// Call a deployed function
+    Call(call::Arguments),
+    /// What was called, and how it went
+    #[command(args_conflicts_with_subcommands = true)]
+    Runs {
+        #[command(subcommand)]
+        command: Option<runs::Command>,
+        #[command(flatten)]
+        list: runs::List,
+    },
+    /// Dead letters: runs that gave up, kept to be understood and replayed
+    #[command(args_conflicts_with_subcommands = true)]
+    Dlq {
+        #[command(subcommand)]
+        command: Option<dlq::Command>,
+        #[command(flatten)]
+        list: dlq::Filter,
+    },
+    /// What failed and became no letter: bad input, denials, errors that tools answered with
+    #[command(args_conflicts_with_subcommands = true)]
+    Errors {
+        #[command(subcommand)]
+        command: Option<errors::Command>,
+        #[command(flatten)]
+        list: errors::List,
+    },
+    /// Circuit breakers: their state, and an operator's word over it
+    Breakers {
+        #[command(subcommand)]
+        command: Option<breakers::Command>,
+    },
+    /// Effective settings, and where each came from
+    Config(config::Arguments),
+    /// The effective policy of a function, and the line that set each value
+    Policy(policy::Arguments),
+    /// Secrets that the host adds to requests; guests never see them
+    Secrets {
+        #[command(subcommand)]
+        command: secrets::Command,
+    },
+    /// Look at everything that Fusebox needs, and say what is not well
+    Doctor,
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+}
+
+/// What a command works with.
+pub struct Context<'a> {
+    /// The process around it.
+    pub wiring: &'a dyn Wiring,
+    /// Where data goes.
+    pub out: Output<'a>,
+    /// Who types.
+    pub caller: Caller,
+    /// Where everything else goes.
+    pub stderr: &'a mut (dyn Write + Send),
+    /// How findings are shown.
+    pub style: Style,
+    /// Where answers to questions come from; `None` when nobody is there to answer.
+    pub answers: Option<&'a mut (dyn BufRead + Send)>,
+    /// Whether stderr is a terminal.
+    pub watched: bool,
+    /// The machine's clock.
+    pub clock: SystemClock,
+}
+
+impl Context<'_> {
+    /// The time of day.
+    #[must_use]
+    pub fn now(&self) -> Wall {
+        self.clock.wall()
+    }
+
+    /// Says on a terminal what takes time; an empty text wipes it away.
+    pub fn progress(&mut self, text: &str) {
+        if self.watched && write!(self.stderr, "\r\x1b[K{}", output::printable(text)).and_then(|()| self.stderr.flush()).is_err() {
+            tracing::debug!("nobody reads stderr");
+        }
+    }
+
+    /// Says something that is not data.
+    pub fn note(&mut self, text: &str) {
+        if writeln!(self.stderr, "{}", output::printable(text)).is_err() {
+            tracing::debug!("nobody reads stderr");
+        }
+    }
+
+    /// Asks a question; without a terminal the answer is no.
+    ///
+    /// # Errors
+    /// Those of the terminal.
+    pub fn confirm(&mut self, question: &str) -> std::io::Result<bool> {
+        let Some(answers) = self.answers.as_mut() else {
+            return Ok(false);
+        };
+        write!(self.stderr, "{question} [y/N] ")?;
+        self.stderr.flush()?;
+        let mut answer = String::new();
+        answers.read_line(&mut answer)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Why it did not do what it was asked.
+    pub async fn run(self, cx: &mut Context<'_>) -> Result<(), Failed> {
+        match self.command {
+            Command::Try(arguments) => trial::run(arguments, cx).await,
+            Command::Check(arguments) => check::run(arguments, cx).await,
+            Command::Explain(arguments) => explain::run(&arguments, cx),
+            Command::Schema(arguments) => schema::run(&arguments, cx),
+            Command::Deploy(arguments) => deploy::run(arguments, cx).await,
+            Command::Tools { command } => tools::run(command.unwrap_or(tools::Command::List), cx).await,
+            Command::Call(arguments) => call::run(arguments, cx).await,
+            Command::Runs { command, list } => runs::run(command.unwrap_or(runs::Command::List(list)), cx).await,
+            Command::Dlq { command, list } => dlq::run(command.unwrap_or(dlq::Command::List(list)), cx).await,
+            Command::Errors { command, list } => {
+                errors::run(command.unwrap_or(errors::Command::List(list)), cx).await
+            }
+            Command::Breakers { command } => {
+                breakers::run(command.unwrap_or(breakers::Command::List), cx).await
+            }
+            Command::Config(arguments) => config::run(&arguments, cx),
+            Command::Policy(arguments) => policy::run(arguments, cx).await,
+            Command::Secrets { command } => secrets::run(command, cx),
+            Command::Doctor => doctor::run(cx).await,
+            Command::Completions(arguments) => completions::run(&arguments, cx),
+        }
+    }
+}
+
+fn long_help() -> String {
+    format!(
+        "\
+Examples:
+  fusebox try calculator.wasm evaluate '{{\"expression\":\"2+2\"}}'
+  fusebox check search.toml
+  fusebox deploy search.toml
+  fusebox call search.query '{{\"text\":\"wasm\"}}'
+  fusebox dlq list
+  fusebox dlq replay LETTER --from-start
+
+{}",
+        outcome::exit_codes()
+    )
+}
+
+/// Reads the command line: the command, and the settings that stand on it as flags, by the flag's name.
+///
+/// # Errors
+/// What clap says: help, version, or what is wrong.
+pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<(Cli, BTreeMap<String, String>), clap::Error> {
+    let matches = command().try_get_matches_from(line)?;
+    let flags = settings()
+        .into_iter()
+        .filter_map(|setting| Some((setting.flag, matches.get_one::<String>(&setting.key)?.clone())))
+        .collect();
+    Ok((Cli::from_arg_matches(&matches)?, flags))
+}
+
+/// The command line as clap sees it: every setting is a flag of every command, shown by `--help` alone.
+#[must_use]
+pub fn command() -> clap::Command {
+    let flags = settings().into_iter().map(|setting| {
+        Arg::new(setting.key)
+            .long(setting.flag.trim_start_matches('-').to_owned())
+            .value_name("VALUE")
+            .help(setting.doc)
+            .global(true)
+            .hide(true)
+    });
+    Cli::command().args(flags)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn lists_need_no_word_and_take_filters() {
+        for line in [
+            "fusebox tools",
+            "fusebox runs --tool search",
+            "fusebox dlq --service openai --json",
+            "fusebox errors",
+            "fusebox breakers",
+            "fusebox dlq list --all",
+        ] {
+            assert!(parse(line.split(' ').map(OsString::from)).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_setting_is_a_flag_of_every_command() {
+        let (_, flags) = parse(["fusebox", "tools", "list", "--lease", "10s"].map(OsString::from)).unwrap();
+        assert_eq!(flags.into_iter().collect::<Vec<_>>(), [("--lease".to_owned(), "10s".to_owned())]);
+    }
+}

@@ -1,0 +1,161 @@
+//! `fusebox deploy`: validate, compile ahead of time, register by digest. All files are right, or nothing is changed.
+
+use super::manifests::{self, Loaded};
+use super::moments::amount;
+use super::{Context, Failed};
+use clap::Args;
+use fusebox_core::failure::Code;
+use fusebox_engine::host::Host;
+use fusebox_engine::requests::{Deploy, Deployed};
+use fusebox_manifest::diagnostic::Diagnostic;
+use fusebox_manifest::render::render;
+use fusebox_manifest::{Lowered, grown};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What is deployed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  fusebox deploy search.toml
+  fusebox deploy tools/*.toml
+  fusebox deploy search.toml --accept sha256:…    (where nobody can be asked whether it may do more than before)")]
+pub(super) struct Arguments {
+    /// Manifests of tools
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Accept that the component of this digest may do more than the version before
+    #[arg(long, value_name = "DIGEST")]
+    accept: Vec<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// All findings, or what the host refused.
+pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
+    let mut ready = Vec::new();
+    let mut findings = Vec::new();
+    let mut names: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for file in &arguments.files {
+        cx.progress(&format!("compiling {}", file.display()));
+        let mut loaded = manifests::load(file, cx).await?;
+        if let Some(lowered) = &loaded.lowered
+            && let Some(first) = names.insert(lowered.policy.name.clone(), file.clone())
+        {
+            loaded.findings.push(twice(lowered, &first));
+        }
+        findings.append(&mut loaded.findings);
+        ready.push(loaded);
+    }
+    cx.progress("");
+    if findings.iter().any(Diagnostic::is_error) {
+        return Err(Failed::Findings(findings));
+    }
+    if !cx.out.json() {
+        let text = render(&findings, cx.style);
+        cx.stderr.write_all(text.as_bytes())?;
+    }
+    let host = cx.wiring.host().await?;
+    for loaded in &ready {
+        accepted(loaded, &arguments.accept, &host, cx).await?;
+    }
+    for loaded in ready {
+        deploy(loaded, &host, cx).await?;
+    }
+    Ok(())
+}
+
+fn twice(lowered: &Lowered, first: &std::path::Path) -> Diagnostic {
+    Diagnostic::error(
+        "FB0208",
+        format!("the tool `{}` is deployed by {} already", lowered.policy.name, first.display()),
+    )
+    .at(lowered.provenance.span("name").cloned())
+    .help("give one of them another name")
+}
+
+/// Asks whether a tool may do more than the version before it.
+async fn accepted(loaded: &Loaded, accept: &[String], host: &Host, cx: &mut Context<'_>) -> Result<(), Failed> {
+    let Some((lowered, wasm)) = loaded.lowered.as_ref().zip(loaded.wasm.as_ref()) else {
+        return Ok(());
+    };
+    let before = match host.tool(&cx.caller, &lowered.policy.name).await {
+        Ok(before) => before,
+        Err(failure) if failure.code == Code::NotFound => return Ok(()),
+        Err(failure) => return Err(failure.into()),
+    };
+    let more = grown(&before.policy, &lowered.policy);
+    if more.is_empty() {
+        return Ok(());
+    }
+    let digest = fusebox_engine::requests::digest_of(wasm).to_string();
+    cx.note(&format!("{} may now do what version {} could not:", lowered.policy.name, before.record.number));
+    for sentence in &more {
+        cx.note(&format!("  {sentence}"));
+    }
+    if accept.contains(&digest) || cx.confirm("deploy it?")? {
+        return Ok(());
+    }
+    Err(Failed::usage(
+        format!("nothing was deployed: `{}` would be able to do more than before", lowered.policy.name),
+        format!("read the list above; then add --accept {digest}"),
+    ))
+}
+
+async fn deploy(loaded: Loaded, host: &Host, cx: &mut Context<'_>) -> Result<(), Failed> {
+    let Some((lowered, wasm)) = loaded.lowered.zip(loaded.wasm) else {
+        return Ok(());
+    };
+    let deploy = Deploy {
+        wasm,
+        manifest: loaded.text,
+        source: loaded.path.display().to_string(),
+        policy: lowered.policy,
+    };
+    let deployed = host.deploy(&cx.caller, deploy).await?;
+    show(&deployed, &lowered.widens, cx)
+}
+
+fn show(deployed: &Deployed, widens: &[String], cx: &mut Context<'_>) -> Result<(), Failed> {
+    let tool = &deployed.tool;
+    let functions: Vec<_> = deployed.shape.functions.iter().map(|shape| shape.name.as_str()).collect();
+    if cx.out.json() {
+        return Ok(cx.out.value(&json!({
+            "tool": tool.name,
+            "number": tool.number,
+            "version": tool.version,
+            "component": tool.component.to_string(),
+            "new": deployed.new,
+            "functions": functions,
+            "left-out": deployed.shape.left_out,
+            "size": deployed.facts.size,
+            "compiled-size": deployed.facts.compiled_size,
+            "unpooled": deployed.facts.unpooled,
+            "widens": widens,
+        }))?);
+    }
+    let word = if deployed.new { "deployed" } else { "unchanged" };
+    cx.out.line(format!(
+        "{word} {} {} (version {}, {})",
+        tool.name, tool.version, tool.number, tool.component
+    ))?;
+    cx.out.line(format!(
+        "  {} function(s): {}; {}, {} compiled",
+        functions.len(),
+        functions.join(", "),
+        amount(deployed.facts.size),
+        amount(deployed.facts.compiled_size)
+    ))?;
+    for (function, reason) in &deployed.shape.left_out {
+        cx.note(&format!("warning: {function} is left out: {reason}"));
+    }
+    if let Some(reason) = &deployed.facts.unpooled {
+        cx.note(&format!("note: {} does not fit the pool and starts a little slower: {reason}", tool.name));
+    }
+    for sentence in widens {
+        cx.note(&format!("note: {sentence}"));
+    }
+    Ok(())
+}

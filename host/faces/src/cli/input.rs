@@ -1,0 +1,75 @@
+//! Arguments of a call as the command line takes them: JSON itself, `@FILE`, or `-` for stdin.
+
+use super::failed::Failed;
+use std::io::Read;
+
+/// No input that a guest could take is larger.
+const LARGEST: u64 = 64 << 20;
+
+/// JSON text, and where it came from.
+#[derive(Debug)]
+pub(super) struct Input {
+    /// The text.
+    pub(super) text: String,
+    /// `input`, a file's name, or `stdin`.
+    pub(super) source: String,
+}
+
+impl Input {
+    /// Reads what the argument names.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is too large, or is not UTF-8.
+    pub(super) fn read(argument: &str) -> Result<Self, Failed> {
+        if argument == "-" {
+            return Self::limited(std::io::stdin().lock(), "stdin");
+        }
+        if let Some(path) = argument.strip_prefix('@') {
+            let file = std::fs::File::open(path).map_err(|error| {
+                Failed::file(format!("{path} cannot be read: {error}"), "after @ stands the path of a JSON file")
+            })?;
+            return Self::limited(file, path);
+        }
+        Ok(Self {
+            text: argument.to_owned(),
+            source: "input".to_owned(),
+        })
+    }
+
+    fn limited(from: impl Read, source: &str) -> Result<Self, Failed> {
+        let unreadable = |error: std::io::Error| {
+            Failed::file(format!("{source} cannot be read: {error}"), "the input is JSON text in UTF-8")
+        };
+        let mut text = String::new();
+        from.take(LARGEST + 1).read_to_string(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > LARGEST {
+            return Err(Failed::file(
+                format!("{source} is larger than 64 MiB"),
+                "pass large data by reference, such as a URL that the tool may read",
+            ));
+        }
+        Ok(Self {
+            text,
+            source: source.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn json_files_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in.json");
+        std::fs::write(&path, "{\"a\":1}").unwrap();
+        let name = format!("@{}", path.display());
+        assert_eq!(Input::read(&name).unwrap().text, "{\"a\":1}");
+        assert_eq!(Input::read("{}").unwrap().text, "{}");
+        std::fs::write(&path, [0xff, 0xfe]).unwrap();
+        assert!(Input::read(&name).is_err());
+        assert!(Input::read("@/does/not/exist").is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! `fusebox policy explain`: the effective policy of one function, and the line that set each value.
+
+use super::call::target;
+use super::{Context, Failed, manifests};
+use clap::{Args, Subcommand};
+use fusebox_manifest::{Lowered, Manifest, Row};
+use std::path::PathBuf;
+
+/// What is asked of policies.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the effective policy of a function: each value, who set it, and what cut it
+    #[command(after_help = "\
+Examples:
+  fusebox policy explain search.query
+  fusebox policy explain query --manifest search.toml")]
+    Explain {
+        /// TOOL.FUNCTION of a deployed tool, or a function of the manifest
+        target: String,
+        /// A manifest that need not be deployed
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A tool or function that is not there, or files with errors.
+pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
+    let Command::Explain { target, manifest } = arguments.command;
+    let rows = match manifest {
+        Some(path) => of_file(&path, &target, cx).await?,
+        None => of_deployed(&target, cx).await?,
+    };
+    if cx.out.json() {
+        return Ok(rows.iter().try_for_each(|row| cx.out.value(&row.to_json()))?);
+    }
+    Ok(cx.out.table(&["key", "value", "set by"], &rows, row)?)
+}
+
+async fn of_file(path: &std::path::Path, function: &str, cx: &mut Context<'_>) -> Result<Vec<Row>, Failed> {
+    let loaded = manifests::load(path, cx).await?;
+    let Some((lowered, component)) = loaded.lowered.zip(loaded.component) else {
+        return Err(Failed::Findings(loaded.findings));
+    };
+    let functions = component.shape().functions.iter().map(|shape| shape.name.as_str());
+    explain(&lowered, function, functions)
+}
+
+async fn of_deployed(text: &str, cx: &mut Context<'_>) -> Result<Vec<Row>, Failed> {
+    let (tool, function) = target(text)?;
+    let host = cx.wiring.host().await?;
+    let found = host.tool(&cx.caller, &tool).await?;
+    let record = &found.record;
+    let (lowered, findings) =
+        Manifest::read(&record.source, &record.manifest, cx.wiring.presets()?, cx.wiring.settings()?);
+    let Some(lowered) = lowered else {
+        return Err(Failed::Findings(findings));
+    };
+    let functions = found.component.shape().functions.iter().map(|shape| shape.name.as_str());
+    explain(&lowered, &function, functions)
+}
+
+fn explain<'a>(
+    lowered: &Lowered,
+    function: &str,
+    functions: impl Iterator<Item = &'a str> + Clone,
+) -> Result<Vec<Row>, Failed> {
+    if functions.clone().any(|known| known == function) {
+        return Ok(lowered.explain(function));
+    }
+    Err(Failed::usage(
+        format!("`{}` has no function `{function}`", lowered.policy.name),
+        format!("write one of: {}", functions.collect::<Vec<_>>().join(", ")),
+    ))
+}
+
+/// A value, who set it, and what cut it.
+pub(super) fn row(row: &Row) -> Vec<String> {
+    let clamp = row.clamp.as_ref().map_or_else(String::new, |clamp| format!("; {clamp}"));
+    vec![row.key.clone(), row.value.clone(), format!("{}{clamp}", row.set_by)]
+}

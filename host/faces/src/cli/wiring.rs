@@ -1,0 +1,81 @@
+//! What commands need of the process around them; implemented by the binary, which alone names the adapters.
+
+use super::failed::Failed;
+use async_trait::async_trait;
+use fusebox_engine::host::Host;
+use fusebox_manifest::{HostFile, Presets};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// The process around the commands.
+#[async_trait]
+pub trait Wiring: Send + Sync {
+    /// The host on the configured database, opened when it is first asked for.
+    async fn host(&self) -> Result<Arc<Host>, Failed>;
+    /// A host whose store is this process's memory, for what needs no database.
+    async fn scratch(&self) -> Result<Arc<Host>, Failed>;
+    /// The operator's file with variables and flags over it, and the hosts that secrets were set for.
+    fn settings(&self) -> Result<&HostFile, Failed>;
+    /// The presets: those built in, and the operator's.
+    fn presets(&self) -> Result<&Presets, Failed>;
+    /// Where secrets are kept.
+    fn secrets(&self) -> Result<Arc<dyn SecretKeeper>, Failed>;
+    /// Looks at everything that Fusebox needs.
+    async fn checkup(&self) -> Vec<Checkup>;
+}
+
+/// Whether something is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It is.
+    Well,
+    /// It works, and could be better.
+    Note,
+    /// Something will fail because of it.
+    Unwell,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Checkup {
+    /// What.
+    pub what: String,
+    /// How it is.
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// What to do, unless it is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+/// A secret without its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SecretEntry {
+    /// Its name.
+    pub name: String,
+    /// Hosts that it may be sent to.
+    pub hosts: Vec<String>,
+    /// `file`, `environment`, `command`.
+    pub source: String,
+}
+
+/// Keeps secrets.
+pub trait SecretKeeper: Send + Sync {
+    /// Every known secret, by name.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    fn list(&self) -> Result<Vec<SecretEntry>, Failed>;
+    /// Keeps a secret for these hosts; replaces one of that name.
+    ///
+    /// # Errors
+    /// A name or host that is none, or a file that cannot be written.
+    fn set(&self, name: &str, hosts: &[String], value: &str) -> Result<(), Failed>;
+    /// Forgets a secret; `false` when there is none.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    fn remove(&self, name: &str) -> Result<bool, Failed>;
+}

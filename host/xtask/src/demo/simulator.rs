@@ -1,0 +1,94 @@
+//! The simulator of upstreams as a process of its own, and its admin API (tests/support/simulator/README.md).
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use ureq::Agent;
+
+/// A running simulator; it ends with this value.
+pub(super) struct Simulator {
+    process: Child,
+    agent: Agent,
+    ports: Value,
+}
+
+impl Simulator {
+    /// Starts the binary on five free ports.
+    pub(super) fn start(binary: &Path) -> Result<Self> {
+        let mut process = Command::new(binary)
+            .args(["--base-port", "0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{} cannot be started", binary.display()))?;
+        let stdout = process.stdout.take().context("the simulator has no stdout")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let ports = serde_json::from_str(&line).with_context(|| format!("the simulator said: {line}"))?;
+        let agent = Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
+        Ok(Self { process, agent, ports })
+    }
+
+    /// The port of a service.
+    pub(super) fn port(&self, service: &str) -> Result<u64> {
+        self.ports[service].as_u64().with_context(|| format!("the simulator has no `{service}`"))
+    }
+
+    /// How many requests a service has got.
+    pub(super) fn count(&self, service: &str) -> Result<usize> {
+        let requests = self.get(&format!("/requests?service={service}"))?;
+        Ok(requests.as_array().context("requests are a list")?.len())
+    }
+
+    /// How many mails were really sent.
+    pub(super) fn mails(&self) -> Result<usize> {
+        Ok(self.get("/mails")?.as_array().context("mails are a list")?.len())
+    }
+
+    /// Appends a fault to a service's script.
+    pub(super) fn fault(&self, service: &str, fault: Value, times: Option<u64>) -> Result<()> {
+        let mut order = json!({ "service": service, "fault": fault });
+        if let Some(times) = times {
+            order["times"] = json!(times);
+        }
+        println!("  (the simulator is told: {order})");
+        self.checked(self.agent.post(self.url("/faults")?).send(order.to_string())?)
+    }
+
+    /// Empties a service's script.
+    pub(super) fn clear(&self, service: &str) -> Result<()> {
+        println!("  (the simulator is told: {service} is well)");
+        self.checked(self.agent.delete(self.url(&format!("/faults?service={service}"))?).call()?)
+    }
+
+    /// Everything as at the start.
+    pub(super) fn reset(&self) -> Result<()> {
+        self.checked(self.agent.post(self.url("/reset")?).send_empty()?)
+    }
+
+    /// What the admin API answers.
+    pub(super) fn get(&self, path: &str) -> Result<Value> {
+        let text = self.agent.get(self.url(path)?).call()?.body_mut().read_to_string()?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    fn url(&self, path: &str) -> Result<String> {
+        Ok(format!("http://127.0.0.1:{}{path}", self.port("admin")?))
+    }
+
+    fn checked(&self, mut answer: ureq::http::Response<ureq::Body>) -> Result<()> {
+        if !answer.status().is_success() {
+            bail!("the simulator refused: {} {}", answer.status(), answer.body_mut().read_to_string()?);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,39 @@
+//! `cargo xtask test`: everything that has to hold, in the order in which it fails soonest.
+
+use crate::{guests, steps, tools};
+use anyhow::Result;
+use std::process::Command;
+
+/// Runs all checks; the first that fails ends it.
+///
+/// # Errors
+/// The check that failed.
+pub(crate) fn run() -> Result<()> {
+    steps::announce(
+        "Format, guests, lints, tests, docs and licences: about 30 minutes and 8 GB below target/ on two cores the first time, a few minutes later on.",
+    );
+    steps::cargo(&["fmt", "--all", "--check"])?;
+    steps::run(
+        "format of the guests",
+        Command::new(env!("CARGO")).args(["fmt", "--all", "--check", "--manifest-path", "guest-examples/Cargo.toml"]),
+    )?;
+    guests::build(guests::Missing::Fail)?;
+    steps::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])?;
+    steps::cargo(&["build", "--workspace", "--all-targets", "--locked"])?;
+    if tools::nextest() {
+        steps::cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])?;
+    } else {
+        steps::cargo(&["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"])?;
+    }
+    steps::cargo(&["test", "--workspace", "--doc", "--locked"])?;
+    steps::run(
+        "documentation",
+        Command::new(env!("CARGO"))
+            .args(["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "--deny warnings"),
+    )?;
+    steps::run(
+        "licences and sources of dependencies",
+        Command::new(tools::cargo_deny()?).args(["check", "bans", "licenses", "sources"]),
+    )
+}
