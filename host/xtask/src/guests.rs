@@ -109,11 +109,15 @@ pub(crate) fn build(missing: Missing) -> Result<Built> {
         match compile::component(&guest).and_then(|wasm| install(&guest, &wasm, &fingerprint, &folder)) {
             Ok(component) => built.ready.push(ready(guest, true, component)),
             Err(error) => match error.downcast_ref::<NotInstalled>() {
-                Some(needed) if missing == Missing::Skip => built.missing.push(NotBuilt {
-                    name: guest.name,
-                    needs: needed.what.to_owned(),
-                    install: needed.install.to_owned(),
-                }),
+                Some(needed) if missing == Missing::Skip => {
+                    let not_built = NotBuilt {
+                        name: guest.name.clone(),
+                        needs: needed.what.to_owned(),
+                        install: needed.install.to_owned(),
+                    };
+                    remove(&guest, &folder)?;
+                    built.missing.push(not_built);
+                }
                 _ => return Err(error.context(format!("the guest `{}` cannot be built", guest.name))),
             },
         }
@@ -151,6 +155,16 @@ fn install(guest: &Guest, wasm: &Path, fingerprint: &str, folder: &Path) -> Resu
     write_whole(&folder.join(guest.manifest()), &manifest)?;
     write_whole(&stamp(guest), mark(fingerprint, &bytes).as_bytes())?;
     Ok(component)
+}
+
+/// Takes away what was built from other sources.
+fn remove(guest: &Guest, folder: &Path) -> Result<()> {
+    for file in [guest.component(), guest.manifest()].map(|name| folder.join(name)) {
+        if file.exists() {
+            fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
