@@ -103,7 +103,19 @@ fn exported_functions(component: &Component) -> Vec<Export> {
             _ => {}
         }
     }
+    found.retain(|export| !is_initialiser(export));
     found
+}
+
+/// What componentize-py (`init` of the instance `exports`) and componentize-qjs (`init` of these parameters) leave behind: it ran when
+/// the component was made, and is no tool.
+fn is_initialiser(export: &Export) -> bool {
+    let params: Vec<_> = export.ty.params().map(|(name, _)| name).collect();
+    export.function == "init"
+        && match export.interface.as_deref() {
+            Some(interface) => interface == "exports",
+            None => params == ["shim", "script", "entry-path", "disable-gc"],
+        }
 }
 
 /// `query`; where several interfaces export one, `iface.query`; where even that is ambiguous, with the whole name of
