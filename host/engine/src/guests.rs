@@ -34,6 +34,9 @@ impl GuestRuntime {
             .worker_threads(threads.max(1))
             .thread_name("fusebox-guest")
             .enable_time()
+            // A guest yields after a tick of some milliseconds: timers and new calls are looked at after few of them.
+            .event_interval(4)
+            .global_queue_interval(2)
             .build()?;
         Ok(Self {
             handle: runtime.handle().clone(),

@@ -1,0 +1,13 @@
+//! The sandbox held to its promises by guests: each a small component that does one thing, good or bad.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod cancel;
+mod effects;
+mod ends;
+mod isolation;
+mod limits;
+mod load;
+mod remains;
+mod support;
+mod wasi;
