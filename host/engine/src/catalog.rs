@@ -149,10 +149,13 @@ impl Slot {
     }
 }
 
+/// What is known of the tools of one tenant, by name.
+type Slots = HashMap<String, Arc<Slot>>;
+
 /// Loaded tools by tenant and name.
 #[derive(Default)]
 pub(crate) struct Catalog {
-    slots: RwLock<HashMap<Arc<str>, HashMap<String, Arc<Slot>>>>,
+    slots: RwLock<HashMap<Arc<str>, Slots>>,
 }
 
 impl Catalog {

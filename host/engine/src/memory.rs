@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::Digest;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// Bytes of a page.
 const PAGE: u64 = 64 << 10;
@@ -53,8 +54,8 @@ pub(crate) async fn coredump(engine: &Engine, letter: &LetterRecord) -> Result<V
     let mut pages: HashMap<Digest, Bytes> = HashMap::new();
     let memories = snapshot.instances.iter().flat_map(|instance| &instance.memories);
     for stored in memories.flat_map(|memory| &memory.stored) {
-        if !pages.contains_key(&stored.digest) {
-            pages.insert(stored.digest, compressed(engine, letter, stored.digest).await?);
+        if let Entry::Vacant(page) = pages.entry(stored.digest) {
+            page.insert(compressed(engine, letter, stored.digest).await?);
         }
     }
     let dump = engine

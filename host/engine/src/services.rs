@@ -68,8 +68,11 @@ pub(crate) fn key_of(tool: &str, policy: &ServicePolicy) -> String {
 
 /// The services of every loaded tool, by tenant and key. A service that no tool uses any more is forgotten; its breaker is not.
 pub(crate) struct Services {
-    entries: Mutex<HashMap<(Arc<str>, String), Weak<Service>>>,
+    entries: Mutex<HashMap<Name, Weak<Service>>>,
 }
+
+/// Tenant and key.
+type Name = (Arc<str>, String);
 
 impl Services {
     pub(crate) fn new() -> Self {
