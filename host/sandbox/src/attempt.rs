@@ -184,7 +184,9 @@ impl Remains for Left {
                 };
                 snapshot::read(&mut store, &dump, &subject)
             };
-            tokio::task::spawn_blocking(read).await.unwrap_or_else(|failed| Err(failed.to_string()))
+            tokio::task::spawn_blocking(read)
+                .await
+                .unwrap_or_else(|failed| Err(failed.to_string()))
         })
     }
 }

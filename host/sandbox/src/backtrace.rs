@@ -17,7 +17,10 @@ pub(crate) fn lines(error: &Error) -> Vec<String> {
     for frame in frames(error) {
         let symbols = frame.symbols();
         lines.extend(symbols.iter().filter_map(|symbol| {
-            let name = symbol.name().map(demangled).or_else(|| frame.func_name().map(demangled))?;
+            let name = symbol
+                .name()
+                .map(demangled)
+                .or_else(|| frame.func_name().map(demangled))?;
             Some(match location(symbol) {
                 Some(location) => format!("{name} ({location})"),
                 None => name,

@@ -194,10 +194,16 @@ mod tests {
         let cache = Cache::open(folder.path()).unwrap();
         cache.put(WHICH, &entry());
         assert_eq!(cache.get(WHICH).unwrap().code, [1, 2, 3]);
-        let other = Which { digest: Digest([2; 32]), ..WHICH };
+        let other = Which {
+            digest: Digest([2; 32]),
+            ..WHICH
+        };
         fs::copy(the_file(folder.path()), folder.path().join(other.file_name())).unwrap();
         assert!(cache.get(other).is_none());
-        let config = Which { config: "0123456789abcdefOTHER", ..WHICH };
+        let config = Which {
+            config: "0123456789abcdefOTHER",
+            ..WHICH
+        };
         assert_eq!(config.file_name(), WHICH.file_name());
         assert!(cache.get(config).is_none());
     }
@@ -248,7 +254,12 @@ mod tests {
         assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
         for file in fs::read_dir(&folder).unwrap() {
             let file = file.unwrap();
-            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.file_name());
+            assert_eq!(
+                file.metadata().unwrap().permissions().mode() & 0o777,
+                0o600,
+                "{:?}",
+                file.file_name()
+            );
         }
         assert!(Cache::open(&folder).unwrap().get(WHICH).is_some());
     }

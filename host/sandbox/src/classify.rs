@@ -85,7 +85,12 @@ mod tests {
     #[test]
     fn a_trap_after_a_refusal_is_the_limit() {
         let trap = Error::from(Trap::UnreachableCodeReached);
-        assert_eq!(end(&trap, None), AttemptEnd::Trap { trap: "unreachable".to_owned() });
+        assert_eq!(
+            end(&trap, None),
+            AttemptEnd::Trap {
+                trap: "unreachable".to_owned()
+            }
+        );
         let limit = AttemptEnd::Limit {
             limit: Limit::Memory,
             message: "too much".to_owned(),

@@ -120,10 +120,15 @@ async fn converse(child: &mut Child, request: &Request, wasm: &[u8]) -> Result<V
     let (receive, listen) = (stdout.read_to_end(&mut answer), stderr.read_to_end(&mut words));
     let ((), received, _) = tokio::join!(send, receive, listen);
     received.map_err(|error| fault::host(format!("the compiler's answer cannot be read: {error}")))?;
-    let status = child.wait().await.map_err(|error| fault::host(format!("the compiler is lost: {error}")))?;
+    let status = child
+        .wait()
+        .await
+        .map_err(|error| fault::host(format!("the compiler is lost: {error}")))?;
     message::answer(answer).unwrap_or_else(|| {
         let words = String::from_utf8_lossy(&words);
         tracing::warn!(%status, stderr = %words.trim(), "the compiler ended without an answer");
-        Err(fault::compiler_exhausted(format!("the compiler ended without an answer ({status})")))
+        Err(fault::compiler_exhausted(format!(
+            "the compiler ended without an answer ({status})"
+        )))
     })
 }

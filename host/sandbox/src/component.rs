@@ -37,10 +37,18 @@ impl WasmComponent {
     }
 
     async fn fueled(&self) -> Result<&Arc<Loaded>, AttemptEnd> {
-        let load = || async { self.shared.loaded(self.digest, None, Variant::Fueled).await.map(Arc::new) };
-        self.fueled.get_or_try_init(load).await.map_err(|error| AttemptEnd::Host {
-            message: format!("`limits.fuel` needs code that counts fuel: {error}"),
-        })
+        let load = || async {
+            self.shared
+                .loaded(self.digest, None, Variant::Fueled)
+                .await
+                .map(Arc::new)
+        };
+        self.fueled
+            .get_or_try_init(load)
+            .await
+            .map_err(|error| AttemptEnd::Host {
+                message: format!("`limits.fuel` needs code that counts fuel: {error}"),
+            })
     }
 }
 
@@ -55,7 +63,9 @@ impl Component for WasmComponent {
 
     fn decode(&self, function: &str, json: &str, host_memory: u64) -> Result<Arc<dyn Input>, String> {
         let callables = &self.plain.surface.callables;
-        let callable = callables.get(function).ok_or_else(|| format!("the component has no function `{function}`"))?;
+        let callable = callables
+            .get(function)
+            .ok_or_else(|| format!("the component has no function `{function}`"))?;
         let arguments = Arguments::decode(Arc::clone(callable), json, host_memory)?;
         Ok(Arc::new(arguments))
     }

@@ -29,7 +29,13 @@ pub(crate) fn coredump(snapshot: &Snapshot, pages: &dyn Fn(Digest) -> Option<Byt
     for frame in &snapshot.frames {
         let offset = u32::try_from(frame.offset.unwrap_or(0)).unwrap_or(0);
         let nothing: [CoreDumpValue; 0] = [];
-        stack.frame(frame.instance.unwrap_or(0), frame.function, offset, nothing.clone(), nothing);
+        stack.frame(
+            frame.instance.unwrap_or(0),
+            frame.function,
+            offset,
+            nothing.clone(),
+            nothing,
+        );
     }
     let mut module = Module::new();
     module
@@ -64,11 +70,7 @@ impl Default for Writer {
 }
 
 impl Writer {
-    fn instance(
-        &mut self,
-        instance: &InstanceState,
-        pages: &dyn Fn(Digest) -> Option<Bytes>,
-    ) -> Result<(), String> {
+    fn instance(&mut self, instance: &InstanceState, pages: &dyn Fn(Digest) -> Option<Bytes>) -> Result<(), String> {
         let module = self.modules.len();
         self.modules.module(instance.module.as_deref().unwrap_or("<unnamed>"));
         let (memories, globals) = (self.memories.len(), self.globals.len());
@@ -79,7 +81,11 @@ impl Writer {
             self.global(global)?;
         }
         let count = |range: Range<u32>| range.collect::<Vec<_>>();
-        self.instances.instance(module, count(memories..self.memories.len()), count(globals..self.globals.len()));
+        self.instances.instance(
+            module,
+            count(memories..self.memories.len()),
+            count(globals..self.globals.len()),
+        );
         Ok(())
     }
 
@@ -96,7 +102,8 @@ impl Writer {
         for stored in &memory.stored {
             let digest = stored.digest;
             let packed = pages(digest).ok_or_else(|| format!("page {digest} is missing"))?;
-            let page = zstd::bulk::decompress(&packed, PAGE).map_err(|error| format!("page {digest} is broken: {error}"))?;
+            let page =
+                zstd::bulk::decompress(&packed, PAGE).map_err(|error| format!("page {digest} is broken: {error}"))?;
             let at = stored.index * PAGE as u64;
             let offset = if memory64 {
                 ConstExpr::i64_const(at.cast_signed())
@@ -113,7 +120,10 @@ impl Writer {
         let bits = global.bits.as_deref().unwrap_or("0x0");
         let bits = u128::from_str_radix(bits.trim_start_matches("0x"), 16)
             .map_err(|_| format!("`{bits}` are no bits of a global"))?;
-        #[expect(clippy::cast_possible_truncation, reason = "a global of n bits was written with n bits")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a global of n bits was written with n bits"
+        )]
         let (val_type, init) = match global.kind.as_str() {
             "i32" => (ValType::I32, ConstExpr::i32_const(bits as i32)),
             "i64" => (ValType::I64, ConstExpr::i64_const(bits as i64)),
@@ -180,16 +190,25 @@ mod tests {
                     KnownCustom::CoreDumpModules(modules) => seen.push(format!("modules {:?}", modules.modules)),
                     KnownCustom::CoreDumpInstances(all) => {
                         let one = &all.instances[1];
-                        seen.push(format!("instance {} {:?} {:?}", one.module_index, one.memories, one.globals));
+                        seen.push(format!(
+                            "instance {} {:?} {:?}",
+                            one.module_index, one.memories, one.globals
+                        ));
                     }
                     KnownCustom::CoreDumpStack(stack) => {
                         let frame = &stack.frames[0];
-                        seen.push(format!("frame {} {} {}", frame.instanceidx, frame.funcidx, frame.codeoffset));
+                        seen.push(format!(
+                            "frame {} {} {}",
+                            frame.instanceidx, frame.funcidx, frame.codeoffset
+                        ));
                     }
                     _ => {}
                 },
                 Payload::MemorySection(all) => {
-                    seen.extend(all.into_iter().map(|memory| format!("memory {}", memory.unwrap().initial)));
+                    seen.extend(
+                        all.into_iter()
+                            .map(|memory| format!("memory {}", memory.unwrap().initial)),
+                    );
                 }
                 Payload::GlobalSection(all) => seen.push(format!("globals {}", all.count())),
                 Payload::DataSection(all) => {

@@ -7,7 +7,9 @@ use std::fmt::Display;
 pub(crate) fn broken(what: impl Display) -> LoadError {
     error(
         "FB0501",
-        format!("this is no valid WebAssembly component: {what}. Build it again, and check that the file was copied whole"),
+        format!(
+            "this is no valid WebAssembly component: {what}. Build it again, and check that the file was copied whole"
+        ),
     )
 }
 
@@ -42,7 +44,11 @@ pub(crate) fn missing_imports(imports: &[String]) -> LoadError {
         format!(
             "nobody provides {}. A tool gets WASI 0.2 and nothing else: build it without what needs {}",
             quoted(imports),
-            if imports.len() == 1 { "this import" } else { "these imports" }
+            if imports.len() == 1 {
+                "this import"
+            } else {
+                "these imports"
+            }
         ),
     )
 }
@@ -68,11 +74,20 @@ pub(crate) fn compiler_exhausted(what: impl Display) -> LoadError {
 
 /// No function to call.
 pub(crate) fn no_function(left_out: &[(String, String)]) -> LoadError {
-    let why: Vec<_> = left_out.iter().map(|(name, why)| format!("`{name}` is left out: {why}")).collect();
-    let why = if why.is_empty() { "it exports no function".to_owned() } else { why.join("; ") };
+    let why: Vec<_> = left_out
+        .iter()
+        .map(|(name, why)| format!("`{name}` is left out: {why}"))
+        .collect();
+    let why = if why.is_empty() {
+        "it exports no function".to_owned()
+    } else {
+        why.join("; ")
+    };
     error(
         "FB0506",
-        format!("the component has no function that can be called as a tool: {why}. Export one whose types are plain WIT values"),
+        format!(
+            "the component has no function that can be called as a tool: {why}. Export one whose types are plain WIT values"
+        ),
     )
 }
 

@@ -84,8 +84,13 @@ async fn buffered(request: Request<WasiBody>, memory: &Arc<HostMemory>) -> Resul
         tls: head.uri.scheme() != Some(&http::uri::Scheme::HTTP),
         authority: head.uri.authority().map(ToString::to_string).unwrap_or_default(),
         method: head.method.as_str().to_owned(),
-        path: head.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
-        headers: headers.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect(),
+        path: head
+            .uri
+            .path_and_query()
+            .map_or_else(|| "/".to_owned(), ToString::to_string),
+        headers: headers
+            .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+            .collect(),
         body: bytes.freeze(),
     };
     Ok((request, held))
@@ -94,7 +99,9 @@ async fn buffered(request: Request<WasiBody>, memory: &Arc<HostMemory>) -> Resul
 /// The answer, its body whole and held until the guest has let go of it.
 fn response(answer: Incoming, memory: &Arc<HostMemory>) -> Result<Response<WasiBody>, Error> {
     let size = answer.body.len() as u64;
-    let charge = memory.charge(size).map_err(|_| Error::HttpResponseBodySize(Some(size)))?;
+    let charge = memory
+        .charge(size)
+        .map_err(|_| Error::HttpResponseBodySize(Some(size)))?;
     let body = Bytes::from_owner(Held {
         bytes: answer.body,
         _charge: charge,

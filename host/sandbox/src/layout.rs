@@ -64,7 +64,9 @@ impl Layout {
     pub(crate) fn largest_count(&self) -> u64 {
         let sum = |count: fn(&Defines) -> u32| self.instances.iter().map(|defines| u64::from(count(defines))).sum();
         let instances = self.instances.len() as u64;
-        instances.max(sum(|defines| defines.memories)).max(sum(|defines| defines.tables))
+        instances
+            .max(sum(|defines| defines.memories))
+            .max(sum(|defines| defines.tables))
     }
 }
 
@@ -203,7 +205,11 @@ mod tests {
     use super::*;
 
     fn defines(globals: u32, memories: u32, tables: u32) -> Defines {
-        Defines { globals, memories, tables }
+        Defines {
+            globals,
+            memories,
+            tables,
+        }
     }
 
     #[test]
@@ -227,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_module_from_outside_is_not_followed() {
-        let wasm = wat::parse_str(r#"(component (import "m" (core module $m)) (core instance (instantiate $m)))"#).unwrap();
+        let wasm =
+            wat::parse_str(r#"(component (import "m" (core module $m)) (core instance (instantiate $m)))"#).unwrap();
         assert!(!Layout::of(&wasm).unwrap().complete);
     }
 }

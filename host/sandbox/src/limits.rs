@@ -165,7 +165,10 @@ mod tests {
 
     #[test]
     fn memory_counts_over_all_memories_together() {
-        let limits = Limits { memory: 3 << 16, ..Limits::default() };
+        let limits = Limits {
+            memory: 3 << 16,
+            ..Limits::default()
+        };
         let mut budget = GuestBudget::new(Arc::new(limits));
         assert!(budget.memory_growing(0, 2 << 16, None).unwrap());
         assert!(budget.memory_growing(0, 1 << 16, None).unwrap());
@@ -175,7 +178,10 @@ mod tests {
 
     #[test]
     fn a_growth_that_failed_is_given_back() {
-        let limits = Limits { memory: 2 << 16, ..Limits::default() };
+        let limits = Limits {
+            memory: 2 << 16,
+            ..Limits::default()
+        };
         let mut budget = GuestBudget::new(Arc::new(limits));
         assert!(budget.memory_growing(0, 2 << 16, None).unwrap());
         budget.memory_grow_failed(Error::msg("no pages")).unwrap();

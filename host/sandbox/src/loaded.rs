@@ -78,7 +78,9 @@ impl Loaded {
         };
         let surface = Surface::of(&component, wasi::provides);
         if !surface.shape.missing_imports.is_empty() {
-            return Err(Unloadable::Component(fault::missing_imports(&surface.shape.missing_imports)));
+            return Err(Unloadable::Component(fault::missing_imports(
+                &surface.shape.missing_imports,
+            )));
         }
         if surface.shape.functions.is_empty() {
             return Err(Unloadable::Component(fault::no_function(&surface.shape.left_out)));

@@ -17,7 +17,10 @@ pub(crate) fn open(table: &mut ResourceTable) -> Vec<String> {
             *kinds.entry(kind).or_insert(0_u32) += 1;
         }
     }
-    kinds.into_iter().map(|(kind, count)| format!("{kind} ×{count}")).collect()
+    kinds
+        .into_iter()
+        .map(|(kind, count)| format!("{kind} ×{count}"))
+        .collect()
 }
 
 /// The name in WIT; `None` for what the host keeps for itself.

@@ -106,7 +106,11 @@ impl Shared {
         let this = Arc::clone(self);
         blocking(move || {
             let config = this.host.engines.fingerprint(variant);
-            let which = Which { digest, config: &config, variant };
+            let which = Which {
+                digest,
+                config: &config,
+                variant,
+            };
             let entry = Entry { about, code };
             this.cache.put(which, &entry);
             this.cache.put_component(digest, &wasm);
@@ -123,7 +127,11 @@ impl Shared {
         let this = Arc::clone(self);
         let read = move || {
             let config = this.host.engines.fingerprint(variant);
-            let which = Which { digest, config: &config, variant };
+            let which = Which {
+                digest,
+                config: &config,
+                variant,
+            };
             let entry = this.cache.get(which)?;
             match Loaded::from_code(&this.host, variant, entry) {
                 Ok(loaded) => Some(Ok(loaded)),
@@ -135,7 +143,9 @@ impl Shared {
                 }
             }
         };
-        tokio::task::spawn_blocking(read).await.unwrap_or_else(|failed| Some(Err(fault::host(failed))))
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or_else(|failed| Some(Err(fault::host(failed))))
     }
 
     fn kept(&self, digest: Digest) -> Result<Bytes, LoadError> {
@@ -180,5 +190,7 @@ fn digest_of(bytes: &[u8]) -> Digest {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
 ) -> Result<T, LoadError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|failed| Err(fault::host(failed)))
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|failed| Err(fault::host(failed)))
 }

@@ -110,8 +110,17 @@ fn grouped(modules: &[Module], core: &WasmCoreDump, layout: &Layout) -> Vec<Grou
     if !layout.complete || layout.instances.len() != modules.len() || layout.totals() != whole {
         let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         let (globals, memories) = (count(whole.0), count(whole.1));
-        let defines = Defines { globals, memories, tables: 0 };
-        return vec![Group { module: None, globals: 0, memories: 0, defines }];
+        let defines = Defines {
+            globals,
+            memories,
+            tables: 0,
+        };
+        return vec![Group {
+            module: None,
+            globals: 0,
+            memories: 0,
+            defines,
+        }];
     }
     let (mut globals, mut memories) = (0, 0);
     let group = |(defines, module): (&Defines, &Module)| {
@@ -134,12 +143,22 @@ fn instance(
     core: &WasmCoreDump,
     pages: &mut Pages,
 ) -> Result<InstanceState, String> {
-    let globals = core.globals().iter().skip(group.globals).take(group.defines.globals as usize);
-    let memories = core.memories().iter().skip(group.memories).take(group.defines.memories as usize);
+    let globals = core
+        .globals()
+        .iter()
+        .skip(group.globals)
+        .take(group.defines.globals as usize);
+    let memories = core
+        .memories()
+        .iter()
+        .skip(group.memories)
+        .take(group.defines.memories as usize);
     Ok(InstanceState {
         module: group.module,
         globals: globals.map(|global| global_state(store, global)).collect(),
-        memories: memories.map(|memory| pages.keep(store, memory)).collect::<Result<_, _>>()?,
+        memories: memories
+            .map(|memory| pages.keep(store, memory))
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -189,7 +208,10 @@ impl Pages {
 
 /// A frame with its instance, where only one instance is of the frame's module.
 fn frame(info: &FrameInfo, modules: &[Module], by_instance: bool) -> Frame {
-    let mut of_module = modules.iter().enumerate().filter(|(_, module)| Module::same(module, info.module()));
+    let mut of_module = modules
+        .iter()
+        .enumerate()
+        .filter(|(_, module)| Module::same(module, info.module()));
     let instance = match (of_module.next(), of_module.next()) {
         (Some((index, _)), None) if by_instance => u32::try_from(index).ok(),
         _ => None,

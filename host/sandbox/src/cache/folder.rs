@@ -38,7 +38,10 @@ pub(super) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
         .open(path)?;
     let about = file.metadata()?;
     if !about.is_file() || about.len() > max {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file of the expected size"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it is no file of the expected size",
+        ));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0));
     file.take(max).read_to_end(&mut bytes)?;
@@ -48,7 +51,9 @@ pub(super) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 /// Writes a file under a name of its own and then gives it its real one.
 pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let (path, mut file) = temporary(folder)?;
-    let written = file.write_all(bytes).and_then(|()| fs::rename(&path, folder.join(name)));
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| fs::rename(&path, folder.join(name)));
     if written.is_err() {
         // What cannot be written can rarely be removed either; the first error is the one to tell.
         let _ = fs::remove_file(&path);
@@ -59,6 +64,10 @@ pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 /// A new file, its owner's alone, that nobody can have foreseen.
 pub(super) fn temporary(folder: &Path) -> io::Result<(PathBuf, File)> {
     let path = folder.join(format!(".{:032x}.new", OsEntropy.id()));
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
     Ok((path, file))
 }

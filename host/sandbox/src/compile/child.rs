@@ -61,5 +61,7 @@ pub(crate) fn compile_here(wasm: &[u8], variant: Variant) -> Result<Vec<u8>, Loa
         let what = format!("{count} core instances, memories or tables, and {MAX_INSTANCES} are allowed");
         return Err(fault::needs_too_much(what));
     }
-    engine.precompile_component(wasm).map_err(|error| fault::broken(error.root_cause()))
+    engine
+        .precompile_component(wasm)
+        .map_err(|error| fault::broken(error.root_cause()))
 }

@@ -36,11 +36,18 @@ impl Request {
         let mut magic = [0; MAGIC.len()];
         from.read_exact(&mut magic)?;
         if magic != MAGIC {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "this is no request to compile"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "this is no request to compile",
+            ));
         }
         let mut variant = [0];
         from.read_exact(&mut variant)?;
-        let variant = if variant[0] == 0 { Variant::Plain } else { Variant::Fueled };
+        let variant = if variant[0] == 0 {
+            Variant::Plain
+        } else {
+            Variant::Fueled
+        };
         let memory = number(from)?;
         let time = Duration::from_secs(number(from)?);
         Ok((Self { variant, memory, time }, number(from)?))
@@ -101,7 +108,10 @@ mod tests {
             time: Duration::from_secs(9),
         };
         let (read, size) = Request::read(&mut request.head(5).as_slice()).unwrap();
-        assert_eq!((read.variant, read.memory, read.time, size), (Variant::Fueled, 7, Duration::from_secs(9), 5));
+        assert_eq!(
+            (read.variant, read.memory, read.time, size),
+            (Variant::Fueled, 7, Duration::from_secs(9), 5)
+        );
         for sent in [Ok(vec![1, 2, 3]), Err(fault::core_module())] {
             let mut bytes = Vec::new();
             write_answer(&mut bytes, &sent).unwrap();

@@ -48,7 +48,9 @@ impl VirtualClock {
     }
 
     fn read(&self) -> u64 {
-        self.passed.fetch_add(READING, Ordering::Relaxed).saturating_add(READING)
+        self.passed
+            .fetch_add(READING, Ordering::Relaxed)
+            .saturating_add(READING)
     }
 }
 

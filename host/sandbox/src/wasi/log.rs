@@ -231,7 +231,10 @@ mod tests {
         log.write(false, b"lo\n\nend");
         let log = log.take();
         assert_eq!(texts(&log.head), ["oops", "hello", "", "end"]);
-        assert_eq!(log.head.iter().map(|line| line.err).collect::<Vec<_>>(), [true, false, false, false]);
+        assert_eq!(
+            log.head.iter().map(|line| line.err).collect::<Vec<_>>(),
+            [true, false, false, false]
+        );
         assert_eq!((log.dropped, log.tail.len()), (0, 0));
     }
 

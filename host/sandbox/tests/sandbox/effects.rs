@@ -93,7 +93,14 @@ async fn each_failure_has_its_error_code() {
 
 #[tokio::test]
 async fn a_panic_of_the_host_is_an_error_of_the_exchange() {
-    let (end, _) = ask(Answers { panic: true, ..Answers::default() }, 0).await;
+    let (end, _) = ask(
+        Answers {
+            panic: true,
+            ..Answers::default()
+        },
+        0,
+    )
+    .await;
     assert_eq!(end, ok(&INTERNAL_ERROR.to_string()));
 }
 
@@ -107,7 +114,11 @@ async fn bodies_that_the_host_may_not_hold_are_refused() {
         trial.effects = Arc::<Answers>::clone(&answers);
         assert_eq!(trial.run().await.end, ok(&(1000 + code).to_string()), "{size}");
     }
-    assert_eq!(answers.seen.lock().unwrap().len(), 1, "the large request was never sent");
+    assert_eq!(
+        answers.seen.lock().unwrap().len(),
+        1,
+        "the large request was never sent"
+    );
 }
 
 #[tokio::test]

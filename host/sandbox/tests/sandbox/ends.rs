@@ -61,21 +61,33 @@ async fn traps_have_their_names_and_their_frames() {
     assert_eq!(end_of(&broken, "outside").await, trap("memory-out-of-bounds"));
     let report = Trial::of(&broken, "trap").run().await;
     assert_eq!(report.end, trap("unreachable"));
-    assert!(report.backtrace.first().unwrap().contains("boom"), "{:?}", report.backtrace);
+    assert!(
+        report.backtrace.first().unwrap().contains("boom"),
+        "{:?}",
+        report.backtrace
+    );
 }
 
 #[tokio::test]
 async fn endless_recursion_is_a_trap_of_the_guest_and_not_of_the_host() {
     let report = Trial::of(&compile(BROKEN).await, "overflow").run().await;
     assert_eq!(report.end, trap("stack-overflow"));
-    assert!(report.backtrace.first().unwrap().contains("deep"), "{:?}", report.backtrace);
+    assert!(
+        report.backtrace.first().unwrap().contains("deep"),
+        "{:?}",
+        report.backtrace
+    );
 }
 
 #[tokio::test]
 async fn a_memory_bomb_ends_at_its_limit_and_not_as_the_trap_that_follows() {
     let report = Trial::of(&compile(BROKEN).await, "bomb").run().await;
     assert_eq!(limit(&report.end), Limit::Memory);
-    assert!(format!("{:?}", report.end).contains("limits.memory"), "{:?}", report.end);
+    assert!(
+        format!("{:?}", report.end).contains("limits.memory"),
+        "{:?}",
+        report.end
+    );
 }
 
 #[tokio::test]
@@ -113,7 +125,10 @@ async fn a_result_larger_than_its_limit_is_not_printed() {
 
 #[tokio::test]
 async fn a_value_that_cannot_be_lifted_breaks_the_abi() {
-    assert!(matches!(end_of(&compile(BROKEN).await, "nonsense").await, AttemptEnd::Abi { .. }));
+    assert!(matches!(
+        end_of(&compile(BROKEN).await, "nonsense").await,
+        AttemptEnd::Abi { .. }
+    ));
 }
 
 #[tokio::test]

@@ -23,7 +23,10 @@ async fn case_16_a_trap_or_a_panic_of_the_host_poisons_nothing() {
     let asking = crate::effects::asking("0.2.0").await;
     let mut trial = Trial::of(&asking, "ask");
     trial.json = r#"{"size":0}"#.to_owned();
-    trial.effects = Arc::new(Answers { panic: true, ..Answers::default() });
+    trial.effects = Arc::new(Answers {
+        panic: true,
+        ..Answers::default()
+    });
     assert!(matches!(trial.run().await.end, AttemptEnd::Ok { .. }));
     assert_eq!(end_of(&broken, "fine").await, ok("42"));
 }
@@ -42,8 +45,10 @@ async fn an_input_of_another_function_or_component_is_not_run() {
     let broken = compile(BROKEN).await;
     let mut trial = Trial::of(&broken, "fine");
     trial.json = "{}".to_owned();
-    let other = compile(r#"(component (core module $m (func (export "f") (result i32) (i32.const 1)))
-        (core instance $i (instantiate $m)) (func (export "fine") (result u32) (canon lift (core func $i "f"))))"#)
+    let other = compile(
+        r#"(component (core module $m (func (export "f") (result i32) (i32.const 1)))
+        (core instance $i (instantiate $m)) (func (export "fine") (result u32) (canon lift (core func $i "f"))))"#,
+    )
     .await;
     trial.component = other;
     assert_eq!(trial.run().await.end, ok("1"));

@@ -7,7 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 async fn refused(bytes: &[u8]) -> LoadError {
-    sandbox().compile(digest_of(bytes), bytes.to_vec().into()).await.err().unwrap()
+    sandbox()
+        .compile(digest_of(bytes), bytes.to_vec().into())
+        .await
+        .err()
+        .unwrap()
 }
 
 async fn refused_text(text: &str) -> LoadError {
@@ -16,8 +20,13 @@ async fn refused_text(text: &str) -> LoadError {
 
 /// The one file of compiled code in a cache.
 fn code_file(folder: &Path) -> PathBuf {
-    let files = fs::read_dir(folder.join("cache")).unwrap().map(|file| file.unwrap().path());
-    files.into_iter().find(|path| path.extension().is_some_and(|end| end == "code")).unwrap()
+    let files = fs::read_dir(folder.join("cache"))
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    files
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|end| end == "code"))
+        .unwrap()
 }
 
 #[tokio::test]
@@ -25,7 +34,7 @@ async fn what_is_no_component_is_told_from_what_is_a_broken_one() {
     assert_eq!(refused(b"#!/bin/sh").await.code, "FB0501");
     assert_eq!(refused(b"").await.code, "FB0501");
     let mut broken = wat::parse_str(BROKEN).unwrap();
-    broken.truncate(broken.len() / 2);
+    broken.truncate(100);
     assert_eq!(refused(&broken).await.code, "FB0501");
     let module = wat::parse_str("(module)").unwrap();
     let error = refused(&module).await;
@@ -39,7 +48,10 @@ async fn a_file_of_200_megabytes_is_refused_before_it_is_parsed() {
     huge.resize(200 << 20, 0);
     let error = refused(&huge).await;
     assert_eq!(error.code, "FB0503");
-    assert!(error.message.contains("200 MiB") && error.message.contains("64 MiB"), "{error}");
+    assert!(
+        error.message.contains("200 MiB") && error.message.contains("64 MiB"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -53,7 +65,10 @@ async fn every_import_that_nobody_provides_is_named() {
     )
     .await;
     assert_eq!(error.code, "FB0504");
-    assert!(error.message.contains("`acme:db/store@1.0.0`, `acme:queue/push@2.0.0`"), "{error}");
+    assert!(
+        error.message.contains("`acme:db/store@1.0.0`, `acme:queue/push@2.0.0`"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -101,7 +116,11 @@ async fn a_component_too_large_for_the_pool_runs_on_demand_and_says_why() {
           (func (export "g") (result u32) (canon lift (core func $i "g"))))"#
     );
     let component = compile_in(&sandbox(), &text).await.unwrap();
-    assert!(component.facts().unpooled.as_deref().unwrap().contains("10"), "{:?}", component.facts());
+    assert!(
+        component.facts().unpooled.as_deref().unwrap().contains("10"),
+        "{:?}",
+        component.facts()
+    );
     assert_eq!(end_of(&component, "f").await, ok("7"));
     let snapshot = snapshot_of(Trial::of(&component, "g").run().await).await;
     assert_eq!(snapshot.instances[0].globals[0].bits.as_deref(), Some("0x00000009"));
@@ -135,7 +154,10 @@ async fn a_component_that_somebody_holds_is_shared() {
     let one = compile_in(&sandbox(), BROKEN).await.unwrap();
     let digest = digest_of(&wat::parse_str(BROKEN).unwrap());
     let two = sandbox().cached(digest).await.unwrap();
-    assert!(std::ptr::addr_eq(std::sync::Arc::as_ptr(&one), std::sync::Arc::as_ptr(&two)));
+    assert!(std::ptr::addr_eq(
+        std::sync::Arc::as_ptr(&one),
+        std::sync::Arc::as_ptr(&two)
+    ));
 }
 
 #[tokio::test]
@@ -154,14 +176,20 @@ async fn the_child_compiles_and_refuses_as_this_process_does() {
 async fn a_compiler_without_memory_or_time_is_told_as_that() {
     let folder = tempfile::tempdir().unwrap();
     let mut little = settings(folder.path());
-    little.compile_memory = 8 << 20;
-    let error = compile_in(&WasmSandbox::open(little).unwrap(), BROKEN).await.err().unwrap();
+    little.compile_memory = 1 << 20;
+    let error = compile_in(&WasmSandbox::open(little).unwrap(), BROKEN)
+        .await
+        .err()
+        .unwrap();
     assert_eq!(error.code, "FB0505", "{error}");
     let mut slow = settings(folder.path());
     slow.compiler.program = "/bin/sleep".into();
     slow.compiler.args = vec!["60".into()];
     slow.compile_time = std::time::Duration::from_millis(100);
-    let error = compile_in(&WasmSandbox::open(slow).unwrap(), BROKEN).await.err().unwrap();
+    let error = compile_in(&WasmSandbox::open(slow).unwrap(), BROKEN)
+        .await
+        .err()
+        .unwrap();
     assert_eq!(error.code, "FB0505", "{error}");
     assert!(error.message.contains("longer"), "{error}");
 }
@@ -171,7 +199,10 @@ async fn a_compiler_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let mut lost = settings(folder.path());
     lost.compiler.program = child_program().with_file_name("nowhere");
-    let error = compile_in(&WasmSandbox::open(lost).unwrap(), BROKEN).await.err().unwrap();
+    let error = compile_in(&WasmSandbox::open(lost).unwrap(), BROKEN)
+        .await
+        .err()
+        .unwrap();
     assert_eq!(error.code, "FB0509");
     assert!(error.message.contains("nowhere"), "{error}");
 }

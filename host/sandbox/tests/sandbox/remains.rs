@@ -9,13 +9,20 @@ use std::time::Duration;
 
 fn globals(snapshot: &Snapshot) -> Vec<(String, String)> {
     let state = |global: &GlobalState| (global.kind.clone(), global.bits.clone().unwrap());
-    snapshot.instances.iter().flat_map(|one| one.globals.iter().map(state)).collect()
+    snapshot
+        .instances
+        .iter()
+        .flat_map(|one| one.globals.iter().map(state))
+        .collect()
 }
 
 fn marked(snapshot: &Snapshot, mark: u8) {
     assert_eq!(byte(snapshot, 70_000), mark);
     let expected = [("i32", "0x0000002a"), ("f64", "0x3fe0000000000000")];
-    let expected: Vec<_> = expected.iter().map(|(kind, bits)| ((*kind).to_owned(), (*bits).to_owned())).collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(kind, bits)| ((*kind).to_owned(), (*bits).to_owned()))
+        .collect();
     assert_eq!(globals(snapshot), expected);
     assert_eq!(snapshot.instances[0].memories[0].pages, 2);
 }
@@ -28,7 +35,14 @@ async fn after_a_trap() {
     assert_eq!(snapshot.frames[0].name.as_deref(), Some("boom"));
     assert_eq!(snapshot.frames[0].instance, Some(0));
     // The first page is empty and is not kept.
-    assert_eq!(snapshot.instances[0].memories[0].stored.iter().map(|page| page.index).collect::<Vec<_>>(), [1]);
+    assert_eq!(
+        snapshot.instances[0].memories[0]
+            .stored
+            .iter()
+            .map(|page| page.index)
+            .collect::<Vec<_>>(),
+        [1]
+    );
     assert!(snapshot.runtime.starts_with("wasmtime "));
     assert_eq!(snapshot.config.len(), 64);
 }
@@ -75,10 +89,16 @@ async fn after_time_ended_a_guest_that_waited_for_an_answer() {
     let mut trial = Trial::of(&crate::effects::asking("0.2.0").await, "ask");
     trial.json = r#"{"size":0}"#.to_owned();
     trial.timeout = Duration::from_millis(50);
-    trial.effects = Arc::new(Answers { hang: true, ..Answers::default() });
+    trial.effects = Arc::new(Answers {
+        hang: true,
+        ..Answers::default()
+    });
     let report = trial.run().await;
     assert_eq!(report.end, AttemptEnd::Timeout);
-    assert!(!report.backtrace.is_empty(), "the guest is stopped inside of its host call");
+    assert!(
+        !report.backtrace.is_empty(),
+        "the guest is stopped inside of its host call"
+    );
     let snapshot = snapshot_of(report).await;
     assert_eq!(byte(&snapshot, 4_000), 99);
     assert!(!snapshot.frames.is_empty());

@@ -157,7 +157,10 @@ impl Trial {
     }
 
     pub(crate) fn start(self) -> tokio::task::JoinHandle<AttemptReport> {
-        let input = self.component.decode(&self.function, &self.json, self.limits.host_memory).unwrap();
+        let input = self
+            .component
+            .decode(&self.function, &self.json, self.limits.host_memory)
+            .unwrap();
         let spec = AttemptSpec {
             function: self.function,
             input,
@@ -183,12 +186,21 @@ pub(crate) fn ok(json: &str) -> AttemptEnd {
 }
 
 pub(crate) async fn snapshot_of(report: AttemptReport) -> Snapshot {
-    report.remains.expect("a failed attempt leaves its store").snapshot().await.unwrap()
+    report
+        .remains
+        .expect("a failed attempt leaves its store")
+        .snapshot()
+        .await
+        .unwrap()
 }
 
 /// The byte of a memory in a snapshot; zero where its page was empty.
 pub(crate) fn byte(snapshot: &Snapshot, at: usize) -> u8 {
-    let memory = snapshot.instances.iter().find_map(|instance| instance.memories.first()).unwrap();
+    let memory = snapshot
+        .instances
+        .iter()
+        .find_map(|instance| instance.memories.first())
+        .unwrap();
     let page = memory.stored.iter().find(|page| page.index == (at / 65536) as u64);
     let Some(page) = page else { return 0 };
     let packed = snapshot.pages.iter().find(|kept| kept.digest == page.digest).unwrap();

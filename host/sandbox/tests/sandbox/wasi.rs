@@ -26,7 +26,10 @@ async fn time_stands_still_except_for_readings_and_timers() {
     let start = clock.tick();
     // The first reading, the one of the timer, 30 ms, and the last.
     assert_eq!(trial.run().await.end, ok("[1000,30003000]"));
-    assert!(clock.tick().since(start) >= Duration::from_millis(30), "the timer is really awaited");
+    assert!(
+        clock.tick().since(start) >= Duration::from_millis(30),
+        "the timer is really awaited"
+    );
 }
 
 #[tokio::test]
