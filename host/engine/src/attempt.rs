@@ -1,15 +1,17 @@
 //! One attempt: a fresh instance on the guests' runtime, its effects waited for, its end judged.
 
 use crate::breakers::Held;
-use crate::effects::{Ledger, Settled, Way, WayOut};
+use crate::effects::{Ledger, Settled, Way};
 use crate::engine::Engine;
+use crate::guests::Lost;
 use crate::keys;
+use crate::ownership::Ownership;
 use crate::ports::sandbox::{AttemptEnd, AttemptReport, AttemptSpec};
 use crate::records::{AttemptRecord, Log, millis};
 use crate::runs::Run;
 use fusebox_core::classify::{self, End, Evidence, Judgement};
 use fusebox_core::time::{Tick, Wall};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
@@ -53,21 +55,13 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, run: &Run, permit: Held) -> At
     let clock = &engine.ports.clock;
     let (start, started) = (clock.tick(), clock.wall());
     let timeout = run.function.policy.timeout.min(run.deadline.since(start));
-    let ledger = Arc::new(Ledger::new(start, run.next_effect()));
-    let ended = CancellationToken::new();
-    let spec = specify(
-        engine,
-        run,
-        Arc::clone(&ledger),
-        &ended,
-        start + timeout,
-        timeout,
-        &span,
-    );
-    let report = on_guests(engine, run, spec).instrument(span.clone()).await;
-    let in_flight = ledger.close();
-    ended.cancel();
-    let settled = ledger.settled(in_flight).await;
+    let way = way_out(engine, run, start, start + timeout, &span);
+    let report = on_guests(engine, run, specify(run, &way, timeout))
+        .instrument(span.clone())
+        .await;
+    let in_flight = way.ledger.close();
+    way.ended.cancel();
+    let settled = way.ledger.settled(in_flight).await;
     let took = clock.tick().since(start);
     let end = end_of(&report.end);
     let judgement = classify::judge(&Evidence {
@@ -90,26 +84,22 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, run: &Run, permit: Held) -> At
     }
 }
 
-fn specify(
-    engine: &Arc<Engine>,
-    run: &Run,
-    ledger: Arc<Ledger>,
-    ended: &CancellationToken,
-    latest: Tick,
-    timeout: Duration,
-    span: &Span,
-) -> AttemptSpec {
-    let way = Way {
+fn way_out(engine: &Arc<Engine>, run: &Run, start: Tick, latest: Tick, span: &Span) -> Arc<Way> {
+    Arc::new_cyclic(|me| Way {
+        me: Weak::clone(me),
         engine: Arc::clone(engine),
         tool: Arc::clone(&run.tool),
-        ledger,
+        ledger: Ledger::new(start, run.next_effect()),
         owner: run.key_owner(),
-        right: run.ownership.as_ref().map(crate::ownership::Ownership::right),
+        right: run.ownership.as_ref().map(Ownership::right),
         created: run.created,
         latest,
-        ended: ended.clone(),
+        ended: CancellationToken::new(),
         span: span.clone(),
-    };
+    })
+}
+
+fn specify(run: &Run, way: &Arc<Way>, timeout: Duration) -> AttemptSpec {
     AttemptSpec {
         function: run.function.name.clone(),
         input: Arc::clone(&run.input),
@@ -118,7 +108,7 @@ fn specify(
         seed: keys::seed(&run.id),
         timeout,
         cancel: run.cancel.clone(),
-        effects: Arc::new(WayOut(Arc::new(way))),
+        effects: Arc::clone(way) as _,
         spelling: run.spelling,
     }
 }
@@ -126,12 +116,9 @@ fn specify(
 /// A panic in there is a defect of the host, not of the tool; whatever it held is released.
 async fn on_guests(engine: &Engine, run: &Run, spec: AttemptSpec) -> AttemptReport {
     let tool = Arc::clone(&run.tool);
-    let task = engine
-        .ports
-        .guests
-        .spawn(async move { tool.component.attempt(spec).await }.in_current_span());
-    task.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "the attempt's task ended before its attempt did");
+    let attempt = async move { tool.component.attempt(spec).await }.in_current_span();
+    engine.ports.guests.run(attempt).await.unwrap_or_else(|Lost| {
+        tracing::error!("the attempt was lost before its end");
         AttemptReport {
             end: AttemptEnd::Host {
                 message: "the attempt was lost by a defect of Fusebox; the log has its place".to_owned(),

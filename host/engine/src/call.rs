@@ -27,7 +27,7 @@ use tokio::sync::SemaphorePermit;
 pub(crate) async fn call(engine: Arc<Engine>, caller: Caller, call: Call) -> Result<Reply, Box<Failure>> {
     let result = pipeline(&engine, &caller, &call).await;
     if let Err(failure) = &result {
-        commit::log(&engine, &caller, &call, failure).await;
+        Box::pin(commit::log(&engine, &caller, &call, failure)).await;
     }
     result
 }
@@ -141,7 +141,7 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
             retry::Decision::Again { after, charge } => {
                 retries.charged(service_of(run, &judgement), charge);
                 let failed = Failed::between(run, attempted, failure, after);
-                if let Err(lost) = commit::record_attempt(engine, run).await {
+                if let Err(lost) = Box::pin(commit::record_attempt(engine, run)).await {
                     return Ended::stopped(Some(failed), *lost);
                 }
                 last = Some(failed);

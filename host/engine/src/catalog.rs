@@ -187,7 +187,7 @@ impl Catalog {
                 return enabled(tool);
             }
         }
-        enabled(self.refresh(engine, tenant, name).await?)
+        enabled(Box::pin(self.refresh(engine, tenant, name)).await?)
     }
 
     /// Asks the store for the newest version and loads it if it is another one.

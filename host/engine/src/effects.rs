@@ -3,6 +3,7 @@
 mod ledger;
 mod request;
 
+use ledger::InFlight;
 pub(crate) use ledger::{Ledger, Settled, evidence};
 
 use crate::breakers::Published;
@@ -20,16 +21,18 @@ use fusebox_core::ids::Digest;
 use fusebox_core::policy::Origin;
 use fusebox_core::retry_after;
 use fusebox_core::time::{Tick, Wall};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
-/// What the effects of one attempt have in common.
+/// The way out of one attempt.
 pub(crate) struct Way {
+    /// For effects, which outlast the instance that asked for them.
+    pub(crate) me: Weak<Self>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) tool: Arc<Tool>,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) ledger: Ledger,
     /// Whose effects these are: what their keys are made of.
     pub(crate) owner: KeyOwner,
     /// The lease that every exchange must end within.
@@ -74,17 +77,16 @@ impl End {
     }
 }
 
-/// The handle that the sandbox gets.
-pub(crate) struct WayOut(pub(crate) Arc<Way>);
-
 #[async_trait]
-impl Effects for WayOut {
+impl Effects for Way {
     async fn http(&self, request: GuestRequest) -> Result<Incoming, EffectError> {
-        let way = Arc::clone(&self.0);
+        let Some(way) = self.me.upgrade() else {
+            return Err(EffectError::Ended);
+        };
         let origin = request::origin(request.tls, &request.authority);
         let service = origin.as_ref().and_then(|origin| way.tool.service_at(origin)).cloned();
         let digest = request::digest(&request);
-        let waited_for = way.ledger.token();
+        let waited_for = InFlight::new(&way);
         let Some(opened) = way.ledger.open(&way, &request, service.as_ref(), digest) else {
             return Err(EffectError::Ended);
         };
@@ -106,7 +108,7 @@ impl Effects for WayOut {
             way.ledger.settle(opened.seq, end.answer, end.took, end.reason);
             end.seen
         };
-        let task = self.0.engine.io.spawn(effect.instrument(span));
+        let task = self.engine.io.spawn(effect.instrument(span));
         match task.await {
             Ok(seen) => seen,
             Err(error) => {

@@ -22,7 +22,7 @@ pub(crate) async fn finish(engine: &Engine, run: Run, ended: Ended) -> Result<Re
             in_doubt,
             attempts,
         } => succeed(engine, run, output, in_doubt, attempts).await,
-        Ended::Failed(failed) => fail(engine, run, *failed).await,
+        Ended::Failed(failed) => Box::pin(fail(engine, run, *failed)).await,
     }
 }
 
@@ -63,7 +63,7 @@ async fn succeed(
         engine.history.finished(finish).await;
         return Ok(reply);
     }
-    match commit(engine, &run, finish).await {
+    match Box::pin(commit(engine, &run, finish)).await {
         Ok(()) => Ok(reply),
         Err(error) => unstored(&run, reply, &error),
     }

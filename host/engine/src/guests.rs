@@ -1,6 +1,8 @@
 //! The runtime that guests run on, apart from I/O: a guest that spins delays other guests by a few ticks, and no socket at all.
 
+use futures::FutureExt as _;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
@@ -9,8 +11,12 @@ use tokio::task::JoinHandle;
 #[derive(Clone, Debug)]
 pub struct GuestRuntime {
     handle: Handle,
-    _owned: Option<Arc<Owned>>,
+    owned: Option<Arc<Owned>>,
 }
+
+/// Something ended before it gave its result: by a panic, or with its runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost;
 
 /// A runtime may not be dropped inside another one's task unless it is told not to wait.
 #[derive(Debug)]
@@ -40,7 +46,7 @@ impl GuestRuntime {
             .build()?;
         Ok(Self {
             handle: runtime.handle().clone(),
-            _owned: Some(Arc::new(Owned(Some(runtime)))),
+            owned: Some(Arc::new(Owned(Some(runtime)))),
         })
     }
 
@@ -49,8 +55,23 @@ impl GuestRuntime {
     pub fn current() -> Self {
         Self {
             handle: Handle::current(),
-            _owned: None,
+            owned: None,
         }
+    }
+
+    /// Runs a future to its end and waits for it. On the runtime of the caller it needs no task of its own.
+    ///
+    /// # Errors
+    /// [`Lost`] when it panicked, or its runtime ended.
+    pub async fn run<F>(&self, future: F) -> Result<F::Output, Lost>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        if self.owned.is_some() {
+            return self.spawn(future).await.map_err(|_| Lost);
+        }
+        AssertUnwindSafe(future).catch_unwind().await.map_err(|_| Lost)
     }
 
     /// Runs a future to its end, whether or not anybody waits for it.

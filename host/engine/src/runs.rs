@@ -69,6 +69,14 @@ impl Run {
         input: Arc<dyn Input>,
     ) -> Self {
         let created = engine.ports.clock.wall();
+        // A run that leaves no record cannot be named, and ends early only with its host.
+        let nameless = function.policy.durability == Durability::None && call.key.is_none();
+        let stopping = engine.tasks.stopping();
+        let cancel = if nameless {
+            stopping.clone()
+        } else {
+            stopping.child_token()
+        };
         let patience = call
             .deadline
             .map_or(function.policy.deadline, |asked| asked.min(function.policy.deadline));
@@ -93,7 +101,7 @@ impl Run {
             began: false,
             letter: None,
             ownership: None,
-            cancel: engine.tasks.stopping().child_token(),
+            cancel,
         }
     }
 
@@ -157,7 +165,7 @@ impl Run {
 }
 
 /// Claims the run's key, or the run itself where it must be durable before it starts.
-pub(crate) async fn claim(engine: &Engine, mut run: Run, wait: Option<Duration>) -> Result<Claimed, Box<Failure>> {
+pub(crate) async fn claim(engine: &Engine, run: Run, wait: Option<Duration>) -> Result<Claimed, Box<Failure>> {
     if run.key.is_none() {
         if idempotency::demands_key(run.function.policy.idempotency) {
             return Err(refusals::key_required(&run.tool.policy.name, &run.function.name));
@@ -166,6 +174,11 @@ pub(crate) async fn claim(engine: &Engine, mut run: Run, wait: Option<Duration>)
             return Ok(Claimed::Run(Box::new(run)));
         }
     }
+    Box::pin(claim_durably(engine, run, wait)).await
+}
+
+/// Asks the store; the future is large and most pure functions never need it.
+async fn claim_durably(engine: &Engine, mut run: Run, wait: Option<Duration>) -> Result<Claimed, Box<Failure>> {
     let lease = Run::lease(engine, &run.tool);
     let taken = engine.ports.clock.tick();
     let claimed = engine.ports.store.claim(NewRun {

@@ -9,10 +9,10 @@ use fusebox_core::effect::{Answer, Effect, Lost, NotSent};
 use fusebox_core::idempotency;
 use fusebox_core::ids::Digest;
 use fusebox_core::time::Tick;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
+use tokio::sync::Notify;
 
 /// Effects of one attempt at most: a guest that asks for what it is denied, over and over, must not fill the host's memory.
 const MOST: usize = 10_000;
@@ -23,7 +23,9 @@ const PATH: usize = 1024;
 pub(crate) struct Ledger {
     started: Tick,
     first: u32,
-    in_flight: TaskTracker,
+    /// Effects whose tasks have not ended.
+    in_flight: AtomicUsize,
+    idle: Notify,
     entries: Mutex<Entries>,
 }
 
@@ -67,14 +69,10 @@ impl Ledger {
         Self {
             started,
             first,
-            in_flight: TaskTracker::new(),
+            in_flight: AtomicUsize::new(0),
+            idle: Notify::new(),
             entries: Mutex::default(),
         }
-    }
-
-    /// While it is held, the end of the attempt waits.
-    pub(super) fn token(&self) -> TaskTrackerToken {
-        self.in_flight.token()
     }
 
     /// Enters an effect; `None` once the attempt has ended, or has had too many.
@@ -144,8 +142,10 @@ impl Ledger {
 
     /// Waits for the effects in flight, each to its own timeout, and takes the evidence.
     pub(crate) async fn settled(&self, in_flight: Vec<u32>) -> Settled {
-        self.in_flight.close();
-        self.in_flight.wait().await;
+        // The attempt is the only one who waits; an end between the look and the wait is remembered.
+        while self.in_flight.load(Ordering::Acquire) > 0 {
+            self.idle.notified().await;
+        }
         let (effects, details) = {
             let mut entries = self.lock();
             (
@@ -165,6 +165,24 @@ impl Ledger {
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// While it is held, the end of the attempt waits.
+pub(super) struct InFlight(Arc<Way>);
+
+impl InFlight {
+    pub(super) fn new(way: &Arc<Way>) -> Self {
+        way.ledger.in_flight.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(way))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if self.0.ledger.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.ledger.idle.notify_one();
+        }
     }
 }
 
