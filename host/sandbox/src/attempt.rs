@@ -96,7 +96,7 @@ async fn call(
 ) -> Result<Option<Val>, Error> {
     let instance = loaded.pre.instantiate_async(&mut *store).await?;
     let function = instance
-        .get_func(&mut *store, &callable.export)
+        .get_func(&mut *store, callable.export)
         .ok_or_else(|| Error::msg("the function is not where the component said"))?;
     let mut results = [Val::Bool(false)];
     let count = usize::from(callable.result.is_some());

@@ -634,7 +634,7 @@ fn a_short_text_cannot_make_the_host_allocate_beyond_the_budget() {
     }
     let message = decoded("map<u32, u8>", &pairs).unwrap_err();
     assert!(message.ends_with(refusal), "{message}");
-    let text = format!("\"{}\"", "x".repeat(MIB as usize + 1));
+    let text = format!("\"{}\"", "x".repeat(usize::try_from(MIB).unwrap() + 1));
     refused("string", &text, &format!("v: {refusal}"));
     refused("list<string>", &format!("[{text}]"), &format!("v[0]: {refusal}"));
 }

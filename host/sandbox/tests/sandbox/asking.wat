@@ -46,6 +46,12 @@
     (call $block (local.get $timer))
     (i64.store (i32.const 24) (call $now))
     (i32.const 16))
+  (func (export "hoard") (param $count i32)
+    (block $done (loop $more
+      (br_if $done (i32.eqz (local.get $count)))
+      (drop (call $after (i64.const 1)))
+      (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+      (br $more))))
   (func (export "ask") (param $size i32) (result i64)
     (local $request i32) (local $body i32) (local $output i32) (local $future i32) (local $response i32)
     (local $part i32) (local $timer i32)

@@ -1,6 +1,8 @@
 //! Bounds on what the host does for a guest.
 
-use crate::support::{Trial, compile};
+use crate::effects::asking;
+use crate::support::{Trial, compile, ok};
+use fusebox_engine::ports::sandbox::{AttemptEnd, Limit};
 
 /// Prints `lines` lines of ten bytes, alternately on both streams, in the way that wasi-libc does.
 pub(crate) const PRINTING: &str = r#"
@@ -58,7 +60,7 @@ async fn a_flood_of_output_is_cut_in_the_middle_and_never_an_error() {
     trial.json = r#"{"lines":10000}"#.to_owned();
     trial.limits.log = 1_000;
     let report = trial.run().await;
-    assert_eq!(report.end, crate::support::ok("10000"));
+    assert_eq!(report.end, ok("10000"));
     let kept = report.log.head.len() + report.log.tail.len();
     assert!((20..100).contains(&kept), "{kept}");
     assert_eq!(report.log.dropped, (10_000 - kept as u64) * 10);
@@ -71,4 +73,18 @@ async fn both_streams_are_the_log_in_their_order() {
     let log = trial.run().await.log;
     let lines: Vec<_> = log.head.iter().map(|line| (line.err, line.text.as_str())).collect();
     assert_eq!(lines, [(false, "out line."), (true, "err line."), (false, "out line.")]);
+}
+
+#[tokio::test]
+async fn a_guest_that_hoards_host_resources_ends_at_the_limit_of_host_memory() {
+    for (count, fits) in [(1_000, true), (100_000, false)] {
+        let mut trial = Trial::of(&asking("0.2.0").await, "hoard");
+        trial.json = format!(r#"{{"count":{count}}}"#);
+        let end = trial.run().await.end;
+        match end {
+            AttemptEnd::Ok { .. } => assert!(fits, "{count}"),
+            AttemptEnd::Limit { limit, .. } => assert!(!fits && limit == Limit::HostMemory, "{count}"),
+            other => panic!("{count}: {other:?}"),
+        }
+    }
 }
