@@ -73,7 +73,7 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, run: &Run, permit: Held) -> At
     if let Some(judgement) = &judgement {
         span.record("class", judgement.class.name());
     }
-    permit.settle(classify::verdict_of_tool(end, judgement.as_ref()), took, clock.tick());
+    permit.settle(classify::verdict_of_tool(end, judgement.as_ref()), took, start + took);
     Attempted {
         number,
         started,

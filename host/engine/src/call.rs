@@ -19,6 +19,7 @@ use fusebox_core::policy::{Approval, Durability};
 use fusebox_core::retry::{self, Attempts, Situation};
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
@@ -105,10 +106,9 @@ fn approve(tool: &Tool, function: &Function, decision: Decision) -> Result<(), B
 
 /// Runs the attempts. A panic of the engine itself ends the run too, and releases what it held.
 pub(crate) async fn execute(engine: &Arc<Engine>, run: &mut Run) -> Ended {
-    match AssertUnwindSafe(attempts(engine, run)).catch_unwind().await {
-        Ok(ended) => ended,
-        Err(_) => Ended::panicked(run),
-    }
+    // Pinned where it is made, since it is large.
+    let ended = AssertUnwindSafe(pin!(attempts(engine, run))).catch_unwind().await;
+    ended.unwrap_or_else(|_| Ended::panicked(run))
 }
 
 /// The attempt loop, within the deadline.

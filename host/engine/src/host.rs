@@ -66,7 +66,8 @@ impl Host {
             run = tracing::field::Empty
         );
         let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
-        self.carry_out(call::call(engine, caller, call).instrument(span)).await
+        self.carry_out(Box::pin(call::call(engine, caller, call).instrument(span)))
+            .await
     }
 
     /// Replays a letter from its start.
@@ -76,7 +77,7 @@ impl Host {
     pub async fn replay(&self, caller: &Caller, replay: Replay) -> Result<Reply, Box<Failure>> {
         let span = tracing::info_span!("replay", letter = %replay.letter);
         let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
-        self.carry_out(replay::replay(engine, caller, replay).instrument(span))
+        self.carry_out(Box::pin(replay::replay(engine, caller, replay).instrument(span)))
             .await
     }
 
@@ -86,7 +87,7 @@ impl Host {
     /// That the component cannot be loaded, has no such function, or takes no such input.
     pub async fn try_component(&self, caller: &Caller, trial: Trial) -> Result<Tried, Box<Failure>> {
         let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
-        self.carry_out(trial::run(engine, caller, trial)).await
+        self.carry_out(Box::pin(trial::run(engine, caller, trial))).await
     }
 
     /// A place among the calls in flight, and a task that holds it to the end. A panic in there releases everything and becomes `internal`.
