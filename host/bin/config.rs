@@ -1,0 +1,197 @@
+//! Where settings come from: the only place that reads environment variables and looks for files.
+
+use fusebox_faces::cli::Failed;
+use fusebox_manifest::diagnostic::Diagnostic;
+use fusebox_manifest::{HostFile, PathSetting, Presets, Source};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Name of the operator's file.
+const FILE: &str = "fusebox.toml";
+
+/// What the process was started with.
+pub(crate) struct Environment {
+    /// The operator's file as named on the command line or in `FUSEBOX_CONFIG`.
+    file: Option<PathBuf>,
+    flags: BTreeMap<String, String>,
+    variables: BTreeMap<String, String>,
+    data_home: Option<PathBuf>,
+    cache_home: Option<PathBuf>,
+    /// `NO_COLOR` is set (<https://no-color.org>).
+    pub(crate) no_color: bool,
+    /// `RUST_LOG`, for those who look for a defect.
+    pub(crate) log_filter: Option<String>,
+}
+
+impl Environment {
+    /// Reads the process's environment.
+    #[expect(clippy::disallowed_methods, reason = "this module is where settings are read")]
+    pub(crate) fn read(file: Option<PathBuf>, flags: BTreeMap<String, String>) -> Self {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let home = |name: &str, below_home: &str| {
+            let path = set(name).map(PathBuf::from).filter(|path| path.is_absolute());
+            path.or_else(|| Some(PathBuf::from(set("HOME")?).join(below_home)))
+        };
+        Self {
+            file: file.or_else(|| set("FUSEBOX_CONFIG").map(PathBuf::from)),
+            flags,
+            variables: std::env::vars_os().filter_map(ours).collect(),
+            data_home: home("XDG_DATA_HOME", ".local/share"),
+            cache_home: home("XDG_CACHE_HOME", ".cache"),
+            no_color: set("NO_COLOR").is_some(),
+            log_filter: set("RUST_LOG").and_then(|value| value.into_string().ok()),
+        }
+    }
+}
+
+/// Variables of ours; `FUSEBOX_CONFIG` and the values of secrets are no settings.
+fn ours((name, value): (OsString, OsString)) -> Option<(String, String)> {
+    let name = name.into_string().ok()?;
+    name.starts_with("FUSEBOX_").then_some(())?;
+    Some((name, value.into_string().ok()?))
+}
+
+/// The effective settings, and the paths that follow from them.
+pub(crate) struct Config {
+    /// The operator's file, when there is one.
+    pub(crate) file: Option<PathBuf>,
+    /// What it came down to.
+    pub(crate) host: HostFile,
+    /// Presets: those that come with Fusebox, and the operator's.
+    pub(crate) presets: Presets,
+    /// The SQLite file.
+    pub(crate) database: PathBuf,
+    /// Folder of compiled components.
+    pub(crate) cache: PathBuf,
+    /// The file of secrets.
+    pub(crate) secrets: PathBuf,
+    /// Values of secrets in variables, by the secret's name.
+    pub(crate) secret_variables: BTreeMap<String, String>,
+    /// PEM file with further authorities.
+    pub(crate) extra_roots: Option<PathBuf>,
+}
+
+impl Config {
+    /// Finds and reads everything.
+    ///
+    /// # Errors
+    /// All findings, or a file that cannot be read.
+    pub(crate) fn load(environment: &Environment) -> Result<Self, Failed> {
+        let working = std::env::current_dir().map_err(|error| {
+            Failed::file(format!("the working folder cannot be read: {error}"), "change to a folder that exists")
+        })?;
+        let file = find(environment.file.as_deref(), &working)?;
+        let text = file.as_deref().map(read).transpose()?;
+        let shown = file.as_ref().map(|path| relative(path, &working));
+        let (secret_variables, variables) = partition(&environment.variables);
+        let source = Source {
+            file: shown.as_deref().zip(text.as_deref()),
+            variables,
+            flags: environment.flags.clone(),
+        };
+        let beside = file.as_deref().and_then(Path::parent).unwrap_or(&working).to_owned();
+        let place = |setting: &PathSetting| setting.resolve(&beside, &working);
+        let mut presets = Presets::embedded();
+        if let Some(folder) = HostFile::policies(&source).map(|setting| place(&setting)) {
+            add_presets(&mut presets, &folder)?;
+        }
+        let (host, findings) = HostFile::merge(&source, &presets);
+        let host = host.ok_or(Failed::Findings(findings))?;
+        let default = |name: &str| match (&file, &environment.data_home) {
+            (Some(_), _) => Ok(beside.join(name)),
+            (None, Some(home)) => Ok(home.join("fusebox").join(name)),
+            (None, None) => Err(no_home("database")),
+        };
+        let database = host.database.as_ref().map_or_else(|| default("fusebox.db"), |path| Ok(place(path)))?;
+        let cache = match (&host.cache, &environment.cache_home) {
+            (Some(path), _) => place(path),
+            (None, Some(home)) => home.join("fusebox/compiled"),
+            (None, None) => return Err(no_home("cache")),
+        };
+        Ok(Self {
+            secrets: host.secrets.file.as_ref().map_or_else(|| default("secrets.toml"), |path| Ok(place(path)))?,
+            extra_roots: host.extra_roots.as_ref().map(place),
+            file,
+            host,
+            presets,
+            database,
+            cache,
+            secret_variables,
+        })
+    }
+}
+
+fn no_home(setting: &str) -> Failed {
+    Failed::usage(
+        "neither HOME nor the XDG folders are set, so there is no place for data",
+        format!("create a {FILE} here, or give --{setting} PATH"),
+    )
+}
+
+/// The operator's file: the one that was named, else the nearest, here or in a folder above.
+fn find(named: Option<&Path>, working: &Path) -> Result<Option<PathBuf>, Failed> {
+    if let Some(path) = named {
+        let path = working.join(path);
+        if path.is_file() {
+            return Ok(Some(path));
+        }
+        return Err(Failed::file(
+            format!("there is no file {}", path.display()),
+            format!("--config and FUSEBOX_CONFIG name the operator's file, such as {FILE}"),
+        ));
+    }
+    Ok(working.ancestors().map(|folder| folder.join(FILE)).find(|path| path.is_file()))
+}
+
+fn read(path: &Path) -> Result<String, Failed> {
+    fs::read_to_string(path).map_err(|error| {
+        Failed::file(format!("{} cannot be read: {error}", path.display()), "it is a text file in UTF-8 that you may read")
+    })
+}
+
+/// A path as short as it can be written from here.
+fn relative(path: &Path, working: &Path) -> String {
+    path.strip_prefix(working).unwrap_or(path).display().to_string()
+}
+
+/// Variables that hold secrets, by the secret's name, and those that are settings.
+fn partition(variables: &BTreeMap<String, String>) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    let mut secrets = BTreeMap::new();
+    let mut settings = BTreeMap::new();
+    for (name, value) in variables {
+        match name.strip_prefix("FUSEBOX_SECRET_") {
+            Some(secret) => secrets.insert(secret.to_owned(), value.clone()),
+            // These two say where to look, and are no settings themselves.
+            None if matches!(name.as_str(), "FUSEBOX_CONFIG" | "FUSEBOX_WASM") => None,
+            None => settings.insert(name.clone(), value.clone()),
+        };
+    }
+    (secrets, settings)
+}
+
+fn add_presets(presets: &mut Presets, folder: &Path) -> Result<(), Failed> {
+    let unreadable = |error: io::Error| {
+        Failed::file(
+            format!("the folder of presets {} cannot be read: {error}", folder.display()),
+            "change `policies` in the operator's file, or create the folder",
+        )
+    };
+    let mut findings = Vec::new();
+    let mut paths = fs::read_dir(folder)
+        .map_err(unreadable)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(unreadable)?;
+    paths.sort();
+    for path in paths.iter().filter(|path| path.extension().is_some_and(|end| end == "toml")) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        findings.extend(presets.add(&name, &path.display().to_string(), &read(path)?));
+    }
+    if findings.iter().any(Diagnostic::is_error) {
+        return Err(Failed::Findings(findings));
+    }
+    Ok(())
+}

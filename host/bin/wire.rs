@@ -1,0 +1,213 @@
+//! Puts a host together: the only place that names SQLite, wasmtime and hyper.
+
+use crate::config::{Config, Environment};
+use crate::doctor;
+use crate::policies::Policies;
+use crate::secrets::{KeptSecrets, Source};
+use async_trait::async_trait;
+use fusebox_core::failure::{Class, Code, Failure};
+use fusebox_egress::{HttpTransport, NetworkSettings};
+use fusebox_engine::guests::GuestRuntime;
+use fusebox_engine::testing::memory_store::MemoryStore;
+use fusebox_engine::ports::authorizer::AllowAll;
+use fusebox_engine::ports::clock::{Clock, SystemClock};
+use fusebox_engine::ports::entropy::OsEntropy;
+use fusebox_engine::ports::store::Store;
+use fusebox_engine::host::{Host, Ports, Settings};
+use fusebox_faces::cli::{Checkup, Failed, SecretKeeper, Wiring};
+use fusebox_manifest::{HostFile, Presets, SecretSource};
+use fusebox_sandbox::{CompileCommand, SandboxSettings, WasmSandbox};
+use fusebox_store::SqliteStore;
+use std::ffi::OsString;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::OnceCell;
+use tracing_subscriber::EnvFilter;
+
+/// This process, which opens what a command asks for and nothing else.
+pub(crate) struct Process {
+    environment: Environment,
+    config: OnceLock<Result<Config, Arc<Failed>>>,
+    clock: Arc<dyn Clock>,
+    sandbox: OnceCell<Arc<WasmSandbox>>,
+    host: OnceCell<Arc<Host>>,
+    scratch: OnceCell<Arc<Host>>,
+}
+
+impl Process {
+    /// A process that has opened nothing yet.
+    pub(crate) fn new(environment: Environment) -> Self {
+        Self {
+            environment,
+            config: OnceLock::new(),
+            clock: Arc::new(SystemClock::new()),
+            sandbox: OnceCell::new(),
+            host: OnceCell::new(),
+            scratch: OnceCell::new(),
+        }
+    }
+
+    /// Lets the host speak on stderr, as loud as the settings say.
+    pub(crate) fn start_log(&self) {
+        let level = self.config().map_or("warn", |config| config.host.log.as_str());
+        let filter = self.environment.log_filter.clone().unwrap_or_else(|| level.to_owned());
+        tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn")))
+            .with_writer(std::io::stderr)
+            .init();
+    }
+
+    /// The effective settings, read once.
+    pub(crate) fn config(&self) -> Result<&Config, Failed> {
+        let loaded = self.config.get_or_init(|| load(&self.environment).map_err(Arc::new));
+        loaded.as_ref().map_err(|failed| Failed::clone(failed))
+    }
+
+    /// Ends what was opened: waits for what is in flight and writes what is still to be written.
+    pub(crate) async fn close(&self) {
+        for host in [self.host.get(), self.scratch.get()].into_iter().flatten() {
+            host.drain().await;
+        }
+    }
+
+    /// The keeper of secrets that the settings ask for.
+    pub(crate) fn keeper(&self) -> Result<KeptSecrets, Failed> {
+        Ok(keeper(self.config()?))
+    }
+
+    /// The store on the configured database.
+    pub(crate) async fn store(&self) -> Result<SqliteStore, Failed> {
+        let opened = SqliteStore::open(&self.config()?.database).await;
+        opened.map_err(|error| {
+            let failure = Failure::new(Code::StoreUnavailable, Class::Fault, error.to_string());
+            Failed::Host(Box::new(failure))
+        })
+    }
+
+    async fn sandbox(&self) -> Result<Arc<WasmSandbox>, Failed> {
+        self.sandbox
+            .get_or_try_init(|| async { open_sandbox(self.config()?) })
+            .await
+            .cloned()
+    }
+
+    async fn start(&self, store: Arc<dyn Store>) -> Result<Arc<Host>, Failed> {
+        let config = self.config()?;
+        let settings = &config.host;
+        let threads = settings.guest_threads.unwrap_or_else(processors);
+        let guests = GuestRuntime::start(threads)
+            .map_err(|error| Failed::file(format!("the system refuses threads: {error}"), "lower `pool.threads`"))?;
+        let transport = HttpTransport::new(self.network(config))
+            .map_err(|error| Failed::file(error.to_string(), "mend `network.extra-roots` in the operator's file"))?;
+        let ports = Ports {
+            store,
+            sandbox: self.sandbox().await?,
+            authorizer: Arc::new(AllowAll),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::new(OsEntropy),
+            secrets: Arc::new(self.keeper()?),
+            transport: Arc::new(transport),
+            policies: Arc::new(Policies {
+                host: settings.clone(),
+                presets: config.presets.clone(),
+            }),
+            guests,
+        };
+        Ok(Host::start(ports, limits(settings)).await?)
+    }
+
+    fn network(&self, config: &Config) -> NetworkSettings {
+        let rules = config.host.network.clone();
+        NetworkSettings {
+            allow: Arc::new(move |host, address, port| rules.iter().any(|rule| rule.permits(host, address, port))),
+            extra_roots: config.extra_roots.clone(),
+            ..NetworkSettings::new(Arc::clone(&self.clock))
+        }
+    }
+}
+
+/// The settings, with the hosts that secrets were set for.
+fn load(environment: &Environment) -> Result<Config, Failed> {
+    let mut config = Config::load(environment)?;
+    match keeper(&config).granted() {
+        Ok(grants) => {
+            for (name, origin) in grants {
+                config.host.secrets.grant(&name, origin);
+            }
+        }
+        // What needs a secret says so when it asks for one; everything else goes on.
+        Err(failed) => tracing::warn!("{}", failed.brief().0),
+    }
+    Ok(config)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn limits(host: &HostFile) -> Settings {
+    Settings {
+        lease: host.lease,
+        key_lifetime: host.retention.keys,
+        keep_letters: host.retention.letters,
+        keep_known_bad: host.retention.known_bad,
+        keep_runs: host.retention.runs,
+        max_calls: host.max_calls,
+        drain: host.drain,
+    }
+}
+
+fn open_sandbox(config: &Config) -> Result<Arc<WasmSandbox>, Failed> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failed::file(format!("this program cannot find itself: {error}"), "call it by its path"))?;
+    let settings = SandboxSettings {
+        cache: config.cache.clone(),
+        compiler: CompileCommand {
+            program,
+            args: vec![OsString::from(crate::COMPILE)],
+        },
+        compile_memory: config.host.compile_memory,
+        compile_time: config.host.compile_time,
+        pool: config.host.pool_instances,
+    };
+    WasmSandbox::open(settings)
+        .map_err(|error| Failed::file(error.to_string(), "`fusebox doctor` looks at the cache; --cache names another folder"))
+}
+
+fn keeper(config: &Config) -> KeptSecrets {
+    let secrets = &config.host.secrets;
+    let source = match secrets.source {
+        SecretSource::File => Source::File,
+        SecretSource::Environment => Source::Environment(config.secret_variables.clone()),
+        SecretSource::Command => Source::Command(secrets.command.clone()),
+    };
+    KeptSecrets::new(config.secrets.clone(), source, secrets.hosts.clone())
+}
+
+#[async_trait]
+impl Wiring for Process {
+    async fn host(&self) -> Result<Arc<Host>, Failed> {
+        let open = || async { self.start(Arc::new(self.store().await?)).await };
+        self.host.get_or_try_init(open).await.cloned()
+    }
+
+    async fn scratch(&self) -> Result<Arc<Host>, Failed> {
+        let open = || async { self.start(Arc::new(MemoryStore::new())).await };
+        self.scratch.get_or_try_init(open).await.cloned()
+    }
+
+    fn settings(&self) -> Result<&HostFile, Failed> {
+        Ok(&self.config()?.host)
+    }
+
+    fn presets(&self) -> Result<&Presets, Failed> {
+        Ok(&self.config()?.presets)
+    }
+
+    fn secrets(&self) -> Result<Arc<dyn SecretKeeper>, Failed> {
+        Ok(Arc::new(self.keeper()?))
+    }
+
+    async fn checkup(&self) -> Vec<Checkup> {
+        doctor::checkup(self).await
+    }
+}
