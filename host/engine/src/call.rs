@@ -81,20 +81,16 @@ pub(crate) async fn authorize(
 /// Looks at the breakers that the call is sure to need, so that it need not start in order to be refused.
 pub(crate) fn peek(engine: &Engine, tool: &Tool, function: &Function) -> Result<(), Box<Failure>> {
     let now = engine.ports.clock.tick();
-    let refused = |key: &str, refusal| refusals::breaker_open(key, refusal);
     tool.breaker
         .peek(now)
-        .map_err(|refusal| refused(tool.breaker.key(), refusal))?;
+        .map_err(|refusal| refusals::breaker_open(tool.breaker.key(), tool.breaker.key(), refusal))?;
     let service = match &*tool.services {
         [only] => Some(Arc::clone(only)),
         _ => function.last_failed.load_full(),
     };
-    service.map_or(Ok(()), |service| {
-        service
-            .breaker
-            .peek(now)
-            .map_err(|refusal| refused(&service.key, refusal))
-    })
+    let Some(service) = service else { return Ok(()) };
+    let open = service.breaker.peek(now);
+    open.map_err(|refusal| refusals::breaker_open(&service.name, &service.key, refusal))
 }
 
 fn approve(tool: &Tool, function: &Function, decision: Decision) -> Result<(), Box<Failure>> {
@@ -123,7 +119,12 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
         };
         let permit = match run.tool.breaker.admit(engine.ports.clock.tick()) {
             Ok(permit) => permit,
-            Err(refusal) => return Ended::stopped(last, *refusals::breaker_open(run.tool.breaker.key(), refusal)),
+            Err(refusal) => {
+                return Ended::stopped(
+                    last,
+                    *refusals::breaker_open(run.tool.breaker.key(), run.tool.breaker.key(), refusal),
+                );
+            }
         };
         allowed.begin();
         let attempted = attempt(engine, run, permit).await;
@@ -136,6 +137,7 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
         match decide(engine, run, &attempted, &judgement, allowed, &mut retries) {
             retry::Decision::GiveUp(reason) => {
                 failures::gave_up(&mut failure, attempted.number, &reason);
+                failure.retry_after = failure.retry_after.max(cooldown(engine, run, &judgement));
                 return Ended::failed(run, attempted, failure);
             }
             retry::Decision::Again { after, charge } => {
@@ -169,6 +171,15 @@ async fn place<'a>(engine: &Engine, run: &'a Run) -> Result<SemaphorePermit<'a>,
 
 fn service_of<'a>(run: &'a Run, judgement: &Judgement) -> Option<&'a Arc<crate::services::Service>> {
     judgement.service.as_ref().and_then(|name| run.tool.service(name))
+}
+
+/// How long the failed service's breaker stays open: nothing helps before.
+fn cooldown(engine: &Engine, run: &Run, judgement: &Judgement) -> Option<Duration> {
+    let refusal = service_of(run, judgement)?
+        .breaker
+        .peek(engine.ports.clock.tick())
+        .err()?;
+    refusal.retry_after
 }
 
 /// Whether, and when, the attempt is made again. An open breaker costs neither an attempt nor budget.

@@ -194,7 +194,7 @@ impl Way {
     async fn permit(&self, service: &Service) -> Result<crate::breakers::Held, String> {
         let admit = || {
             let refused = service.breaker.admit(self.engine.ports.clock.tick());
-            refused.map_err(|refusal| crate::refusals::breaker_open(service.breaker.key(), refusal).message)
+            refused.map_err(|refusal| crate::refusals::breaker_open(&service.name, &service.key, refusal).message)
         };
         let held = admit()?;
         if held.began_probing() && self.engine.breakers.publish(&service.breaker).await == Published::Theirs {

@@ -75,7 +75,7 @@ pub(crate) fn key_reused(key: &str, run: RunId) -> Box<Failure> {
     failure
 }
 
-pub(crate) fn breaker_open(key: &str, refusal: Refusal) -> Box<Failure> {
+pub(crate) fn breaker_open(service: &str, key: &str, refusal: Refusal) -> Box<Failure> {
     let message = match refusal.retry_after {
         Some(after) => format!(
             "the breaker of `{key}` is open, so nothing was tried; try again in {}",
@@ -84,7 +84,7 @@ pub(crate) fn breaker_open(key: &str, refusal: Refusal) -> Box<Failure> {
         None => format!("an operator holds the breaker of `{key}` open: `fusebox breakers close {key}` closes it"),
     };
     let mut failure = Failure::new(Code::BreakerOpen, Class::NotSent, message);
-    failure.service = Some(key.to_owned());
+    failure.service = Some(service.to_owned());
     failure.retry_after = refusal.retry_after;
     Box::new(failure)
 }

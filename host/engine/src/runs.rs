@@ -22,6 +22,9 @@ use tokio_util::sync::CancellationToken;
 /// How often a caller who waits for another run looks after it.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// A shorter lease would be renewed more often than a store should be asked.
+const SHORTEST_LEASE: Duration = Duration::from_secs(3);
+
 /// A run in the hands of this host.
 pub(crate) struct Run {
     pub(crate) id: RunId,
@@ -160,7 +163,7 @@ impl Run {
             .map(|service| service.policy.timeout)
             .max()
             .unwrap_or_default();
-        engine.settings.lease.max(slowest * 2)
+        engine.settings.lease.max(slowest * 2).max(SHORTEST_LEASE)
     }
 }
 

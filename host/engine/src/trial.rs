@@ -32,7 +32,7 @@ pub(crate) async fn run(engine: Arc<Engine>, caller: Caller, trial: Trial) -> Re
     };
     let run = Run::new(&engine, &caller, &call, &tool, function, input);
     let permit = tool.breaker.admit(engine.ports.clock.tick());
-    let permit = permit.map_err(|refusal| refusals::breaker_open(tool.breaker.key(), refusal))?;
+    let permit = permit.map_err(|refusal| refusals::breaker_open(tool.breaker.key(), tool.breaker.key(), refusal))?;
     let attempted = attempt(&engine, &run, permit).await;
     let failure = attempted
         .judgement

@@ -46,6 +46,7 @@ async fn case_27_a_breaker_that_opens_mid_loop_ends_it_and_the_next_call_fails_f
     assert_eq!((failure.code, failure.class), (Code::UpstreamFailed, Class::Transient));
     assert_eq!(world.transport.sent().len(), 2);
     let letter = world.letter().await;
+    assert_eq!(letter.not_before, Some(letter.last_failed + 100_000));
     assert!(
         letter
             .breakers
@@ -56,7 +57,7 @@ async fn case_27_a_breaker_that_opens_mid_loop_ends_it_and_the_next_call_fails_f
     let fast = world.call("find").await.unwrap_err();
     assert_eq!(
         (fast.code, fast.letter, fast.service.as_deref()),
-        (Code::BreakerOpen, None, Some("find/a"))
+        (Code::BreakerOpen, None, Some("a"))
     );
     assert_eq!(fast.retry_after, Some(Duration::from_secs(100)));
     assert_eq!(world.transport.sent().len(), 2);
@@ -270,4 +271,20 @@ async fn an_operator_s_order_holds_for_every_host_until_the_next() {
         .unwrap_err();
     assert!(unknown.message.contains("`find/a`, `tool:find`"), "{}", unknown.message);
     assert!(world.clock.tick().since(Default::default()).as_secs() >= 3600);
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_14_a_wall_clock_that_jumps_an_hour_changes_nothing() {
+    for jump in [3_600_000, -3_600_000] {
+        let (world, answer) = switched().await;
+        let policy = tool("find", Idempotency::Readonly, 5, vec![touchy("a")]);
+        world.deploy(policy, asks("GET", "a")).await;
+        world.call("find").await.unwrap_err();
+        world.clock.turn_wall(jump);
+        world.pass(Duration::from_secs(99)).await;
+        assert_eq!(world.call("find").await.unwrap_err().code, Code::BreakerOpen, "{jump}");
+        answer.store(200, Ordering::SeqCst);
+        world.pass(Duration::from_secs(1)).await;
+        world.call("find").await.unwrap();
+    }
 }
