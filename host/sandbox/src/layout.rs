@@ -100,9 +100,9 @@ fn close(open: &mut Vec<Open>) {
 impl Defines {
     fn read(&mut self, payload: &Payload<'_>) {
         match payload {
-            Payload::GlobalSection(section) => self.globals += section.count(),
-            Payload::MemorySection(section) => self.memories += section.count(),
-            Payload::TableSection(section) => self.tables += section.count(),
+            Payload::GlobalSection(section) => self.globals = self.globals.saturating_add(section.count()),
+            Payload::MemorySection(section) => self.memories = self.memories.saturating_add(section.count()),
+            Payload::TableSection(section) => self.tables = self.tables.saturating_add(section.count()),
             _ => {}
         }
     }

@@ -40,6 +40,8 @@
   (func $error (param $at i32) (result i64)
     (i64.add (i64.const 1000) (i64.load8_u (local.get $at))))
   (func (export "roll") (result i64) (call $random))
+  (func (export "roll-and-trap")
+    (i64.store (i32.const 32) (call $random)) (i64.store (i32.const 40) (call $now)) unreachable)
   (func (export "times") (param $pause i64) (result i32) (local $timer i32)
     (i64.store (i32.const 16) (call $now))
     (local.set $timer (call $after (local.get $pause)))

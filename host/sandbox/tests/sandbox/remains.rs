@@ -126,3 +126,53 @@ async fn a_snapshot_becomes_a_core_dump_that_others_read() {
     }
     assert_eq!(memory[0][70_000 - 65_536], 2);
 }
+
+/// One component inside of another calls a third, which traps.
+const COMPOSED: &str = r#"
+(component
+  (component $below
+    (core module $m (memory 1) (global (mut i32) (i32.const 5))
+      (func (export "f") (param i32) (result i32) (i32.store8 (i32.const 3) (local.get 0)) unreachable))
+    (core instance $i (instantiate $m))
+    (func (export "f") (param "x" u32) (result u32) (canon lift (core func $i "f"))))
+  (component $above
+    (import "f" (func $f (param "x" u32) (result u32)))
+    (core func $f' (canon lower (func $f)))
+    (core module $m (import "h" "f" (func $f (param i32) (result i32))) (memory 1) (global (mut i64) (i64.const 6))
+      (func (export "g") (param i32) (result i32) (call $f (local.get 0))))
+    (core instance $i (instantiate $m (with "h" (instance (export "f" (func $f'))))))
+    (func (export "g") (param "x" u32) (result u32) (canon lift (core func $i "g"))))
+  (instance $a (instantiate $below))
+  (instance $b (instantiate $above (with "f" (func $a "f"))))
+  (export "g" (func $b "g")))
+"#;
+
+#[tokio::test]
+async fn of_a_component_made_of_components() {
+    let mut trial = Trial::of(&compile(COMPOSED).await, "g");
+    trial.json = r#"{"x":77}"#.to_owned();
+    let report = trial.run().await;
+    assert!(matches!(&report.end, AttemptEnd::Trap { trap } if trap == "unreachable"), "{:?}", report.end);
+    let snapshot = snapshot_of(report).await;
+    assert_eq!(byte(&snapshot, 3), 77);
+    let memories: usize = snapshot.instances.iter().map(|one| one.memories.len()).sum();
+    assert_eq!(memories, 2);
+    let globals = globals(&snapshot);
+    for expected in [("i32", "0x00000005"), ("i64", "0x0000000000000006")] {
+        assert!(globals.iter().any(|(kind, bits)| (kind.as_str(), bits.as_str()) == expected), "{globals:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_runs_with_one_seed_and_one_input_reach_the_same_state() {
+    let asking = crate::effects::asking("0.2.9").await;
+    let mut states = Vec::new();
+    for seed in [1, 1, 2] {
+        let mut trial = Trial::of(&asking, "roll-and-trap");
+        trial.seed = [seed; 32];
+        let snapshot = snapshot_of(trial.run().await).await;
+        states.push(snapshot.instances);
+    }
+    assert_eq!(states[0], states[1]);
+    assert_ne!(states[0], states[2]);
+}
