@@ -1,7 +1,7 @@
 //! One attempt: a fresh instance, one call, and what is left of it when it failed.
 
 use crate::backtrace;
-use crate::classify;
+use crate::classify::{self, Foreign};
 use crate::deadline::Ended;
 use crate::loaded::Loaded;
 use crate::shape::Callable;
@@ -30,12 +30,12 @@ pub(crate) async fn run(loaded: Arc<Loaded>, spec: AttemptSpec, clock: SystemClo
     let Some(arguments) = spec.input.as_any().downcast_ref::<Arguments>() else {
         return report(host("the input was decoded by another component"));
     };
-    let Some(function) = loaded.surface.callables.get(&spec.function).cloned() else {
-        return report(host("the component has no such function"));
-    };
-    if arguments.function().name != function.name {
+    let Some(function) = loaded
+        .callable(arguments)
+        .filter(|function| function.name == spec.function)
+    else {
         return report(host("the input was decoded for another function"));
-    }
+    };
     let mut store = match store(&loaded, &spec, clock) {
         Ok(store) => store,
         Err(error) => return report(host(&error.root_cause().to_string())),
@@ -95,9 +95,7 @@ async fn call(
     arguments: &[Val],
 ) -> Result<Option<Val>, Error> {
     let instance = loaded.pre.instantiate_async(&mut *store).await?;
-    let function = instance
-        .get_func(&mut *store, callable.export)
-        .ok_or_else(|| Error::msg("the function is not where the component said"))?;
+    let function = instance.get_func(&mut *store, callable.export).ok_or(Foreign)?;
     let mut results = [Val::Bool(false)];
     let count = usize::from(callable.result.is_some());
     function.call_async(store, arguments, &mut results[..count]).await?;

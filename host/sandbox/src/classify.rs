@@ -7,6 +7,11 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Error, PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
+/// Arguments that were decoded by another component: its functions are not found in this one.
+#[derive(Debug, thiserror::Error)]
+#[error("the input was decoded by another component")]
+pub(crate) struct Foreign;
+
 /// The end of an attempt whose guest was stopped by `error`; `refused` is the limit that was reached before.
 pub(crate) fn end(error: &Error, refused: Option<Refusal>) -> AttemptEnd {
     if let Some(ended) = error.downcast_ref::<Ended>() {
@@ -14,6 +19,11 @@ pub(crate) fn end(error: &Error, refused: Option<Refusal>) -> AttemptEnd {
     }
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return AttemptEnd::Exit { code: exit.0 };
+    }
+    if let Some(foreign) = error.downcast_ref::<Foreign>() {
+        return AttemptEnd::Host {
+            message: foreign.to_string(),
+        };
     }
     if error.is::<PoolConcurrencyLimitError>() {
         return AttemptEnd::Host {

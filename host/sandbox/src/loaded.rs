@@ -4,8 +4,9 @@ use crate::cache::Entry;
 use crate::engine::{Engines, Runtime, Variant};
 use crate::fault;
 use crate::layout::Layout;
-use crate::shape::Surface;
+use crate::shape::{Callable, Surface};
 use crate::state::State;
+use crate::values::Arguments;
 use crate::wasi;
 use fusebox_engine::ports::sandbox::{ComponentFacts, LoadError};
 use std::sync::Arc;
@@ -100,6 +101,16 @@ impl Loaded {
             host: Arc::clone(host),
             place,
         })
+    }
+
+    /// The function that arguments were decoded for. Code that counts fuel is another component to the runtime, in which
+    /// the function is found by its name.
+    pub(crate) fn callable(&self, arguments: &Arguments) -> Option<Arc<Callable>> {
+        let function = arguments.function();
+        match self.place {
+            Place::Pooled | Place::OnDemand => Some(Arc::clone(function)),
+            Place::Fueled => self.surface.callables.get(&function.name).cloned(),
+        }
     }
 
     /// The engine that it runs on.

@@ -43,13 +43,14 @@ async fn many_at_once_do_not_meet() {
 #[tokio::test]
 async fn an_input_of_another_function_or_component_is_not_run() {
     let broken = compile(BROKEN).await;
-    let mut trial = Trial::of(&broken, "fine");
-    trial.json = "{}".to_owned();
     let other = compile(
         r#"(component (core module $m (func (export "f") (result i32) (i32.const 1)))
         (core instance $i (instantiate $m)) (func (export "fine") (result u32) (canon lift (core func $i "f"))))"#,
     )
     .await;
-    trial.component = other;
-    assert_eq!(trial.run().await.end, ok("1"));
+    let input = broken.decode("fine", "", 1 << 20).unwrap();
+    for (component, function) in [(&other, "fine"), (&broken, "trap")] {
+        let report = Trial::of(component, function).run_with(Arc::clone(&input)).await;
+        assert!(matches!(report.end, AttemptEnd::Host { .. }), "{:?}", report.end);
+    }
 }

@@ -152,14 +152,23 @@ async fn of_a_component_made_of_components() {
     let mut trial = Trial::of(&compile(COMPOSED).await, "g");
     trial.json = r#"{"x":77}"#.to_owned();
     let report = trial.run().await;
-    assert!(matches!(&report.end, AttemptEnd::Trap { trap } if trap == "unreachable"), "{:?}", report.end);
+    assert!(
+        matches!(&report.end, AttemptEnd::Trap { trap } if trap == "unreachable"),
+        "{:?}",
+        report.end
+    );
     let snapshot = snapshot_of(report).await;
     assert_eq!(byte(&snapshot, 3), 77);
     let memories: usize = snapshot.instances.iter().map(|one| one.memories.len()).sum();
     assert_eq!(memories, 2);
     let globals = globals(&snapshot);
     for expected in [("i32", "0x00000005"), ("i64", "0x0000000000000006")] {
-        assert!(globals.iter().any(|(kind, bits)| (kind.as_str(), bits.as_str()) == expected), "{globals:?}");
+        assert!(
+            globals
+                .iter()
+                .any(|(kind, bits)| (kind.as_str(), bits.as_str()) == expected),
+            "{globals:?}"
+        );
     }
 }
 

@@ -6,7 +6,8 @@ use fusebox_core::policy::Limits;
 use fusebox_engine::guests::GuestRuntime;
 use fusebox_engine::ports::clock::{Clock as _, SystemClock};
 use fusebox_engine::ports::sandbox::{
-    AttemptEnd, AttemptReport, AttemptSpec, Component, EffectError, Effects, GuestRequest, LoadError, Sandbox, Spelling,
+    AttemptEnd, AttemptReport, AttemptSpec, Component, EffectError, Effects, GuestRequest, Input, LoadError, Sandbox,
+    Spelling,
 };
 use fusebox_engine::ports::transport::Incoming;
 use fusebox_engine::records::Snapshot;
@@ -156,11 +157,20 @@ impl Trial {
         self.start().await.unwrap()
     }
 
+    /// Runs it with an input that was decoded elsewhere.
+    pub(crate) async fn run_with(self, input: Arc<dyn Input>) -> AttemptReport {
+        self.spawn(input).await.unwrap()
+    }
+
     pub(crate) fn start(self) -> tokio::task::JoinHandle<AttemptReport> {
         let input = self
             .component
             .decode(&self.function, &self.json, self.limits.host_memory)
             .unwrap();
+        self.spawn(input)
+    }
+
+    fn spawn(self, input: Arc<dyn Input>) -> tokio::task::JoinHandle<AttemptReport> {
         let spec = AttemptSpec {
             function: self.function,
             input,
