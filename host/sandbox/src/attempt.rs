@@ -74,7 +74,7 @@ fn refused_before(loaded: &Loaded, spec: &AttemptSpec) -> Option<AttemptEnd> {
 }
 
 fn store(loaded: &Loaded, spec: &AttemptSpec, clock: SystemClock) -> Result<Store<State>, Error> {
-    let mut store = Store::new(loaded.engine(), State::new(spec, clock));
+    let mut store = Store::new(loaded.engine(), State::new(spec, loaded.largest_memory(), clock));
     store.limiter(|state| &mut state.budget);
     store.set_hostcall_fuel(usize::try_from(spec.limits.host_memory).unwrap_or(usize::MAX));
     store.epoch_deadline_callback(|store| match store.data().deadline.over() {

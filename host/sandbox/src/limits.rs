@@ -1,7 +1,6 @@
 //! What an attempt may take: memory and tables of its guest, and memory of the host on its behalf. A refusal is kept, so
 //! that the trap that usually follows is told as what it is.
 
-use crate::engine::POOLED_MEMORY;
 use fusebox_core::policy::Limits;
 use fusebox_engine::ports::sandbox::Limit;
 use std::sync::Arc;
@@ -20,6 +19,8 @@ pub(crate) struct Refusal {
 /// Memory and tables of the guest's instances together.
 pub(crate) struct GuestBudget {
     limits: Arc<Limits>,
+    /// Largest single memory, in bytes, where the instance lives.
+    largest: usize,
     memory: u64,
     elements: u64,
     /// What the last growth added, in case that the runtime cannot carry it out.
@@ -29,9 +30,10 @@ pub(crate) struct GuestBudget {
 }
 
 impl GuestBudget {
-    pub(crate) fn new(limits: Arc<Limits>) -> Self {
+    pub(crate) fn new(limits: Arc<Limits>, largest: usize) -> Self {
         Self {
             limits,
+            largest,
             memory: 0,
             elements: 0,
             last_memory: 0,
@@ -60,11 +62,14 @@ impl ResourceLimiter for GuestBudget {
             self.refuse(Limit::Memory, message);
             return Ok(false);
         }
-        if maximum == Some(POOLED_MEMORY) && desired > POOLED_MEMORY {
+        // A memory that may not grow so far by its own declaration is refused by the runtime, and is nobody's limit.
+        if desired > self.largest && maximum.is_none_or(|declared| desired <= declared) {
+            let largest = self.largest;
             let message = format!(
-                "the guest asked for a memory of {desired} bytes; an instance of the pool holds {POOLED_MEMORY} at most"
+                "the guest asked for a memory of {desired} bytes; an instance of the pool holds {largest} at most"
             );
             self.refuse(Limit::Memory, message);
+            return Ok(false);
         }
         self.memory = wanted;
         self.last_memory = added;
@@ -169,7 +174,7 @@ mod tests {
             memory: 3 << 16,
             ..Limits::default()
         };
-        let mut budget = GuestBudget::new(Arc::new(limits));
+        let mut budget = GuestBudget::new(Arc::new(limits), usize::MAX);
         assert!(budget.memory_growing(0, 2 << 16, None).unwrap());
         assert!(budget.memory_growing(0, 1 << 16, None).unwrap());
         assert!(!budget.memory_growing(1 << 16, 2 << 16, None).unwrap());
@@ -182,7 +187,7 @@ mod tests {
             memory: 2 << 16,
             ..Limits::default()
         };
-        let mut budget = GuestBudget::new(Arc::new(limits));
+        let mut budget = GuestBudget::new(Arc::new(limits), usize::MAX);
         assert!(budget.memory_growing(0, 2 << 16, None).unwrap());
         budget.memory_grow_failed(Error::msg("no pages")).unwrap();
         assert!(budget.memory_growing(0, 2 << 16, None).unwrap());

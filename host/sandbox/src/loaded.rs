@@ -1,7 +1,7 @@
 //! Compiled code of one component, loaded into an engine that holds it and linked, ready for instances.
 
 use crate::cache::Entry;
-use crate::engine::{Engines, Runtime, Variant};
+use crate::engine::{Engines, POOLED_MEMORY, Runtime, Variant};
 use crate::fault;
 use crate::layout::Layout;
 use crate::shape::{Callable, Surface};
@@ -110,6 +110,14 @@ impl Loaded {
         match self.place {
             Place::Pooled | Place::OnDemand => Some(Arc::clone(function)),
             Place::Fueled => self.surface.callables.get(&function.name).cloned(),
+        }
+    }
+
+    /// Largest single memory that an instance can have, in bytes.
+    pub(crate) fn largest_memory(&self) -> usize {
+        match self.place {
+            Place::Pooled => POOLED_MEMORY,
+            Place::OnDemand | Place::Fueled => usize::MAX,
         }
     }
 

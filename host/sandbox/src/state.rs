@@ -32,15 +32,15 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// The state of an attempt that starts now.
-    pub(crate) fn new(spec: &AttemptSpec, clock: SystemClock) -> Self {
+    /// The state of an attempt that starts now, where no memory is larger than `largest` bytes.
+    pub(crate) fn new(spec: &AttemptSpec, largest: usize, clock: SystemClock) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         let host_memory = HostMemory::new(spec.limits.host_memory);
         let virtual_clock = Arc::new(VirtualClock::new(clock));
         Self {
             table,
-            budget: GuestBudget::new(Arc::clone(&spec.limits)),
+            budget: GuestBudget::new(Arc::clone(&spec.limits), largest),
             deadline: Deadline::new(clock, spec.timeout, spec.cancel.clone()),
             log: Collector::new(spec.limits.log),
             env: Arc::clone(&spec.env),

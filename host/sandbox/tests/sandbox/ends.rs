@@ -91,6 +91,16 @@ async fn a_memory_bomb_ends_at_its_limit_and_not_as_the_trap_that_follows() {
 }
 
 #[tokio::test]
+async fn a_limit_above_what_the_pool_holds_ends_at_what_it_holds() {
+    let broken = compile(BROKEN).await;
+    let mut trial = Trial::of(&broken, "bomb");
+    trial.limits.memory = 1 << 30;
+    let end = trial.run().await.end;
+    assert_eq!(limit(&end), Limit::Memory);
+    assert!(format!("{end:?}").contains("instance of the pool"), "{end:?}");
+}
+
+#[tokio::test]
 async fn a_table_bomb_ends_at_its_limit() {
     let broken = compile(BROKEN).await;
     let mut trial = Trial::of(&broken, "tables");
