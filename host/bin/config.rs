@@ -81,7 +81,10 @@ impl Config {
     /// All findings, or a file that cannot be read.
     pub(crate) fn load(environment: &Environment) -> Result<Self, Failed> {
         let working = std::env::current_dir().map_err(|error| {
-            Failed::file(format!("the working folder cannot be read: {error}"), "change to a folder that exists")
+            Failed::file(
+                format!("the working folder cannot be read: {error}"),
+                "change to a folder that exists",
+            )
         })?;
         let file = find(environment.file.as_deref(), &working)?;
         let text = file.as_deref().map(read).transpose()?;
@@ -105,14 +108,21 @@ impl Config {
             (None, Some(home)) => Ok(home.join("fusebox").join(name)),
             (None, None) => Err(no_home("database")),
         };
-        let database = host.database.as_ref().map_or_else(|| default("fusebox.db"), |path| Ok(place(path)))?;
+        let database = host
+            .database
+            .as_ref()
+            .map_or_else(|| default("fusebox.db"), |path| Ok(place(path)))?;
         let cache = match (&host.cache, &environment.cache_home) {
             (Some(path), _) => place(path),
             (None, Some(home)) => home.join("fusebox/compiled"),
             (None, None) => return Err(no_home("cache")),
         };
         Ok(Self {
-            secrets: host.secrets.file.as_ref().map_or_else(|| default("secrets.toml"), |path| Ok(place(path)))?,
+            secrets: host
+                .secrets
+                .file
+                .as_ref()
+                .map_or_else(|| default("secrets.toml"), |path| Ok(place(path)))?,
             extra_roots: host.extra_roots.as_ref().map(place),
             file,
             host,
@@ -143,12 +153,18 @@ fn find(named: Option<&Path>, working: &Path) -> Result<Option<PathBuf>, Failed>
             format!("--config and FUSEBOX_CONFIG name the operator's file, such as {FILE}"),
         ));
     }
-    Ok(working.ancestors().map(|folder| folder.join(FILE)).find(|path| path.is_file()))
+    Ok(working
+        .ancestors()
+        .map(|folder| folder.join(FILE))
+        .find(|path| path.is_file()))
 }
 
 fn read(path: &Path) -> Result<String, Failed> {
     fs::read_to_string(path).map_err(|error| {
-        Failed::file(format!("{} cannot be read: {error}", path.display()), "it is a text file in UTF-8 that you may read")
+        Failed::file(
+            format!("{} cannot be read: {error}", path.display()),
+            "it is a text file in UTF-8 that you may read",
+        )
     })
 }
 
@@ -186,7 +202,10 @@ fn add_presets(presets: &mut Presets, folder: &Path) -> Result<(), Failed> {
         .collect::<io::Result<Vec<_>>>()
         .map_err(unreadable)?;
     paths.sort();
-    for path in paths.iter().filter(|path| path.extension().is_some_and(|end| end == "toml")) {
+    for path in paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+    {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         findings.extend(presets.add(&name, &path.display().to_string(), &read(path)?));
     }

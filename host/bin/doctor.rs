@@ -42,7 +42,10 @@ pub(crate) async fn checkup(process: &Process) -> Vec<Checkup> {
         Err(failed) => unwell("compiler and cache", &failed),
     });
     found.push(match process.keeper().and_then(|keeper| keeper.list()) {
-        Ok(secrets) => well("secrets", format!("{} known, {}", secrets.len(), config.secrets.display())),
+        Ok(secrets) => well(
+            "secrets",
+            format!("{} known, {}", secrets.len(), config.secrets.display()),
+        ),
         Err(failed) => unwell("secrets", &failed),
     });
     found

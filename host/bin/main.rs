@@ -28,7 +28,11 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody may read stderr; the exit code says it too.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { fusebox_faces::outcome::EXIT_USAGE } else { 0 });
+            return ExitCode::from(if error.use_stderr() {
+                fusebox_faces::outcome::EXIT_USAGE
+            } else {
+                0
+            });
         }
     };
     let environment = Environment::read(cli.global.config.clone(), flags);
@@ -44,8 +48,13 @@ fn main() -> ExitCode {
         terminal,
         colour: coloured(terminal),
     };
-    let style = if coloured(stderr.is_terminal()) { Style::Colour } else { Style::Plain };
-    let mut answers = (std::io::stdin().is_terminal() && stderr.is_terminal()).then(|| BufReader::new(std::io::stdin()));
+    let style = if coloured(stderr.is_terminal()) {
+        Style::Colour
+    } else {
+        Style::Plain
+    };
+    let mut answers =
+        (std::io::stdin().is_terminal() && stderr.is_terminal()).then(|| BufReader::new(std::io::stdin()));
     let process = Process::new(environment);
     process.start_log();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -62,7 +71,9 @@ fn main() -> ExitCode {
         caller: Caller::local(),
         stderr: &mut stderr,
         style,
-        answers: answers.as_mut().map(|answers| answers as &mut (dyn std::io::BufRead + Send)),
+        answers: answers
+            .as_mut()
+            .map(|answers| answers as &mut (dyn std::io::BufRead + Send)),
         watched,
         clock: SystemClock::new(),
     };

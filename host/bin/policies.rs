@@ -18,7 +18,11 @@ impl PolicySource for Policies {
         let file = format!("{tool}.toml");
         let (lowered, findings) = Manifest::read(&file, manifest, &self.presets, &self.host);
         lowered.map(|lowered| lowered.policy).ok_or_else(|| {
-            let errors: Vec<_> = findings.iter().filter(|finding| finding.is_error()).map(brief).collect();
+            let errors: Vec<_> = findings
+                .iter()
+                .filter(|finding| finding.is_error())
+                .map(brief)
+                .collect();
             errors.join("\n")
         })
     }

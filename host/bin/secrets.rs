@@ -103,7 +103,14 @@ impl KeptSecrets {
     fn change<T>(&self, how: impl FnOnce(&mut Entries) -> T) -> io::Result<T> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        let private = |path: &Path| File::options().write(true).create(true).truncate(false).mode(0o600).open(path);
+        let private = |path: &Path| {
+            File::options()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(path)
+        };
         let lock = private(&self.path.with_extension("lock"))?;
         lock.lock()?;
         let mut entries = Entries::clone(&*self.entries()?);
@@ -147,7 +154,9 @@ impl KeptSecrets {
             return Ok(Vec::new());
         }
         let entries = self.entries().map_err(|error| self.failed(&error))?;
-        let grants = entries.iter().flat_map(|(name, kept)| kept.origins().map(|origin| (name.clone(), origin)));
+        let grants = entries
+            .iter()
+            .flat_map(|(name, kept)| kept.origins().map(|origin| (name.clone(), origin)));
         Ok(grants.collect())
     }
 
@@ -226,7 +235,9 @@ impl SecretKeeper for KeptSecrets {
             Source::Command(_) => "command",
         };
         for (name, hosts) in &self.hosts {
-            all.entry(name.clone()).or_default().extend(hosts.iter().map(units::show_origin));
+            all.entry(name.clone())
+                .or_default()
+                .extend(hosts.iter().map(units::show_origin));
         }
         let entry = |(name, hosts)| SecretEntry {
             name,
@@ -285,7 +296,12 @@ mod tests {
         let secrets = kept(folder.path());
         secrets.set("KEY", &["api.example".to_owned()], "s3cret").unwrap();
         assert_eq!(secrets.reveal("KEY", &origin("api.example")).unwrap(), "s3cret");
-        for other in ["evil.example", "http://api.example", "https://api.example:8443", "a.api.example"] {
+        for other in [
+            "evil.example",
+            "http://api.example",
+            "https://api.example:8443",
+            "a.api.example",
+        ] {
             let error = secrets.reveal("KEY", &origin(other)).unwrap_err();
             assert!(matches!(error, SecretError::WrongHost { .. }), "{other}");
             assert!(!error.to_string().contains("s3cret"));
@@ -322,15 +338,26 @@ mod tests {
 
     #[test]
     fn commands_and_variables_of_the_operators_file() {
-        let hosts = || BTreeMap::from([("A".to_owned(), vec![origin("api.example")]), ("C".to_owned(), vec![origin("api.example")])]);
+        let hosts = || {
+            BTreeMap::from([
+                ("A".to_owned(), vec![origin("api.example")]),
+                ("C".to_owned(), vec![origin("api.example")]),
+            ])
+        };
         let of = |source| KeptSecrets::new(PathBuf::from("/nowhere/secrets.toml"), source, hosts());
         let argv = |text: &str| text.split(' ').map(str::to_owned).collect();
         let api = origin("api.example");
 
-        let variables = of(Source::Environment(BTreeMap::from([("A".to_owned(), "from-env".to_owned())])));
+        let variables = of(Source::Environment(BTreeMap::from([(
+            "A".to_owned(),
+            "from-env".to_owned(),
+        )])));
         assert_eq!(variables.reveal("A", &api).unwrap(), "from-env");
         assert!(matches!(variables.reveal("C", &api), Err(SecretError::Missing { .. })));
-        assert!(matches!(variables.reveal("A", &origin("evil.example")), Err(SecretError::WrongHost { .. })));
+        assert!(matches!(
+            variables.reveal("A", &origin("evil.example")),
+            Err(SecretError::WrongHost { .. })
+        ));
         assert!(variables.set("A", &["api.example".to_owned()], "x").is_err());
 
         let command = of(Source::Command(argv("echo value-of-{name}")));

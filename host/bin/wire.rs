@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_egress::{HttpTransport, NetworkSettings};
 use fusebox_engine::guests::GuestRuntime;
-use fusebox_engine::testing::memory_store::MemoryStore;
+use fusebox_engine::host::{Host, Ports, Settings};
 use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::{Clock, SystemClock};
 use fusebox_engine::ports::entropy::OsEntropy;
 use fusebox_engine::ports::store::Store;
-use fusebox_engine::host::{Host, Ports, Settings};
+use fusebox_engine::testing::memory_store::MemoryStore;
 use fusebox_faces::cli::{Checkup, Failed, SecretKeeper, Wiring};
 use fusebox_manifest::{HostFile, Presets, SecretSource};
 use fusebox_sandbox::{CompileCommand, SandboxSettings, WasmSandbox};
@@ -157,8 +157,12 @@ fn limits(host: &HostFile) -> Settings {
 }
 
 fn open_sandbox(config: &Config) -> Result<Arc<WasmSandbox>, Failed> {
-    let program = std::env::current_exe()
-        .map_err(|error| Failed::file(format!("this program cannot find itself: {error}"), "call it by its path"))?;
+    let program = std::env::current_exe().map_err(|error| {
+        Failed::file(
+            format!("this program cannot find itself: {error}"),
+            "call it by its path",
+        )
+    })?;
     let settings = SandboxSettings {
         cache: config.cache.clone(),
         compiler: CompileCommand {
@@ -169,8 +173,12 @@ fn open_sandbox(config: &Config) -> Result<Arc<WasmSandbox>, Failed> {
         compile_time: config.host.compile_time,
         pool: config.host.pool_instances,
     };
-    WasmSandbox::open(settings)
-        .map_err(|error| Failed::file(error.to_string(), "`fusebox doctor` looks at the cache; --cache names another folder"))
+    WasmSandbox::open(settings).map_err(|error| {
+        Failed::file(
+            error.to_string(),
+            "`fusebox doctor` looks at the cache; --cache names another folder",
+        )
+    })
 }
 
 fn keeper(config: &Config) -> KeptSecrets {

@@ -61,7 +61,13 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     pub config: Option<PathBuf>,
     /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Settings")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Settings"
+    )]
     pub color: When,
 }
 
@@ -169,7 +175,11 @@ impl Context<'_> {
 
     /// Says on a terminal what takes time; an empty text wipes it away.
     pub fn progress(&mut self, text: &str) {
-        if self.watched && write!(self.stderr, "\r\x1b[K{}", output::printable(text)).and_then(|()| self.stderr.flush()).is_err() {
+        if self.watched
+            && write!(self.stderr, "\r\x1b[K{}", output::printable(text))
+                .and_then(|()| self.stderr.flush())
+                .is_err()
+        {
             tracing::debug!("nobody reads stderr");
         }
     }
@@ -213,12 +223,8 @@ impl Cli {
             Command::Call(arguments) => call::run(arguments, cx).await,
             Command::Runs { command, list } => runs::run(command.unwrap_or(runs::Command::List(list)), cx).await,
             Command::Dlq { command, list } => dlq::run(command.unwrap_or(dlq::Command::List(list)), cx).await,
-            Command::Errors { command, list } => {
-                errors::run(command.unwrap_or(errors::Command::List(list)), cx).await
-            }
-            Command::Breakers { command } => {
-                breakers::run(command.unwrap_or(breakers::Command::List), cx).await
-            }
+            Command::Errors { command, list } => errors::run(command.unwrap_or(errors::Command::List(list)), cx).await,
+            Command::Breakers { command } => breakers::run(command.unwrap_or(breakers::Command::List), cx).await,
             Command::Config(arguments) => config::run(&arguments, cx),
             Command::Policy(arguments) => policy::run(arguments, cx).await,
             Command::Secrets { command } => secrets::run(command, cx),
@@ -298,6 +304,9 @@ mod tests {
     #[test]
     fn every_setting_is_a_flag_of_every_command() {
         let (_, flags) = parse(["fusebox", "tools", "list", "--lease", "10s"].map(OsString::from)).unwrap();
-        assert_eq!(flags.into_iter().collect::<Vec<_>>(), [("--lease".to_owned(), "10s".to_owned())]);
+        assert_eq!(
+            flags.into_iter().collect::<Vec<_>>(),
+            [("--lease".to_owned(), "10s".to_owned())]
+        );
     }
 }

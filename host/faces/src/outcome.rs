@@ -38,7 +38,12 @@ pub fn outcome(code: Code) -> Outcome {
             "the tool answered with an error",
             "read the error: repeating the same call cannot mend it",
         ),
-        Code::Denied => (11, 403, "not allowed", "ask who runs this host for the right, or change the manifest's `hosts`"),
+        Code::Denied => (
+            11,
+            403,
+            "not allowed",
+            "ask who runs this host for the right, or change the manifest's `hosts`",
+        ),
         Code::NeedsApproval => (12, 403, "a person has to approve first", "ask an approver"),
         Code::UpstreamFailed => (
             13,
@@ -58,10 +63,25 @@ pub fn outcome(code: Code) -> Outcome {
             "an effect may or may not have happened",
             "look at `fusebox dlq show LETTER` and ask the upstream what it did, before anything is repeated",
         ),
-        Code::NotFound => (16, 404, "there is no such thing", "`fusebox tools` lists what is deployed"),
-        Code::ToolDisabled => (16, 409, "the tool is switched off", "`fusebox tools enable TOOL` switches it on"),
+        Code::NotFound => (
+            16,
+            404,
+            "there is no such thing",
+            "`fusebox tools` lists what is deployed",
+        ),
+        Code::ToolDisabled => (
+            16,
+            409,
+            "the tool is switched off",
+            "`fusebox tools enable TOOL` switches it on",
+        ),
         Code::KeyRequired => (17, 400, "the function demands an idempotency key", "add `--key KEY`"),
-        Code::KeyReused => (17, 422, "the key was used with other arguments", "use a new key for a new request"),
+        Code::KeyReused => (
+            17,
+            422,
+            "the key was used with other arguments",
+            "use a new key for a new request",
+        ),
         Code::KeyInUse => (
             17,
             409,
@@ -70,7 +90,12 @@ pub fn outcome(code: Code) -> Outcome {
         ),
         Code::Cancelled => (18, 409, "the run was cancelled", "call again if that was a mistake"),
         Code::Overloaded => (19, 503, "the host is full or shuts down", "try again shortly"),
-        Code::StoreUnavailable => (19, 503, "the database failed", "`fusebox doctor` says what is wrong with it"),
+        Code::StoreUnavailable => (
+            19,
+            503,
+            "the database failed",
+            "`fusebox doctor` says what is wrong with it",
+        ),
         Code::Exhausted => (
             20,
             500,
@@ -108,7 +133,9 @@ pub fn exit_codes() -> String {
         }
     }
     rows.sort_by_key(|(exit, _)| *exit);
-    let lines = rows.iter().map(|(exit, names)| format!("  {exit:>3}  {}", names.join(", ")));
+    let lines = rows
+        .iter()
+        .map(|(exit, names)| format!("  {exit:>3}  {}", names.join(", ")));
     format!("Exit codes:\n{}", lines.collect::<Vec<_>>().join("\n"))
 }
 

@@ -73,8 +73,10 @@ codes! {
     pub(crate) WIDE_NETWORK_RULE = "FB0306";
     pub(crate) PRIVATE_HOST = "FB0307";
 
-    pub(crate) UNDESCRIBED_FUNCTION = "FB0401";
-    pub(crate) UNDESCRIBED_PARAM = "FB0402";
+    /// A function that a model would see without a description.
+    pub UNDESCRIBED_FUNCTION = "FB0401";
+    /// A parameter that a model would see without a description.
+    pub UNDESCRIBED_PARAM = "FB0402";
     pub(crate) LONG_MODEL_NAME = "FB0403";
     pub(crate) SAME_MODEL_NAME = "FB0404";
     pub(crate) BAD_WIT = "FB0405";

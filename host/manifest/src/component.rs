@@ -171,18 +171,17 @@ fn words(lowered: &Lowered, function: &FunctionShape, findings: &mut Vec<Diagnos
             ),
         );
     }
-    for (param, _) in function
-        .params
-        .iter()
-        .filter(|(param, _)| !policy.params.contains_key(param))
-    {
+    let params = function.params.iter().map(|(param, _)| param.as_str());
+    let silent: Vec<_> = params.filter(|param| !policy.params.contains_key(*param)).collect();
+    if let Some(first) = silent.first() {
         warn(
             codes::UNDESCRIBED_PARAM,
             format!(
-                "a model would see parameter `{param}` of `{}` without a description",
-                function.name
+                "a model would see parameters of `{}` without a description: {}",
+                function.name,
+                silent.join(", ")
             ),
-            format!("write `{param} = \"…\"` under `[functions.{name}.params]`"),
+            format!("write `{first} = \"…\"` under `[functions.{name}.params]`"),
         );
     }
 }

@@ -23,7 +23,7 @@ mod words;
 
 pub use codes::{
     CACHE_FOLDER, COMPILER_EXHAUSTED, COMPONENT_TOO_LARGE, CORE_MODULE, MISSING_IMPORT, NEEDS_MORE, NO_FUNCTION,
-    NOT_A_COMPONENT, Page, SANDBOX_REFUSED, codes, explain,
+    NOT_A_COMPONENT, Page, SANDBOX_REFUSED, UNDESCRIBED_FUNCTION, UNDESCRIBED_PARAM, codes, explain,
 };
 pub use component::{check_component, model_name};
 pub use explained::Row;

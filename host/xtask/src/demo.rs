@@ -33,7 +33,14 @@ pub(crate) fn run() -> Result<()> {
         "The first run compiles Fusebox and the example tools: about 10 minutes and 4 GB below target/ on two cores. Later runs take seconds.",
     );
     let built = guests::build(guests::Missing::Skip)?;
-    steps::cargo(&["build", "--quiet", "--package", "fusebox", "--package", "fusebox-simulator"])?;
+    steps::cargo(&[
+        "build",
+        "--quiet",
+        "--package",
+        "fusebox",
+        "--package",
+        "fusebox-simulator",
+    ])?;
     let mut demo = Demo {
         stage: Stage::open(COOLDOWN)?,
         promises: Promises::default(),
@@ -50,7 +57,10 @@ pub(crate) fn run() -> Result<()> {
     demo.keyed_transfer()?;
     demo.mail_in_doubt()?;
     demo.promises.print();
-    println!("\nEverything lies in {}; `cd` there and type `fusebox` commands of your own.", demo.stage.folder().display());
+    println!(
+        "\nEverything lies in {}; `cd` there and type `fusebox` commands of your own.",
+        demo.stage.folder().display()
+    );
     if !demo.promises.all_kept() {
         bail!("a promise was broken");
     }
@@ -64,7 +74,10 @@ struct Demo {
 
 impl Demo {
     fn deploy(&mut self) -> Result<()> {
-        self.stage.title("Deploy the example tools", "compiled ahead of time, registered by digest; grants come from the manifests alone");
+        self.stage.title(
+            "Deploy the example tools",
+            "compiled ahead of time, registered by digest; grants come from the manifests alone",
+        );
         let tools = ["calculator", "search", "llm", "email", "ledger", "faulty"];
         let mut arguments = vec!["deploy".to_owned()];
         arguments.extend(tools.iter().map(|tool| format!("{tool}.toml")));
@@ -76,11 +89,23 @@ impl Demo {
     }
 
     fn good_calls(&mut self, missing: &[guests::NotBuilt]) -> Result<()> {
-        self.stage.title("A good call", "JSON in, JSON out; the component knows nothing of Fusebox");
-        let ran = self.stage.fusebox(&["call", "calculator.evaluate", r#"{"expression":"2 * (3 + sqrt(16))"}"#])?;
-        self.promises.equal("2 * (3 + sqrt(16)) is 14", "14", ran.stdout.trim().trim_end_matches(".0"));
-        let ran = self.stage.fusebox(&["call", "search.query", r#"{"text":"wasm","limit":1}"#])?;
-        self.promises.equal("a search is one request", 1, self.stage.simulator().count("search")?);
+        self.stage.title(
+            "A good call",
+            "JSON in, JSON out; the component knows nothing of Fusebox",
+        );
+        let ran = self
+            .stage
+            .fusebox(&["call", "calculator.evaluate", r#"{"expression":"2 * (3 + sqrt(16))"}"#])?;
+        self.promises.equal(
+            "2 * (3 + sqrt(16)) is 14",
+            "14",
+            ran.stdout.trim().trim_end_matches(".0"),
+        );
+        let ran = self
+            .stage
+            .fusebox(&["call", "search.query", r#"{"text":"sandbox","limit":1}"#])?;
+        self.promises
+            .equal("a search is one request", 1, self.stage.simulator().count("search")?);
         self.promises.equal("and succeeds", exit::OK, ran.code);
         for (tool, call, input) in [
             ("wordcount", "wordcount.count", r#"{"text":"to be or not to be"}"#),
@@ -99,131 +124,239 @@ impl Demo {
     }
 
     fn flaky_upstream(&mut self) -> Result<()> {
-        self.stage.title("A flaky upstream", "two requests get a 503; retries heal the call, each attempt in a fresh instance");
+        self.stage.title(
+            "A flaky upstream",
+            "two requests get a 503; retries heal the call, each attempt in a fresh instance",
+        );
         self.stage.simulator().reset()?;
-        self.stage.simulator().fault("search", json!({ "status": 503 }), Some(2))?;
+        self.stage
+            .simulator()
+            .fault("search", json!({ "status": 503 }), Some(2))?;
         let ran = self.stage.fusebox(&["call", "search.query", r#"{"text":"retry"}"#])?;
         self.promises.equal("two 503s are healed", exit::OK, ran.code);
-        self.promises.equal("by exactly two retries", 3, self.stage.simulator().count("search")?);
+        self.promises
+            .equal("by exactly two retries", 3, self.stage.simulator().count("search")?);
         Ok(())
     }
 
     fn asked_to_wait(&mut self) -> Result<()> {
-        self.stage.title("429 with Retry-After", "the upstream says 2 seconds, so nothing is sent for 2 seconds");
+        self.stage.title(
+            "429 with Retry-After",
+            "the upstream says 2 seconds, so nothing is sent for 2 seconds",
+        );
         self.stage.simulator().reset()?;
-        self.stage.simulator().fault("search", json!({ "status": 429, "retry-after": "2" }), Some(1))?;
+        self.stage
+            .simulator()
+            .fault("search", json!({ "status": 429, "retry-after": "2" }), Some(1))?;
         let ran = self.stage.fusebox(&["call", "search.query", r#"{"text":"budget"}"#])?;
         self.promises.equal("a 429 is healed", exit::OK, ran.code);
-        self.promises.equal("with one more request", 2, self.stage.simulator().count("search")?);
-        self.promises.holds("not before the time that was asked for", ran.took >= Duration::from_secs(2), &format!("{:.1} s", ran.took.as_secs_f32()));
+        self.promises
+            .equal("with one more request", 2, self.stage.simulator().count("search")?);
+        self.promises.holds(
+            "not before the time that was asked for",
+            ran.took >= Duration::from_secs(2),
+            &format!("{:.1} s", ran.took.as_secs_f32()),
+        );
         Ok(())
     }
 
     /// Returns the letter of the call that gave up.
     fn upstream_down(&mut self) -> Result<String> {
-        self.stage.title("An upstream that is down", "three failures in a row open the breaker of `search`, and of nothing else");
+        self.stage.title(
+            "An upstream that is down",
+            "three failures in a row open the breaker of `search`, and of nothing else",
+        );
         self.stage.simulator().reset()?;
         self.stage.simulator().fault("search", json!({ "status": 503 }), None)?;
         let gave_up = self.stage.fusebox(&["call", "search.query", r#"{"text":"sandbox"}"#])?;
-        self.promises.one_of("the call gives up and is kept as a letter", &[exit::UPSTREAM_FAILED, exit::BREAKER_OPEN], gave_up.code);
-        self.promises.equal("after three requests, when the breaker opened", 3, self.stage.simulator().count("search")?);
+        self.promises.one_of(
+            "the call gives up and is kept as a letter",
+            &[exit::UPSTREAM_FAILED, exit::BREAKER_OPEN],
+            gave_up.code,
+        );
+        self.promises.equal(
+            "after three requests, when the breaker opened",
+            3,
+            self.stage.simulator().count("search")?,
+        );
         let fast = self.stage.fusebox(&["call", "search.query", r#"{"text":"sandbox"}"#])?;
-        self.promises.equal("the next call fails fast", exit::BREAKER_OPEN, fast.code);
-        self.promises.equal("without a request", 3, self.stage.simulator().count("search")?);
+        self.promises
+            .equal("the next call fails fast", exit::BREAKER_OPEN, fast.code);
+        self.promises
+            .equal("without a request", 3, self.stage.simulator().count("search")?);
         self.stage.fusebox(&["breakers"])?;
-        self.promises.equal("the breaker of search is open", "open", &self.breaker("search/search")?);
-        let other = self.stage.fusebox(&["call", "llm.complete", r#"{"prompt":"Are you there?"}"#])?;
+        self.promises
+            .equal("the breaker of search is open", "open", &self.breaker("search/search")?);
+        let other = self
+            .stage
+            .fusebox(&["call", "llm.complete", r#"{"prompt":"Are you there?"}"#])?;
         self.promises.equal("the LLM is not affected", exit::OK, other.code);
         self.stage.fusebox(&["dlq", "list"])?;
         let letters = self.letters()?;
         self.promises.equal("one letter was written", 1, letters.len());
-        let letter = letters.first().and_then(|letter| letter["id"].as_str()).context("there is no letter")?;
+        let letter = letters
+            .first()
+            .and_then(|letter| letter["id"].as_str())
+            .context("there is no letter")?;
         self.stage.fusebox(&["dlq", "show", letter])?;
         Ok(letter.to_owned())
     }
 
     fn recovery(&mut self) -> Result<()> {
-        self.stage.title("Recovery", "after the cooldown one probe is let through; its success closes the breaker");
+        self.stage.title(
+            "Recovery",
+            "after the cooldown one probe is let through; its success closes the breaker",
+        );
         self.stage.simulator().clear("search")?;
         self.stage.wait(COOLDOWN + Duration::from_millis(500));
         let before = self.stage.simulator().count("search")?;
         let ran = self.stage.fusebox(&["call", "search.query", r#"{"text":"sandbox"}"#])?;
         self.promises.equal("the probe succeeds", exit::OK, ran.code);
-        self.promises.equal("with one request", before + 1, self.stage.simulator().count("search")?);
-        self.promises.equal("and closes the breaker", "closed", &self.breaker("search/search")?);
+        self.promises
+            .equal("with one request", before + 1, self.stage.simulator().count("search")?);
+        self.promises
+            .equal("and closes the breaker", "closed", &self.breaker("search/search")?);
         Ok(())
     }
 
     fn replay(&mut self, letter: &str) -> Result<()> {
-        self.stage.title("Replay", "the upstream is well again, so the letter's call is run again, under its own run and key");
+        self.stage.title(
+            "Replay",
+            "the upstream is well again, so the letter's call is run again, under its own run and key",
+        );
         let before = self.stage.simulator().count("search")?;
         let ran = self.stage.fusebox(&["dlq", "replay", letter, "--from-start"])?;
-        self.promises.equal("the letter is replayed to success", exit::OK, ran.code);
-        self.promises.equal("with one request", before + 1, self.stage.simulator().count("search")?);
+        self.promises
+            .equal("the letter is replayed to success", exit::OK, ran.code);
+        self.promises
+            .equal("with one request", before + 1, self.stage.simulator().count("search")?);
         let ran = self.stage.fusebox(&["dlq", "list"])?;
         self.promises.equal("and no letter is left open", "", ran.stdout.trim());
         Ok(())
     }
 
     fn bad_input(&mut self) -> Result<()> {
-        self.stage.title("Bad input", "refused at its path, before anything runs; never a retry, never a letter");
+        self.stage.title(
+            "Bad input",
+            "refused at its path, before anything runs; never a retry, never a letter",
+        );
         self.stage.simulator().reset()?;
-        let ran = self.stage.fusebox(&["call", "search.query", r#"{"text":"wasm","limit":-1}"#])?;
+        let ran = self
+            .stage
+            .fusebox(&["call", "search.query", r#"{"text":"wasm","limit":-1}"#])?;
         self.promises.equal("bad input is refused", exit::BAD_INPUT, ran.code);
-        self.promises.holds("naming its path", ran.stderr.contains("limit"), "limit");
-        self.promises.equal("without a request", 0, self.stage.simulator().count("search")?);
+        self.promises
+            .holds("naming its path", ran.stderr.contains("limit"), "limit");
+        self.promises
+            .equal("without a request", 0, self.stage.simulator().count("search")?);
         self.promises.equal("without a letter", 0, self.letters()?.len());
         self.stage.fusebox(&["errors", "--limit", "1"])?;
         Ok(())
     }
 
     fn trap(&mut self) -> Result<()> {
-        self.stage.title("A trap", "the component itself is broken: once, kept with its backtrace, its log and its state");
-        let ran = self.stage.fusebox(&["call", "faulty.trap", r#"{"message":"the demo asked for it"}"#])?;
-        self.promises.equal("a trap is a fault of the tool", exit::FAULT, ran.code);
+        self.stage.title(
+            "A trap",
+            "the component itself is broken: once, kept with its backtrace, its log and its state",
+        );
+        let ran = self
+            .stage
+            .fusebox(&["call", "faulty.trap", r#"{"message":"the demo asked for it"}"#])?;
+        self.promises
+            .equal("a trap is a fault of the tool", exit::FAULT, ran.code);
         let letters = self.letters()?;
         self.promises.equal("kept as a letter", 1, letters.len());
         let letter = &letters[0];
         let id = letter["id"].as_str().context("the letter has no id")?.to_owned();
         self.stage.fusebox(&["dlq", "show", &id])?;
         let frames = letter["backtrace"].as_array().map_or(0, Vec::len);
-        self.promises.holds("with a symbolised backtrace", frames >= 3, &format!("{frames} frames"));
-        let pages: usize = letter["snapshot"]["instances"].as_array().into_iter().flatten().flat_map(|instance| instance["memories"].as_array().into_iter().flatten()).map(|memory| memory["stored"].as_array().map_or(0, Vec::len)).sum();
-        self.promises.holds("and with its memory", pages > 0, &format!("{pages} pages"));
-        self.promises.holds("and with what it printed", letter["log"].to_string().contains("the demo asked for it"), "the message");
-        self.promises.equal("in one attempt", 1, letter["run"]["attempts"].as_array().map_or(0, Vec::len));
-        self.promises.equal("the breaker of search stays closed", "closed", &self.breaker("search/search")?);
+        self.promises
+            .holds("with a symbolised backtrace", frames >= 3, &format!("{frames} frames"));
+        let pages: usize = letter["snapshot"]["instances"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|instance| instance["memories"].as_array().into_iter().flatten())
+            .map(|memory| memory["stored"].as_array().map_or(0, Vec::len))
+            .sum();
+        self.promises
+            .holds("and with its memory", pages > 0, &format!("{pages} pages"));
+        self.promises.holds(
+            "and with what it printed",
+            letter["log"].to_string().contains("the demo asked for it"),
+            "the message",
+        );
+        self.promises.equal(
+            "in one attempt",
+            1,
+            letter["run"]["attempts"].as_array().map_or(0, Vec::len),
+        );
+        self.promises.equal(
+            "the breaker of search stays closed",
+            "closed",
+            &self.breaker("search/search")?,
+        );
         Ok(())
     }
 
     fn keyed_transfer(&mut self) -> Result<()> {
-        self.stage.title("Money under a key", "the ledger moves the money and then the connection breaks; the retry carries the same key");
+        self.stage.title(
+            "Money under a key",
+            "the ledger moves the money and then the connection breaks; the retry carries the same key",
+        );
         self.stage.simulator().reset()?;
-        self.stage.simulator().fault("ledger", json!({ "execute-then-reset": true }), Some(1))?;
+        self.stage
+            .simulator()
+            .fault("ledger", json!({ "execute-then-reset": true }), Some(1))?;
         let transfer = r#"{"from-account":"alice","to-account":"bob","amount":100}"#;
-        let ran = self.stage.fusebox(&["call", "ledger.transfer", transfer, "--key", "order-42"])?;
+        let ran = self
+            .stage
+            .fusebox(&["call", "ledger.transfer", transfer, "--key", "order-42"])?;
         self.promises.equal("the transfer succeeds", exit::OK, ran.code);
-        self.promises.equal("with two requests", 2, self.stage.simulator().count("ledger")?);
+        self.promises
+            .equal("with two requests", 2, self.stage.simulator().count("ledger")?);
         self.promises.equal("and is executed once", 1, self.transfers()?);
-        let again = self.stage.fusebox(&["call", "ledger.transfer", transfer, "--key", "order-42"])?;
-        self.promises.equal("the same key gives the same answer", ran.stdout.trim(), again.stdout.trim());
-        self.promises.equal("without a third request", 2, self.stage.simulator().count("ledger")?);
+        let again = self
+            .stage
+            .fusebox(&["call", "ledger.transfer", transfer, "--key", "order-42"])?;
+        self.promises.equal(
+            "the same key gives the same answer",
+            ran.stdout.trim(),
+            again.stdout.trim(),
+        );
+        self.promises
+            .equal("without a third request", 2, self.stage.simulator().count("ledger")?);
         Ok(())
     }
 
     fn mail_in_doubt(&mut self) -> Result<()> {
-        self.stage.title("A mail in doubt", "the service sends the mail and answers 504: nobody repeats it, a person is told");
+        self.stage.title(
+            "A mail in doubt",
+            "the service sends the mail and answers 504: nobody repeats it, a person is told",
+        );
         self.stage.simulator().reset()?;
-        self.stage.simulator().fault("mail", json!({ "execute-then-status": 504 }), Some(1))?;
+        self.stage
+            .simulator()
+            .fault("mail", json!({ "execute-then-status": 504 }), Some(1))?;
         let mail = r#"{"to":"ada@example.com","subject":"Hello","body":"Once is enough."}"#;
         let ran = self.stage.fusebox(&["call", "email.send", mail])?;
         self.promises.equal("the run ends in doubt", exit::IN_DOUBT, ran.code);
-        let letter = self.letters()?.into_iter().find(|letter| letter["kind"] == "in-doubt").context("there is no letter in doubt")?;
+        let letter = self
+            .letters()?
+            .into_iter()
+            .find(|letter| letter["kind"] == "in-doubt")
+            .context("there is no letter in doubt")?;
         let id = letter["id"].as_str().context("the letter has no id")?.to_owned();
         let replay = self.stage.fusebox(&["dlq", "replay", &id, "--from-start"])?;
-        self.promises.holds("and is not replayed", replay.code != exit::OK, &format!("exit code {}", replay.code));
-        self.promises.equal("one mail was sent", 1, self.stage.simulator().mails()?);
-        self.promises.equal("by one request", 1, self.stage.simulator().count("mail")?);
+        self.promises.holds(
+            "and is not replayed",
+            replay.code != exit::OK,
+            &format!("exit code {}", replay.code),
+        );
+        self.promises
+            .equal("one mail was sent", 1, self.stage.simulator().mails()?);
+        self.promises
+            .equal("by one request", 1, self.stage.simulator().count("mail")?);
         Ok(())
     }
 
@@ -231,7 +364,10 @@ impl Demo {
         let all = self.stage.quietly(&["breakers", "list", "--json"])?;
         let found = lines(&all)?.into_iter().find(|breaker| breaker["key"] == key);
         // A breaker without a history is closed and need not be listed.
-        Ok(found.map_or_else(|| "closed".to_owned(), |breaker| breaker["state"].as_str().unwrap_or_default().to_owned()))
+        Ok(found.map_or_else(
+            || "closed".to_owned(),
+            |breaker| breaker["state"].as_str().unwrap_or_default().to_owned(),
+        ))
     }
 
     fn letters(&self) -> Result<Vec<Value>> {
@@ -239,7 +375,9 @@ impl Demo {
     }
 
     fn transfers(&self) -> Result<usize> {
-        Ok(self.stage.simulator().get("/ledger")?["transfers"].as_array().map_or(0, Vec::len))
+        Ok(self.stage.simulator().get("/ledger")?["transfers"]
+            .as_array()
+            .map_or(0, Vec::len))
     }
 }
 

@@ -1,5 +1,10 @@
 //! `cargo xtask`: what a developer does with this repository, one subcommand each.
-#![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods, reason = "a program for a terminal")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a program for a terminal"
+)]
 
 mod demo;
 mod folders;

@@ -9,7 +9,8 @@ use std::time::Instant;
 
 /// Where cargo puts what it builds.
 pub(crate) fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| folders::root().join("target"), |folder| folders::root().join(folder))
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| folders::root().join("target"), |folder| folders::root().join(folder))
 }
 
 /// A binary that a step before has built.

@@ -15,10 +15,24 @@ pub(crate) fn run() -> Result<()> {
     steps::cargo(&["fmt", "--all", "--check"])?;
     steps::run(
         "format of the guests",
-        Command::new(env!("CARGO")).args(["fmt", "--all", "--check", "--manifest-path", "guest-examples/Cargo.toml"]),
+        Command::new(env!("CARGO")).args([
+            "fmt",
+            "--all",
+            "--check",
+            "--manifest-path",
+            "guest-examples/Cargo.toml",
+        ]),
     )?;
     guests::build(guests::Missing::Fail)?;
-    steps::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])?;
+    steps::cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "--deny",
+        "warnings",
+    ])?;
     steps::cargo(&["build", "--workspace", "--all-targets", "--locked"])?;
     if tools::nextest() {
         steps::cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])?;
@@ -29,7 +43,13 @@ pub(crate) fn run() -> Result<()> {
     steps::run(
         "documentation",
         Command::new(env!("CARGO"))
-            .args(["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"])
+            .args([
+                "doc",
+                "--workspace",
+                "--no-deps",
+                "--locked",
+                "--document-private-items",
+            ])
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )?;
     steps::run(

@@ -31,7 +31,16 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
         steps::run(
             "cargo-deny",
             Command::new(env!("CARGO"))
-                .args(["install", "--quiet", "--locked", "--debug", "cargo-deny", "--version", &version, "--root"])
+                .args([
+                    "install",
+                    "--quiet",
+                    "--locked",
+                    "--debug",
+                    "cargo-deny",
+                    "--version",
+                    &version,
+                    "--root",
+                ])
                 .arg(&root)
                 .env("CARGO_TARGET_DIR", &target)
                 .env("CARGO_PROFILE_DEV_DEBUG", "false"),

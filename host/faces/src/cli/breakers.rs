@@ -58,7 +58,9 @@ fn row(breaker: &BreakerRecord, now: fusebox_core::time::Wall) -> Vec<String> {
         breaker.state.clone(),
         breaker.failures.to_string(),
         breaker.reopenings.to_string(),
-        breaker.until.map_or_else(String::new, |at| format!("{} ({})", moment(at), relative(at, now))),
+        breaker
+            .until
+            .map_or_else(String::new, |at| format!("{} ({})", moment(at), relative(at, now))),
         moment(breaker.changed),
     ]
 }

@@ -39,7 +39,9 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
     }
     if cx.out.json() {
         let found: Vec<_> = findings.iter().map(Diagnostic::to_json).collect();
-        return Ok(cx.out.value(&json!({ "files": arguments.files.len(), "findings": found }))?);
+        return Ok(cx
+            .out
+            .value(&json!({ "files": arguments.files.len(), "findings": found }))?);
     }
     let text = render(&findings, cx.style);
     cx.stderr.write_all(text.as_bytes())?;

@@ -33,15 +33,21 @@ pub(super) fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(), Fai
         return Ok(rows.iter().try_for_each(|row| cx.out.value(&row.to_json()))?);
     }
     if !*docs {
-        return Ok(cx.out.table(&["setting", "value", "set by"], &rows, super::policy::row)?);
+        return Ok(cx
+            .out
+            .table(&["setting", "value", "set by"], &rows, super::policy::row)?);
     }
-    Ok(cx.out.table(&["setting", "variable", "flag", "default", "meaning"], &settings(), |setting| {
-        vec![
-            setting.key.clone(),
-            setting.variable.clone(),
-            setting.flag.clone(),
-            setting.default.to_owned(),
-            setting.doc.to_owned(),
-        ]
-    })?)
+    Ok(cx.out.table(
+        &["setting", "variable", "flag", "default", "meaning"],
+        &settings(),
+        |setting| {
+            vec![
+                setting.key.clone(),
+                setting.variable.clone(),
+                setting.flag.clone(),
+                setting.default.to_owned(),
+                setting.doc.to_owned(),
+            ]
+        },
+    )?)
 }

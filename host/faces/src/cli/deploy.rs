@@ -9,7 +9,7 @@ use fusebox_engine::host::Host;
 use fusebox_engine::requests::{Deploy, Deployed};
 use fusebox_manifest::diagnostic::Diagnostic;
 use fusebox_manifest::render::render;
-use fusebox_manifest::{Lowered, grown};
+use fusebox_manifest::{Lowered, UNDESCRIBED_FUNCTION, UNDESCRIBED_PARAM, grown};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -54,8 +54,7 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
         return Err(Failed::Findings(findings));
     }
     if !cx.out.json() {
-        let text = render(&findings, cx.style);
-        cx.stderr.write_all(text.as_bytes())?;
+        warn(findings, cx)?;
     }
     let host = cx.wiring.host().await?;
     for loaded in &ready {
@@ -67,10 +66,29 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
     Ok(())
 }
 
+/// Shows warnings; words that are missing for models hold nothing up, so they are counted only.
+fn warn(findings: Vec<Diagnostic>, cx: &mut Context<'_>) -> Result<(), Failed> {
+    let (words, findings): (Vec<_>, Vec<_>) = findings
+        .into_iter()
+        .partition(|finding| [UNDESCRIBED_FUNCTION, UNDESCRIBED_PARAM].contains(&finding.code));
+    cx.stderr.write_all(render(&findings, cx.style).as_bytes())?;
+    if !words.is_empty() {
+        cx.note(&format!(
+            "note: models would see {} description(s) missing; `fusebox check FILE` says which",
+            words.len()
+        ));
+    }
+    Ok(())
+}
+
 fn twice(lowered: &Lowered, first: &std::path::Path) -> Diagnostic {
     Diagnostic::error(
         "FB0208",
-        format!("the tool `{}` is deployed by {} already", lowered.policy.name, first.display()),
+        format!(
+            "the tool `{}` is deployed by {} already",
+            lowered.policy.name,
+            first.display()
+        ),
     )
     .at(lowered.provenance.span("name").cloned())
     .help("give one of them another name")
@@ -91,7 +109,10 @@ async fn accepted(loaded: &Loaded, accept: &[String], host: &Host, cx: &mut Cont
         return Ok(());
     }
     let digest = fusebox_engine::requests::digest_of(wasm).to_string();
-    cx.note(&format!("{} may now do what version {} could not:", lowered.policy.name, before.record.number));
+    cx.note(&format!(
+        "{} may now do what version {} could not:",
+        lowered.policy.name, before.record.number
+    ));
     for sentence in &more {
         cx.note(&format!("  {sentence}"));
     }
@@ -99,7 +120,10 @@ async fn accepted(loaded: &Loaded, accept: &[String], host: &Host, cx: &mut Cont
         return Ok(());
     }
     Err(Failed::usage(
-        format!("nothing was deployed: `{}` would be able to do more than before", lowered.policy.name),
+        format!(
+            "nothing was deployed: `{}` would be able to do more than before",
+            lowered.policy.name
+        ),
         format!("read the list above; then add --accept {digest}"),
     ))
 }
@@ -120,7 +144,12 @@ async fn deploy(loaded: Loaded, host: &Host, cx: &mut Context<'_>) -> Result<(),
 
 fn show(deployed: &Deployed, widens: &[String], cx: &mut Context<'_>) -> Result<(), Failed> {
     let tool = &deployed.tool;
-    let functions: Vec<_> = deployed.shape.functions.iter().map(|shape| shape.name.as_str()).collect();
+    let functions: Vec<_> = deployed
+        .shape
+        .functions
+        .iter()
+        .map(|shape| shape.name.as_str())
+        .collect();
     if cx.out.json() {
         return Ok(cx.out.value(&json!({
             "tool": tool.name,
@@ -152,7 +181,10 @@ fn show(deployed: &Deployed, widens: &[String], cx: &mut Context<'_>) -> Result<
         cx.note(&format!("warning: {function} is left out: {reason}"));
     }
     if let Some(reason) = &deployed.facts.unpooled {
-        cx.note(&format!("note: {} does not fit the pool and starts a little slower: {reason}", tool.name));
+        cx.note(&format!(
+            "note: {} does not fit the pool and starts a little slower: {reason}",
+            tool.name
+        ));
     }
     for sentence in widens {
         cx.note(&format!("note: {sentence}"));

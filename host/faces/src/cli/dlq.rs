@@ -26,7 +26,9 @@ pub(super) enum Command {
     /// Run a letter's call again
     Replay(replay::Arguments),
     /// Close letters for good
-    #[command(after_help = "Examples:\n  fusebox dlq purge ltr_01jd4m9q7gk0v3x8w2h5t6y1ze\n  fusebox dlq purge --tool search --yes\n  fusebox dlq purge --expired")]
+    #[command(
+        after_help = "Examples:\n  fusebox dlq purge ltr_01jd4m9q7gk0v3x8w2h5t6y1ze\n  fusebox dlq purge --tool search --yes\n  fusebox dlq purge --expired"
+    )]
     Purge(Purge),
     /// Write a letter to files: JSON, memory, a standard core dump
     Export(export::Arguments),
@@ -88,7 +90,10 @@ impl Which {
         match (&self.letter, &self.run_id) {
             (Some(letter), _) => Ok(host.letter(&cx.caller, &letter.parse()?).await?),
             (None, Some(run)) => Ok(host.letter_of(&cx.caller, &run.parse()?).await?),
-            (None, None) => Err(Failed::usage("no letter is named", "name a letter, or give --run-id RUN")),
+            (None, None) => Err(Failed::usage(
+                "no letter is named",
+                "name a letter, or give --run-id RUN",
+            )),
         }
     }
 }
@@ -123,7 +128,17 @@ async fn list(asked: &Filter, cx: &mut Context<'_>) -> Result<(), Failed> {
     let letters = host.letters(&cx.caller, &filter(asked, cx)).await?;
     let now = cx.now();
     cx.out.rows(
-        &["letter", "kind", "class", "function", "service", "last failed", "replays", "state", "why"],
+        &[
+            "letter",
+            "kind",
+            "class",
+            "function",
+            "service",
+            "last failed",
+            "replays",
+            "state",
+            "why",
+        ],
         &letters,
         |letter| {
             vec![
@@ -168,11 +183,16 @@ async fn purge(purge: Purge, cx: &mut Context<'_>) -> Result<(), Failed> {
         purge.letters.iter().map(|id| id.parse()).collect::<Result<_, _>>()?
     };
     if !purge.yes && !cx.confirm(&format!("close {} letter(s) for good?", ids.len()))? {
-        return Err(Failed::usage("nothing was closed", "add --yes to close letters without being asked"));
+        return Err(Failed::usage(
+            "nothing was closed",
+            "add --yes to close letters without being asked",
+        ));
     }
     let closed = host.purge(&cx.caller, &ids).await?;
     for id in ids.iter().filter(|id| !closed.contains(id)) {
-        cx.note(&format!("{id} stays: it is in doubt, being replayed, closed, or unknown"));
+        cx.note(&format!(
+            "{id} stays: it is in doubt, being replayed, closed, or unknown"
+        ));
     }
     said(closed.len() as u64, "letter(s) closed", cx)
 }

@@ -75,7 +75,12 @@ pub(super) async fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Fa
             super::timeline::field(
                 out,
                 "failure",
-                format!("{} ({}): {}", error.failure.code, error.failure.class, short(&error.failure.message, 2000)),
+                format!(
+                    "{} ({}): {}",
+                    error.failure.code,
+                    error.failure.class,
+                    short(&error.failure.message, 2000)
+                ),
             )?;
             for cause in &error.failure.chain {
                 super::timeline::field(out, "", format!("because {}", short(cause, 2000)))?;

@@ -31,10 +31,15 @@ pub(super) fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(), Fai
         return Ok(());
     };
     let page = explain(code).ok_or_else(|| {
-        Failed::usage(format!("`{code}` is no code of Fusebox"), "`fusebox explain` lists all codes")
+        Failed::usage(
+            format!("`{code}` is no code of Fusebox"),
+            "`fusebox explain` lists all codes",
+        )
     })?;
     if cx.out.json() {
-        return Ok(cx.out.value(&json!({ "code": page.code, "title": page.title(), "text": page.text }))?);
+        return Ok(cx
+            .out
+            .value(&json!({ "code": page.code, "title": page.title(), "text": page.text }))?);
     }
     Ok(cx.out.text(page.text)?)
 }

@@ -46,7 +46,10 @@ impl From<Box<Failure>> for Failed {
 
 impl From<BadId> for Failed {
     fn from(error: BadId) -> Self {
-        Self::usage(error.to_string(), "copy it from `fusebox runs list` or `fusebox dlq list`")
+        Self::usage(
+            error.to_string(),
+            "copy it from `fusebox runs list` or `fusebox dlq list`",
+        )
     }
 }
 
@@ -98,7 +101,10 @@ impl Failed {
             Self::Host(failure) => (failure.message.clone(), outcome(failure.code).help.to_owned()),
             Self::Findings(found) => {
                 let lines: Vec<_> = found.iter().map(fusebox_manifest::render::brief).collect();
-                (lines.join("; "), "mend the file; `fusebox explain CODE` says more".to_owned())
+                (
+                    lines.join("; "),
+                    "mend the file; `fusebox explain CODE` says more".to_owned(),
+                )
             }
             Self::Usage { message, help } | Self::File { message, help } => (message.clone(), help.clone()),
             Self::Unwell | Self::Closed => (String::new(), String::new()),
@@ -198,7 +204,11 @@ mod tests {
     use fusebox_core::time::Wall;
 
     fn failure() -> Failed {
-        let mut failure = Failure::new(Code::UpstreamFailed, Class::Transient, "search answered 503 three times");
+        let mut failure = Failure::new(
+            Code::UpstreamFailed,
+            Class::Transient,
+            "search answered 503 three times",
+        );
         failure.service = Some("search".to_owned());
         failure.letter = Some(LetterId::new(Wall(0), 1));
         Failed::Host(Box::new(failure))
@@ -209,7 +219,11 @@ mod tests {
         let mut stdout = Vec::new();
         let mut stderr = Vec::new();
         let failed = failure();
-        failed.show(&mut Output::new(Look::default(), &mut stdout), &mut stderr, Style::Plain);
+        failed.show(
+            &mut Output::new(Look::default(), &mut stdout),
+            &mut stderr,
+            Style::Plain,
+        );
         let text = String::from_utf8(stderr).unwrap();
         assert!(stdout.is_empty());
         assert!(text.contains("fusebox dlq show ltr_0000"), "{text}");

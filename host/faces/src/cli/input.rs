@@ -26,7 +26,10 @@ impl Input {
         }
         if let Some(path) = argument.strip_prefix('@') {
             let file = std::fs::File::open(path).map_err(|error| {
-                Failed::file(format!("{path} cannot be read: {error}"), "after @ stands the path of a JSON file")
+                Failed::file(
+                    format!("{path} cannot be read: {error}"),
+                    "after @ stands the path of a JSON file",
+                )
             })?;
             return Self::limited(file, path);
         }
@@ -38,7 +41,10 @@ impl Input {
 
     fn limited(from: impl Read, source: &str) -> Result<Self, Failed> {
         let unreadable = |error: std::io::Error| {
-            Failed::file(format!("{source} cannot be read: {error}"), "the input is JSON text in UTF-8")
+            Failed::file(
+                format!("{source} cannot be read: {error}"),
+                "the input is JSON text in UTF-8",
+            )
         };
         let mut text = String::new();
         from.take(LARGEST + 1).read_to_string(&mut text).map_err(unreadable)?;

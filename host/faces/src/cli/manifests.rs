@@ -91,7 +91,9 @@ fn read_manifest(path: &Path) -> Result<String, Failed> {
     let unreadable = |error: io::Error| Failed::file(format!("{} cannot be read: {error}", path.display()), help);
     let file = File::open(path).map_err(unreadable)?;
     let mut text = String::new();
-    file.take(LARGEST_MANIFEST + 1).read_to_string(&mut text).map_err(unreadable)?;
+    file.take(LARGEST_MANIFEST + 1)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
     if text.len() as u64 > LARGEST_MANIFEST {
         return Err(Failed::file(format!("{} is larger than 1 MiB", path.display()), help));
     }
@@ -104,15 +106,23 @@ fn read_manifest(path: &Path) -> Result<String, Failed> {
 /// What is wrong with it.
 pub(super) fn read_component(path: &Path) -> Result<Bytes, Diagnostic> {
     let unreadable = |error: io::Error| {
-        Diagnostic::error("FB0115", format!("the component {} cannot be read: {error}", path.display()))
-            .help("build the component, or write the path of its file, relative to the manifest")
+        Diagnostic::error(
+            "FB0115",
+            format!("the component {} cannot be read: {error}", path.display()),
+        )
+        .help("build the component, or write the path of its file, relative to the manifest")
     };
     let found = fs::metadata(path).map_err(unreadable)?;
     if !found.is_file() {
         return Err(unreadable(io::Error::other("it is not a file")));
     }
     if found.len() > LARGEST_COMPONENT {
-        let message = format!("{} is {}; a component has at most {}", path.display(), amount(found.len()), amount(LARGEST_COMPONENT));
+        let message = format!(
+            "{} is {}; a component has at most {}",
+            path.display(),
+            amount(found.len()),
+            amount(LARGEST_COMPONENT)
+        );
         return Err(Diagnostic::error(COMPONENT_TOO_LARGE, message)
             .help("strip debug information and data from it, or split the tool"));
     }
@@ -157,7 +167,9 @@ fn words(
             }
             Err(error) => findings.push(
                 Diagnostic::error("FB0405", format!("the WIT source `{wit}` cannot be read: {error}"))
-                    .help("write the folder of the component's WIT source, relative to the manifest, or leave `wit` out")
+                    .help(
+                        "write the folder of the component's WIT source, relative to the manifest, or leave `wit` out",
+                    )
                     .at(manifest.span("wit")),
             ),
         }
@@ -174,7 +186,9 @@ fn wit_files(path: &Path, files: &mut Vec<(String, String)>) -> io::Result<()> {
         files.push((path.display().to_string(), fs::read_to_string(path)?));
         return Ok(());
     }
-    let mut entries = fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+    let mut entries = fs::read_dir(path)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<Vec<_>>>()?;
     entries.sort();
     for entry in entries {
         if files.len() >= MOST_WIT_FILES {

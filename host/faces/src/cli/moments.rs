@@ -16,10 +16,8 @@ pub(super) fn moment(millis: i64) -> String {
 /// `03:04:05.678`.
 #[must_use]
 pub(super) fn clock_time(millis: i64) -> String {
-    Timestamp::from_millisecond(millis).map_or_else(
-        |_| format!("{millis} ms"),
-        |at| at.strftime("%H:%M:%S%.3f").to_string(),
-    )
+    Timestamp::from_millisecond(millis)
+        .map_or_else(|_| format!("{millis} ms"), |at| at.strftime("%H:%M:%S%.3f").to_string())
 }
 
 /// `12 s ago`, `in 3 min`.
@@ -27,7 +25,11 @@ pub(super) fn clock_time(millis: i64) -> String {
 pub(super) fn relative(millis: i64, now: Wall) -> String {
     let passed = now.0.saturating_sub(millis);
     let text = lasting(Duration::from_millis(passed.unsigned_abs()));
-    if passed < 0 { format!("in {text}") } else { format!("{text} ago") }
+    if passed < 0 {
+        format!("in {text}")
+    } else {
+        format!("{text} ago")
+    }
 }
 
 /// `980 ms`, `12 s`, `3 min`, `5 h`, `2 d`: the largest unit of which there are at least two, rounded down.
@@ -76,7 +78,14 @@ mod tests {
     #[test]
     fn amounts_and_times_read_well() {
         assert_eq!(
-            [amount(0), amount(1023), amount(1024), amount(1_300_000), amount(64 << 20), amount(u64::MAX)],
+            [
+                amount(0),
+                amount(1023),
+                amount(1024),
+                amount(1_300_000),
+                amount(64 << 20),
+                amount(u64::MAX)
+            ],
             ["0 B", "1023 B", "1.0 KiB", "1.2 MiB", "64 MiB", "17179869183 GiB"]
         );
         assert_eq!(moment(1_767_225_600_123), "2026-01-01 00:00:00Z");

@@ -59,12 +59,21 @@ async fn of_deployed(text: &str, cx: &mut Context<'_>) -> Result<Vec<Row>, Faile
     let host = cx.wiring.host().await?;
     let found = host.tool(&cx.caller, &tool).await?;
     let record = &found.record;
-    let (lowered, findings) =
-        Manifest::read(&record.source, &record.manifest, cx.wiring.presets()?, cx.wiring.settings()?);
+    let (lowered, findings) = Manifest::read(
+        &record.source,
+        &record.manifest,
+        cx.wiring.presets()?,
+        cx.wiring.settings()?,
+    );
     let Some(lowered) = lowered else {
         return Err(Failed::Findings(findings));
     };
-    let functions = found.component.shape().functions.iter().map(|shape| shape.name.as_str());
+    let functions = found
+        .component
+        .shape()
+        .functions
+        .iter()
+        .map(|shape| shape.name.as_str());
     explain(&lowered, &function, functions)
 }
 
@@ -84,6 +93,9 @@ fn explain<'a>(
 
 /// A value, who set it, and what cut it.
 pub(super) fn row(row: &Row) -> Vec<String> {
-    let clamp = row.clamp.as_ref().map_or_else(String::new, |clamp| format!("; {clamp}"));
+    let clamp = row
+        .clamp
+        .as_ref()
+        .map_or_else(String::new, |clamp| format!("; {clamp}"));
     vec![row.key.clone(), row.value.clone(), format!("{}{clamp}", row.set_by)]
 }

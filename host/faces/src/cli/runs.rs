@@ -25,7 +25,9 @@ pub(super) enum Command {
 
 /// Which runs are listed.
 #[derive(Debug, Default, Args)]
-#[command(after_help = "Examples:\n  fusebox runs list --tool search --since 1h\n  fusebox runs list --state dead-lettered --json")]
+#[command(
+    after_help = "Examples:\n  fusebox runs list --tool search --since 1h\n  fusebox runs list --state dead-lettered --json"
+)]
 pub(super) struct List {
     /// Only of that tool
     #[arg(long)]
@@ -74,7 +76,10 @@ pub(super) async fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Fa
 fn row(run: &RunRecord, now: fusebox_core::time::Wall) -> Vec<String> {
     let end = run.finished.unwrap_or(now.0);
     let took = Duration::from_millis(u64::try_from(end.saturating_sub(run.created)).unwrap_or(0));
-    let why = run.failure.as_ref().map_or_else(String::new, |failure| short(&failure.message, 60));
+    let why = run
+        .failure
+        .as_ref()
+        .map_or_else(String::new, |failure| short(&failure.message, 60));
     vec![
         run.id.to_string(),
         format!("{}.{}", run.tool, run.function),

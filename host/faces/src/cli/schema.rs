@@ -23,7 +23,10 @@ pub(super) struct Arguments {
 /// Those of stdout.
 pub(super) fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
     let Some(kind) = Kind::from_name(&arguments.kind) else {
-        return Err(Failed::usage(format!("there is no file `{}`", arguments.kind), "write manifest, preset or host"));
+        return Err(Failed::usage(
+            format!("there is no file `{}`", arguments.kind),
+            "write manifest, preset or host",
+        ));
     };
     let schema = json_schema(kind);
     if cx.out.json() {

@@ -26,9 +26,16 @@ pub(super) fn head(run: &RunRecord, out: &mut Output<'_>) -> io::Result<()> {
     field(
         out,
         "function",
-        format!("{}.{}  version {}  {}", run.tool, run.function, run.version, run.component),
+        format!(
+            "{}.{}  version {}  {}",
+            run.tool, run.function, run.version, run.component
+        ),
     )?;
-    field(out, "caller", format!("{}  tenant {}", printable(&run.principal), printable(&run.tenant)))?;
+    field(
+        out,
+        "caller",
+        format!("{}  tenant {}", printable(&run.principal), printable(&run.tenant)),
+    )?;
     if let Some(key) = &run.key {
         field(out, "key", printable(key))?;
     }
@@ -36,11 +43,19 @@ pub(super) fn head(run: &RunRecord, out: &mut Output<'_>) -> io::Result<()> {
     field(out, "time", format!("{} to {end}", moment(run.created)))?;
     field(out, "input", short(&run.input, 2000))?;
     if let Some(failure) = &run.failure {
-        let service = failure.service.as_ref().map_or_else(String::new, |name| format!(" by {}", printable(name)));
+        let service = failure
+            .service
+            .as_ref()
+            .map_or_else(String::new, |name| format!(" by {}", printable(name)));
         field(
             out,
             "failure",
-            format!("{} ({}{service}): {}", failure.code, failure.class, printable(&failure.message)),
+            format!(
+                "{} ({}{service}): {}",
+                failure.code,
+                failure.class,
+                printable(&failure.message)
+            ),
         )?;
         for cause in &failure.chain {
             field(out, "", format!("because {}", printable(cause)))?;

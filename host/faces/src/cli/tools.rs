@@ -5,10 +5,10 @@ use super::output::short;
 use super::{Context, Failed, call};
 use clap::Subcommand;
 use fusebox_core::component::FunctionShape;
+use fusebox_engine::host::{Host, ToolView};
 use fusebox_engine::ports::sandbox::Component;
 use fusebox_engine::ports::store::ToolChange;
 use fusebox_engine::records::ToolRecord;
-use fusebox_engine::host::{Host, ToolView};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -59,7 +59,10 @@ pub(super) async fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Fa
         Command::Disable { tool } => change(&tool, ToolChange::Disable, "refuses calls", &host, cx).await,
         Command::Remove { tool, yes } => {
             if !yes && !cx.confirm(&format!("forget `{tool}` with all its versions?"))? {
-                return Err(Failed::usage("nothing was removed", "add --yes to remove it without being asked"));
+                return Err(Failed::usage(
+                    "nothing was removed",
+                    "add --yes to remove it without being asked",
+                ));
             }
             change(&tool, ToolChange::Remove, "is forgotten", &host, cx).await
         }
@@ -67,16 +70,20 @@ pub(super) async fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Fa
 }
 
 fn list(tools: &[ToolRecord], cx: &mut Context<'_>) -> Result<(), Failed> {
-    cx.out.rows(&["tool", "version", "number", "state", "component", "deployed"], tools, |tool| {
-        vec![
-            tool.name.clone(),
-            tool.version.clone(),
-            tool.number.to_string(),
-            if tool.enabled { "enabled" } else { "disabled" }.to_owned(),
-            tool.component.to_string(),
-            moment(tool.deployed),
-        ]
-    })?;
+    cx.out.rows(
+        &["tool", "version", "number", "state", "component", "deployed"],
+        tools,
+        |tool| {
+            vec![
+                tool.name.clone(),
+                tool.version.clone(),
+                tool.number.to_string(),
+                if tool.enabled { "enabled" } else { "disabled" }.to_owned(),
+                tool.component.to_string(),
+                moment(tool.deployed),
+            ]
+        },
+    )?;
     if tools.is_empty() && !cx.out.json() {
         cx.note("no tools; `fusebox deploy FILE.toml` deploys one");
     }
@@ -101,7 +108,13 @@ async fn show(text: &str, host: &Host, cx: &mut Context<'_>) -> Result<(), Faile
     let wanted = |function: &&FunctionShape| only.as_ref().is_none_or(|only| *only == function.name);
     let functions: Vec<_> = tool.component.shape().functions.iter().filter(wanted).collect();
     if functions.is_empty() {
-        let known: Vec<_> = tool.component.shape().functions.iter().map(|function| function.name.as_str()).collect();
+        let known: Vec<_> = tool
+            .component
+            .shape()
+            .functions
+            .iter()
+            .map(|function| function.name.as_str())
+            .collect();
         return Err(Failed::usage(
             format!("`{name}` has no function `{}`", only.unwrap_or_default()),
             format!("write one of: {}", known.join(", ")),
@@ -145,9 +158,17 @@ fn head(tool: &ToolView, cx: &mut Context<'_>) -> Result<(), Failed> {
         let hosts: Vec<_> = service
             .hosts
             .iter()
-            .map(|origin| format!("{}://{}:{}", if origin.tls { "https" } else { "http" }, origin.host, origin.port))
+            .map(|origin| {
+                format!(
+                    "{}://{}:{}",
+                    if origin.tls { "https" } else { "http" },
+                    origin.host,
+                    origin.port
+                )
+            })
             .collect();
-        cx.out.line(format!("reaches {} at {}", service.name, hosts.join(", ")))?;
+        cx.out
+            .line(format!("reaches {} at {}", service.name, hosts.join(", ")))?;
     }
     Ok(())
 }
@@ -220,7 +241,14 @@ pub(super) fn function_json(
 
 /// `query(text: string, limit: option<u32>) -> result<list<hit>, error>`.
 pub(super) fn signature(function: &FunctionShape) -> String {
-    let params: Vec<_> = function.params.iter().map(|(name, kind)| format!("{name}: {kind}")).collect();
-    let result = function.result.as_ref().map_or_else(String::new, |result| format!(" -> {result}"));
+    let params: Vec<_> = function
+        .params
+        .iter()
+        .map(|(name, kind)| format!("{name}: {kind}"))
+        .collect();
+    let result = function
+        .result
+        .as_ref()
+        .map_or_else(String::new, |result| format!(" -> {result}"));
     format!("{}({}){result}", function.name, params.join(", "))
 }

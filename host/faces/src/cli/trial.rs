@@ -59,7 +59,10 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
 }
 
 fn load_failed(error: fusebox_engine::ports::sandbox::LoadError) -> Failed {
-    Failed::Findings(vec![fusebox_manifest::diagnostic::Diagnostic::error(error.code, error.message)])
+    Failed::Findings(vec![fusebox_manifest::diagnostic::Diagnostic::error(
+        error.code,
+        error.message,
+    )])
 }
 
 /// The policy of a component that nobody vouches for: nothing but computing, once.
@@ -84,7 +87,8 @@ fn list(component: &dyn fusebox_engine::ports::sandbox::Component, cx: &mut Cont
     let functions = &component.shape().functions;
     if cx.out.json() {
         for function in functions {
-            cx.out.value(&super::tools::function_json(component, function, &BTreeMap::new()))?;
+            cx.out
+                .value(&super::tools::function_json(component, function, &BTreeMap::new()))?;
         }
         return Ok(());
     }
@@ -101,12 +105,16 @@ fn show(tried: Tried, source: &str, cx: &mut Context<'_>) -> Result<(), Failed> 
     match tried.result {
         Ok(output) if cx.out.json() => {
             let output: &RawValue = serde_json::from_str(&output).map_err(std::io::Error::other)?;
-            cx.out.value(&json!({ "output": output, "took-ms": tried.attempt.took_ms }))?;
+            cx.out
+                .value(&json!({ "output": output, "took-ms": tried.attempt.took_ms }))?;
             Ok(())
         }
         Ok(output) => {
             cx.out.line(output)?;
-            cx.note(&format!("took {}", lasting(Duration::from_millis(tried.attempt.took_ms))));
+            cx.note(&format!(
+                "took {}",
+                lasting(Duration::from_millis(tried.attempt.took_ms))
+            ));
             Ok(())
         }
         Err(mut failure) => {

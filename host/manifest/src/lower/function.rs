@@ -30,6 +30,29 @@ pub(super) fn all(cx: &mut Lowering<'_>, table: &Table, policy: &mut ToolPolicy,
     }
     finish(cx, &mut base, DEFAULT, ceilings);
     policy.default_function = base;
+    widened(cx, policy);
+}
+
+/// A level above the default lets a function start over: said once for each level.
+fn widened(cx: &mut Lowering<'_>, policy: &ToolPolicy) {
+    for (level, how) in [
+        (Idempotency::Readonly, ""),
+        (Idempotency::Idempotent, ""),
+        (Idempotency::Keyed, " under its key"),
+    ] {
+        let functions = policy
+            .functions
+            .iter()
+            .filter(|(_, function)| function.idempotency == level);
+        let names: Vec<_> = functions.map(|(name, _)| name.as_str()).collect();
+        if !names.is_empty() {
+            cx.widens.push(format!(
+                "declared {}, so it may start over{how}: {}",
+                level.name(),
+                names.join(", ")
+            ));
+        }
+    }
 }
 
 fn read(cx: &mut Lowering<'_>, entry: &Entry, function: &mut FunctionPolicy) {
@@ -180,11 +203,4 @@ fn level(cx: &mut Lowering<'_>, entry: &Entry, function: &FunctionPolicy, common
             "declare its `idempotency` if it may run twice; otherwise write `retry = \"non-idempotent\"`",
         );
     }
-    let because = match level {
-        Idempotency::NonIdempotent => return,
-        Idempotency::Keyed => "may start over under its key",
-        Idempotency::Readonly | Idempotency::Idempotent => "may start over",
-    };
-    cx.widens
-        .push(format!("`{name}` is declared {}: it {because}", level.name()));
 }

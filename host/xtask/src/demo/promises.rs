@@ -31,7 +31,12 @@ impl Promises {
     /// Notes a promise that holds if one of several is counted.
     pub(super) fn one_of(&mut self, what: &str, expected: &[i32], counted: i32) {
         let texts: Vec<_> = expected.iter().map(ToString::to_string).collect();
-        self.note(what, texts.join(" or "), counted.to_string(), expected.contains(&counted));
+        self.note(
+            what,
+            texts.join(" or "),
+            counted.to_string(),
+            expected.contains(&counted),
+        );
     }
 
     /// Notes a promise about something that is no number.
@@ -64,7 +69,10 @@ impl Promises {
 
     /// Whether none was broken.
     pub(super) fn all_kept(&self) -> bool {
-        !self.all.iter().any(|promise| matches!(promise.verdict, Verdict::Broken))
+        !self
+            .all
+            .iter()
+            .any(|promise| matches!(promise.verdict, Verdict::Broken))
     }
 
     /// Prints the table.
@@ -76,9 +84,18 @@ impl Promises {
                 Verdict::Broken => "BROKEN",
                 Verdict::NotRun => "not run",
             };
-            println!("{:<50}  {:<18}  {:<18}  {verdict}", promise.what, cut(&promise.expected), cut(&promise.counted));
+            println!(
+                "{:<50}  {:<18}  {:<18}  {verdict}",
+                promise.what,
+                cut(&promise.expected),
+                cut(&promise.counted)
+            );
         }
-        let kept = self.all.iter().filter(|promise| matches!(promise.verdict, Verdict::Kept)).count();
+        let kept = self
+            .all
+            .iter()
+            .filter(|promise| matches!(promise.verdict, Verdict::Kept))
+            .count();
         println!("\n{kept} of {} promises kept", self.all.len());
     }
 }

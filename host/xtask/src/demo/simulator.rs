@@ -26,13 +26,19 @@ impl Simulator {
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let ports = serde_json::from_str(&line).with_context(|| format!("the simulator said: {line}"))?;
-        let agent = Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .build()
+            .new_agent();
         Ok(Self { process, agent, ports })
     }
 
     /// The port of a service.
     pub(super) fn port(&self, service: &str) -> Result<u64> {
-        self.ports[service].as_u64().with_context(|| format!("the simulator has no `{service}`"))
+        self.ports[service]
+            .as_u64()
+            .with_context(|| format!("the simulator has no `{service}`"))
     }
 
     /// How many requests a service has got.
@@ -53,13 +59,22 @@ impl Simulator {
             order["times"] = json!(times);
         }
         println!("  (the simulator is told: {order})");
-        self.checked(self.agent.post(self.url("/faults")?).send(order.to_string())?)
+        self.checked(
+            self.agent
+                .post(self.url("/faults")?)
+                .content_type("application/json")
+                .send(order.to_string())?,
+        )
     }
 
     /// Empties a service's script.
     pub(super) fn clear(&self, service: &str) -> Result<()> {
         println!("  (the simulator is told: {service} is well)");
-        self.checked(self.agent.delete(self.url(&format!("/faults?service={service}"))?).call()?)
+        self.checked(
+            self.agent
+                .delete(self.url(&format!("/faults?service={service}"))?)
+                .call()?,
+        )
     }
 
     /// Everything as at the start.
@@ -79,7 +94,11 @@ impl Simulator {
 
     fn checked(&self, mut answer: ureq::http::Response<ureq::Body>) -> Result<()> {
         if !answer.status().is_success() {
-            bail!("the simulator refused: {} {}", answer.status(), answer.body_mut().read_to_string()?);
+            bail!(
+                "the simulator refused: {} {}",
+                answer.status(),
+                answer.body_mut().read_to_string()?
+            );
         }
         Ok(())
     }

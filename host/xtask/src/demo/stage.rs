@@ -10,7 +10,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Ports that the example manifests name, and the services of the simulator behind them.
-const PORTS: [(&str, &str); 4] = [("8801", "search"), ("8802", "llm"), ("8803", "mail"), ("8804", "ledger")];
+const PORTS: [(&str, &str); 4] = [
+    ("8801", "search"),
+    ("8802", "llm"),
+    ("8803", "mail"),
+    ("8804", "ledger"),
+];
 
 /// Keys that the services demand: secret, value, service.
 const SECRETS: [(&str, &str, &str); 3] = [
@@ -47,7 +52,10 @@ impl Stage {
             binary: steps::binary("fusebox"),
             folder,
         };
-        fs::write(stage.folder.join("fusebox.toml"), "[network]\nallow = [\"127.0.0.1\"]   # the upstreams of the demo run on this machine\n")?;
+        fs::write(
+            stage.folder.join("fusebox.toml"),
+            "[network]\nallow = [\"127.0.0.1\"]   # the upstreams of the demo run on this machine\n",
+        )?;
         let guests = folders::guests();
         for entry in fs::read_dir(&guests).with_context(|| format!("{} cannot be read", guests.display()))? {
             stage.place(&entry?.path(), cooldown)?;
@@ -71,7 +79,10 @@ impl Stage {
             text = text.replace(port, &self.simulator.port(service)?.to_string());
         }
         if name == "search.toml" {
-            let breaker = format!("breaker = {{ failure-threshold = 3, cooldown = \"{}s\" }}\nhosts = ", cooldown.as_secs());
+            let breaker = format!(
+                "breaker = {{ failure-threshold = 3, cooldown = \"{}s\" }}\nhosts = ",
+                cooldown.as_secs()
+            );
             text = text.replacen("hosts = ", &breaker, 1);
         }
         fs::write(to, text)?;
@@ -86,7 +97,11 @@ impl Stage {
             .stdin(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        child.stdin.take().context("stdin is piped")?.write_all(value.as_bytes())?;
+        child
+            .stdin
+            .take()
+            .context("stdin is piped")?
+            .write_all(value.as_bytes())?;
         ensure!(child.wait()?.success(), "`fusebox secrets set {name}` failed");
         Ok(())
     }

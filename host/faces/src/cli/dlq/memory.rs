@@ -66,7 +66,8 @@ pub(super) async fn show(
 ) -> Result<(), Failed> {
     let bytes = host.memory(&cx.caller, &letter.id, range).await?;
     if cx.out.json() {
-        cx.out.value(&serde_json::json!({ "offset": range.offset, "hex": hex::encode(&bytes) }))?;
+        cx.out
+            .value(&serde_json::json!({ "offset": range.offset, "hex": hex::encode(&bytes) }))?;
     } else {
         cx.out.text(&hex_view(range.offset, &bytes))?;
     }
@@ -89,13 +90,27 @@ fn hex_view(offset: u64, bytes: &[u8]) -> String {
         }
         left_out = false;
         before = Some(line);
-        let hex: Vec<_> = line.chunks(8).map(|half| half.iter().map(|byte| format!("{byte:02x} ")).collect::<String>()).collect();
+        let hex: Vec<_> = line
+            .chunks(8)
+            .map(|half| half.iter().map(|byte| format!("{byte:02x} ")).collect::<String>())
+            .collect();
         let text: String = line
             .iter()
-            .map(|&byte| if byte.is_ascii_graphic() || byte == b' ' { char::from(byte) } else { '.' })
+            .map(|&byte| {
+                if byte.is_ascii_graphic() || byte == b' ' {
+                    char::from(byte)
+                } else {
+                    '.'
+                }
+            })
             .collect();
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "{:08x}  {:<49} |{text}|", offset + number as u64 * 16, hex.join(" "));
+        let _ = writeln!(
+            out,
+            "{:08x}  {:<49} |{text}|",
+            offset + number as u64 * 16,
+            hex.join(" ")
+        );
     }
     out
 }

@@ -42,7 +42,11 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
 }
 
 fn whole(letter: &LetterRecord, now: Wall, out: &mut Output<'_>) -> io::Result<()> {
-    field(out, "letter", format!("{}  {}  {}", letter.id, letter.kind, letter.state))?;
+    field(
+        out,
+        "letter",
+        format!("{}  {}  {}", letter.id, letter.kind, letter.state),
+    )?;
     field(
         out,
         "failed",
@@ -86,7 +90,10 @@ fn breakers(letter: &LetterRecord, now: Wall, out: &mut Output<'_>) -> io::Resul
         field(
             out,
             "",
-            format!("{}  {}{until}  {} failure(s) in a row", breaker.key, breaker.state, breaker.failures),
+            format!(
+                "{}  {}{until}  {} failure(s) in a row",
+                breaker.key, breaker.state, breaker.failures
+            ),
         )?;
     }
     Ok(())
@@ -140,7 +147,11 @@ fn snapshot_lines(snapshot: &Snapshot, out: &mut Output<'_>) -> io::Result<()> {
         field(
             out,
             "",
-            format!("instance {index}  {}  {} global(s)", printable(name), instance.globals.len()),
+            format!(
+                "instance {index}  {}  {} global(s)",
+                printable(name),
+                instance.globals.len()
+            ),
         )?;
         for (number, memory) in instance.memories.iter().enumerate() {
             field(
