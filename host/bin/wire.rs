@@ -13,7 +13,7 @@ use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::{Clock, SystemClock};
 use fusebox_engine::ports::entropy::OsEntropy;
 use fusebox_engine::ports::store::Store;
-use fusebox_engine::testing::memory_store::MemoryStore;
+use fusebox_engine::memory_store::MemoryStore;
 use fusebox_faces::cli::{Checkup, Failed, SecretKeeper, Wiring};
 use fusebox_manifest::{HostFile, Presets, SecretSource};
 use fusebox_sandbox::{CompileCommand, SandboxSettings, WasmSandbox};

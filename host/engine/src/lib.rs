@@ -18,6 +18,7 @@ pub mod host;
 mod keys;
 mod letters;
 mod memory;
+pub mod memory_store;
 mod ownership;
 pub mod ports;
 pub mod records;

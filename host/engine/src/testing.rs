@@ -3,7 +3,6 @@
 pub mod fake_clock;
 pub mod faulty_store;
 pub mod fixed_ports;
-pub mod memory_store;
 pub mod scripted_sandbox;
 pub mod scripted_transport;
 pub mod store_contract;

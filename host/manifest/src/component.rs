@@ -317,7 +317,7 @@ pub(crate) mod tests {
         assert_eq!(count(codes::LEFT_OUT), 1);
         assert_eq!(
             (count(codes::UNDESCRIBED_FUNCTION), count(codes::UNDESCRIBED_PARAM)),
-            (2, 4)
+            (2, 3)
         );
         assert!(
             has(&found, codes::UNDESCRIBED_FUNCTION, "[functions.\"api.get\"]"),

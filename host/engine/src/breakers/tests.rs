@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::testing::fixed_ports::SeededEntropy;
-use crate::testing::memory_store::MemoryStore;
+use crate::memory_store::MemoryStore;
 use async_trait::async_trait;
 use fusebox_core::policy::ServiceKind;
 use std::sync::Barrier;

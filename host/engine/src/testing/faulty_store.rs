@@ -119,7 +119,7 @@ pass_on! {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::testing::memory_store::MemoryStore;
+    use crate::memory_store::MemoryStore;
     use crate::testing::store_contract::samples::{TENANT, new_run, run_id};
 
     async fn claim_and_look(store: &FaultyStore) -> (bool, bool) {

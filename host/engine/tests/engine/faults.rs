@@ -7,7 +7,7 @@ use fusebox_engine::host::Settings;
 use fusebox_engine::ports::store::Store;
 use fusebox_engine::testing::fake_clock::FakeClock;
 use fusebox_engine::testing::faulty_store::{FaultyStore, When};
-use fusebox_engine::testing::memory_store::MemoryStore;
+use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::testing::scripted_transport::{ScriptedTransport, status};
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use fusebox_engine::ports::sandbox::EffectError;
 use fusebox_engine::ports::store::RunFilter;
 use fusebox_engine::testing::fake_clock::FakeClock;
 use fusebox_engine::testing::faulty_store::FaultyStore;
-use fusebox_engine::testing::memory_store::MemoryStore;
+use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::testing::scripted_transport::{ScriptedTransport, status};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -16,7 +16,7 @@ use fusebox_engine::records::LetterRecord;
 use fusebox_engine::requests::{Call, Caller, Deploy, Replay, Reply};
 use fusebox_engine::testing::fake_clock::FakeClock;
 use fusebox_engine::testing::fixed_ports::{FixedPolicies, FixedSecrets, SeededEntropy};
-use fusebox_engine::testing::memory_store::MemoryStore;
+use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::testing::scripted_sandbox::ScriptedSandbox;
 use fusebox_engine::testing::scripted_transport::ScriptedTransport;
 use std::collections::BTreeMap;

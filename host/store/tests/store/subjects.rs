@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use fusebox_engine::ports::store::Store;
-use fusebox_engine::testing::memory_store::MemoryStore;
+use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::testing::store_contract::Subject;
 use fusebox_store::SqliteStore;
 use sqlx::sqlite::SqliteConnectOptions;

@@ -1,4 +1,4 @@
-//! A store in memory: the model that every other store is held to, and the store of the engine's own tests.
+//! A store in memory: the model that every other store is held to, and the store of a host that needs no database.
 
 mod letters;
 mod runs;
