@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::testing::fixed_ports::SeededEntropy;
 use crate::memory_store::MemoryStore;
+use crate::testing::fixed_ports::SeededEntropy;
 use async_trait::async_trait;
 use fusebox_core::policy::ServiceKind;
 use std::sync::Barrier;

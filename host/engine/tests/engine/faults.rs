@@ -4,10 +4,10 @@ use crate::world::*;
 use fusebox_core::failure::Code;
 use fusebox_core::policy::{Durability, Idempotency};
 use fusebox_engine::host::Settings;
+use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::store::Store;
 use fusebox_engine::testing::fake_clock::FakeClock;
 use fusebox_engine::testing::faulty_store::{FaultyStore, When};
-use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::testing::scripted_transport::{ScriptedTransport, status};
 use std::sync::Arc;
 

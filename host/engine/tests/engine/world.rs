@@ -7,6 +7,7 @@ use fusebox_core::policy::{
 };
 use fusebox_engine::guests::GuestRuntime;
 use fusebox_engine::host::{Host, Ports, Settings};
+use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::Clock as _;
 use fusebox_engine::ports::sandbox::{AttemptEnd, AttemptSpec, EffectError, Effects, GuestRequest};
@@ -16,7 +17,6 @@ use fusebox_engine::records::LetterRecord;
 use fusebox_engine::requests::{Call, Caller, Deploy, Replay, Reply};
 use fusebox_engine::testing::fake_clock::FakeClock;
 use fusebox_engine::testing::fixed_ports::{FixedPolicies, FixedSecrets, SeededEntropy};
-use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::testing::scripted_sandbox::ScriptedSandbox;
 use fusebox_engine::testing::scripted_transport::ScriptedTransport;
 use std::collections::BTreeMap;

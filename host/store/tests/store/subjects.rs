@@ -1,8 +1,8 @@
 //! The two stores under test, and how time passes for each.
 
 use async_trait::async_trait;
-use fusebox_engine::ports::store::Store;
 use fusebox_engine::memory_store::MemoryStore;
+use fusebox_engine::ports::store::Store;
 use fusebox_engine::testing::store_contract::Subject;
 use fusebox_store::SqliteStore;
 use sqlx::sqlite::SqliteConnectOptions;
