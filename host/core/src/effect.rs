@@ -71,6 +71,8 @@ pub struct Effect {
     pub path: String,
     /// Digest of the request as the guest made it.
     pub request: Digest,
+    /// Which of the equal requests of its attempt it is, from 0 ([`crate::idempotency::occurrence`]).
+    pub occurrence: u32,
     /// Whether it may be repeated (semantics.md §3), before its answer is looked at.
     pub repeatable: bool,
     /// Whether the answer's status is among those that prove that nothing happened.

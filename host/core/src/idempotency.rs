@@ -42,12 +42,21 @@ pub fn effect_key_material(owner: Owner<'_>, request: Digest, n: u32) -> Vec<u8>
     }
 }
 
-/// How many earlier effects of this attempt made the same request and were not seen to fail: a second equal request is meant as a
-/// second effect, while one made again after a failure is meant as the same.
+/// The smallest number that no equal earlier request of this attempt holds. One that the guest saw fail holds none any more: a second
+/// equal request is meant as a second effect, while one made again after a failure is meant as the same, whatever else is in flight.
 #[must_use]
 pub fn occurrence(earlier: &[Effect], request: Digest) -> u32 {
-    let counts = |effect: &&Effect| effect.request == request && (effect.answer.is_none() || !has_failed(effect));
-    u32::try_from(earlier.iter().filter(counts).count()).unwrap_or(u32::MAX)
+    let holds = |effect: &&Effect| effect.request == request && (effect.answer.is_none() || !has_failed(effect));
+    let holders = || earlier.iter().filter(holds);
+    // So many numbers cannot all be held; a list of them keeps this linear however often a guest repeats itself.
+    let mut free = vec![true; holders().count() + 1];
+    for holder in holders() {
+        if let Some(number) = free.get_mut(holder.occurrence as usize) {
+            *number = false;
+        }
+    }
+    let smallest = free.iter().position(|free| *free);
+    smallest.and_then(|n| u32::try_from(n).ok()).unwrap_or(u32::MAX)
 }
 
 /// Every part behind its length, so that no two lists of parts are one material.

@@ -36,6 +36,7 @@ fn effect(seq: u32, answer: Option<Answer>) -> Effect {
         method: "GET".to_owned(),
         path: "/".to_owned(),
         request: Digest([u8::try_from(seq).unwrap(); 32]),
+        occurrence: 0,
         repeatable: true,
         rejected_before_effect: false,
         answer,

@@ -78,6 +78,7 @@ fn status(seq: u32, status: u16) -> Effect {
         method: "GET".to_owned(),
         path: "/".to_owned(),
         request: Digest([u8::try_from(seq).unwrap(); 32]),
+        occurrence: 0,
         repeatable: true,
         rejected_before_effect: false,
         answer: Some(Answer::Status { status, hint: None }),

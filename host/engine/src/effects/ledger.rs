@@ -100,6 +100,7 @@ impl Ledger {
             method: request.method.clone(),
             path: request.path.chars().take(PATH).collect(),
             request: digest,
+            occurrence: n,
             repeatable: service.is_none_or(repeatable),
             rejected_before_effect: false,
             answer: None,
@@ -235,6 +236,7 @@ pub(crate) fn evidence(record: &EffectRecord, service: Option<&Service>, key_age
         method: method.to_owned(),
         path: path.to_owned(),
         request: Digest([0; 32]),
+        occurrence: 0,
         repeatable: policy.is_some_and(|policy| {
             let key_age = policy.idempotency_header.as_ref().map(|_| key_age);
             classify::is_repeatable(method, path, key_age, policy)
