@@ -100,14 +100,19 @@ pub fn judge(evidence: &Evidence<'_>) -> Option<Judgement> {
 
 type Finding<'a> = (Class, Code, Option<&'a Effect>);
 
-/// The function returned an error: the manifest's word, else the failed effect's, else it is an answer.
+/// The function returned an error: a refusal, which no word of the manifest makes into anything else; the manifest's word; the failed
+/// effect's; or it is an answer.
 fn returned<'a>(evidence: &Evidence<'a>, case: Option<&str>) -> Finding<'a> {
-    let Some(class) = case.and_then(|case| evidence.errors.get(case)).copied() else {
-        return by_effect(evidence).unwrap_or((Class::Caller, Code::ToolFailed, None));
-    };
-    // The effect gives service and hint only where the mapped class speaks of an upstream too.
-    let effect = last_failed(evidence.effects).filter(|_| is_upstreams(class));
-    (class, code_of(class, effect), effect)
+    let effect = last_failed(evidence.effects);
+    let mapped = case.and_then(|case| evidence.errors.get(case)).copied();
+    match mapped.filter(|_| !effect.is_some_and(is_denied)) {
+        // The effect gives service and hint only where the mapped class speaks of an upstream too.
+        Some(class) => {
+            let effect = effect.filter(|_| is_upstreams(class));
+            (class, code_of(class, effect), effect)
+        }
+        None => by_effect(evidence).unwrap_or((Class::Caller, Code::ToolFailed, None)),
+    }
 }
 
 /// The time was over while an effect was in flight: its class at that moment, whatever came later; else the guest computed too long.
@@ -125,28 +130,27 @@ fn timed_out<'a>(evidence: &Evidence<'a>) -> Finding<'a> {
     }
 }
 
-/// The failed effect that a trap or an unmapped error comes down to; or a refusal, when it was the last thing that the guest tried.
+/// The effect that a trap or an unmapped error comes down to.
 fn by_effect<'a>(evidence: &Evidence<'a>) -> Option<Finding<'a>> {
-    if let Some(last) = evidence.effects.last()
-        && last.answer == Some(Answer::Denied)
-    {
-        return Some((Class::Control, Code::Denied, Some(last)));
-    }
     let effect = last_failed(evidence.effects)?;
     let class = class_of(effect)?;
     Some((class, code_of(class, Some(effect)), Some(effect)))
 }
 
-/// The latest failed effect whose request has not been answered since.
+/// The latest effect that failed or was refused and whose request has not been answered since.
 fn last_failed(effects: &[Effect]) -> Option<&Effect> {
     let mut answered = HashSet::new();
     effects.iter().rev().find(|effect| {
-        if !has_failed(effect) {
+        if !has_failed(effect) && !is_denied(effect) {
             answered.insert(effect.request);
             return false;
         }
         !answered.contains(&effect.request)
     })
+}
+
+fn is_denied(effect: &Effect) -> bool {
+    effect.answer == Some(Answer::Denied)
 }
 
 /// Whether it failed, as the guest saw it: a 404 is an answer.

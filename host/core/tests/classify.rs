@@ -252,9 +252,50 @@ fn a_mapped_case_is_what_the_manifest_says() {
 }
 
 #[test]
-fn a_refusal_counts_only_when_it_was_the_last_thing_that_the_guest_tried() {
-    let effects = [effect(1, Some(Answer::Denied)), effect(2, answered(200))];
-    assert_eq!(judged(End::Trap, &effects).class, Class::Fault);
+fn a_refusal_that_the_same_request_has_not_got_over_is_control_whatever_the_manifest_says() {
+    let again = |seq, answer| Effect {
+        request: Digest([1; 32]),
+        ..effect(seq, answer)
+    };
+    let denied = || Some(Answer::Denied);
+    let table = [
+        ("refused alone", vec![effect(1, denied())], Some(1)),
+        (
+            "another request answers nothing",
+            vec![effect(1, denied()), effect(2, answered(200))],
+            Some(1),
+        ),
+        (
+            "refused after a failure",
+            vec![effect(1, answered(503)), effect(2, denied())],
+            Some(2),
+        ),
+        (
+            "the same request failed, then was refused",
+            vec![effect(1, answered(503)), again(2, denied())],
+            Some(2),
+        ),
+        (
+            "got over it",
+            vec![effect(1, denied()), again(2, answered(200))],
+            None,
+        ),
+        (
+            "a later failure is an upstream's",
+            vec![effect(1, denied()), effect(2, answered(429))],
+            None,
+        ),
+    ];
+    for (what, effects, refused) in table {
+        for end in [End::Trap, End::Err(None), End::Err(Some("busy")), End::Err(Some("not-found"))] {
+            let found = judged(end, &effects);
+            let is_refusal = (found.class, found.code) == (Class::Control, Code::Denied);
+            assert_eq!(is_refusal, refused.is_some(), "{what}: {end:?}");
+            if is_refusal {
+                assert_eq!(found.effect, refused, "{what}: {end:?}");
+            }
+        }
+    }
 }
 
 #[test]
