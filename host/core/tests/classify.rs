@@ -275,11 +275,7 @@ fn a_refusal_that_the_same_request_has_not_got_over_is_control_whatever_the_mani
             vec![effect(1, answered(503)), again(2, denied())],
             Some(2),
         ),
-        (
-            "got over it",
-            vec![effect(1, denied()), again(2, answered(200))],
-            None,
-        ),
+        ("got over it", vec![effect(1, denied()), again(2, answered(200))], None),
         (
             "a later failure is an upstream's",
             vec![effect(1, denied()), effect(2, answered(429))],
@@ -287,7 +283,12 @@ fn a_refusal_that_the_same_request_has_not_got_over_is_control_whatever_the_mani
         ),
     ];
     for (what, effects, refused) in table {
-        for end in [End::Trap, End::Err(None), End::Err(Some("busy")), End::Err(Some("not-found"))] {
+        for end in [
+            End::Trap,
+            End::Err(None),
+            End::Err(Some("busy")),
+            End::Err(Some("not-found")),
+        ] {
             let found = judged(end, &effects);
             let is_refusal = (found.class, found.code) == (Class::Control, Code::Denied);
             assert_eq!(is_refusal, refused.is_some(), "{what}: {end:?}");
