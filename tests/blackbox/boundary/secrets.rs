@@ -1,0 +1,119 @@
+//! Secrets: they reach the upstream that they are meant for, and nothing else ever holds them.
+
+use crate::site::Site;
+use fusebox_simulator::Service;
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+/// The values that the sites of the tests keep.
+const VALUES: [&str; 3] = ["search-secret", "llm-secret", "mail-secret"];
+
+#[test]
+fn they_reach_the_upstream_and_are_written_nowhere_else() {
+    let site = Site::deployed(&["search", "faulty"]);
+    let mut printed = String::new();
+    let mut run = |arguments: &[&str], code| {
+        let ran = site.fusebox_with(&[("RUST_LOG", "trace")], arguments).exits(code);
+        printed.push_str(&ran.stdout);
+        printed.push_str(&ran.stderr);
+        ran
+    };
+    run(&["call", "search.query", r#"{"text":"wasm"}"#], 0);
+    let requests = site.requests(Service::Search);
+    assert_eq!(requests[0].headers["authorization"], "Bearer search-secret");
+
+    run(&["call", "faulty.environment"], 0);
+    site.status(Service::Search, 503, Some(5));
+    run(&["call", "faulty.unwrap-on-503", r#"{"upstream":"search","path":"/v1/query?q=a"}"#], 13);
+    let letters = site.letters();
+    let letter = letters[0]["id"].as_str().unwrap();
+    run(&["dlq", "show", letter], 0);
+    run(&["dlq", "show", letter, "--json"], 0);
+    run(&["dlq", "export", letter, "--to", "letter.json", "--coredump", "letter.core"], 0);
+    run(&["runs", "--json"], 0);
+    run(&["tools", "show", "search", "--json"], 0);
+    run(&["policy", "explain", "search.query"], 0);
+    run(&["config", "show", "--json"], 0);
+    run(&["secrets", "list"], 0);
+    run(&["secrets", "list", "--json"], 0);
+    run(&["doctor"], 0);
+    for value in VALUES {
+        assert!(!printed.contains(value), "{value} was printed");
+    }
+    // The core dump holds the guest's memory as it was, not compressed.
+    let holders = files_with(&site, &VALUES);
+    assert_eq!(holders, ["secrets.toml"]);
+    let mode = fs::metadata(site.path("secrets.toml")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+/// Names of the files of a site that hold one of the values.
+fn files_with(site: &Site, values: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![site.folder().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = fs::read(&path).unwrap();
+            let holds = |value: &&str| bytes.windows(value.len()).any(|window| window == value.as_bytes());
+            if values.iter().any(holds) {
+                found.push(entry.file_name().into_string().unwrap());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_secret_goes_only_to_the_hosts_that_it_was_set_for() {
+    let site = Site::new();
+    site.fusebox(&["secrets", "remove", "SEARCH_KEY"]).exits(0);
+    site.pipe(&["secrets", "set", "SEARCH_KEY", "--host", "api.search.example"], b"search-secret").exits(0);
+    site.place("search", &[]);
+    let ran = site.fusebox(&["deploy", "search.toml", "--json"]).exits(64);
+    assert!(ran.stdout.contains("FB0302"), "{}", ran.shown());
+    assert_eq!(site.requests(Service::Search).len(), 0);
+}
+
+#[test]
+fn a_secret_that_is_gone_sends_nothing() {
+    let site = Site::deployed(&["search"]);
+    site.fusebox(&["secrets", "remove", "SEARCH_KEY"]).exits(0);
+    let ran = site.call("search.query", &json!({ "text": "wasm" }));
+    assert_ne!(ran.code, 0, "{}", ran.shown());
+    assert!(ran.stdout.contains("SEARCH_KEY"), "the missing secret is named: {}", ran.shown());
+    assert_eq!(site.requests(Service::Search).len(), 0);
+    site.fusebox(&["secrets", "remove", "SEARCH_KEY"]).exits(64).says("there is no secret");
+}
+
+#[test]
+fn a_guests_own_header_does_not_replace_the_hosts() {
+    let site = Site::deployed(&["faulty"]);
+    let input = json!({ "upstream": "search", "method": "GET", "path": "/v1/query?q=wasm", "body": null });
+    site.call("faulty.request", &input).exits(0);
+    assert_eq!(site.requests(Service::Search)[0].headers["authorization"], "Bearer search-secret");
+}
+
+#[test]
+fn secrets_may_come_from_variables() {
+    let site = Site::deployed(&["search"]);
+    let host = site.url(Service::Search);
+    site.write(
+        "fusebox.toml",
+        &format!(
+            "[network]\nallow = [\"127.0.0.1\"]\n[secrets]\nsource = \"environment\"\nhosts = {{ SEARCH_KEY = [\"{host}\"] }}\n"
+        ),
+    );
+    let call = ["call", "search.query", r#"{"text":"wasm"}"#];
+    site.fusebox_with(&[("FUSEBOX_SECRET_SEARCH_KEY", "search-secret")], &call).exits(0);
+    assert_eq!(site.requests(Service::Search).len(), 1);
+    let ran = site.fusebox(&call);
+    assert_ne!(ran.code, 0);
+    assert_eq!(site.requests(Service::Search).len(), 1);
+}

@@ -1,0 +1,19 @@
+//! The built binary, as somebody uses it: real guests, a real database, upstreams that fail on command and count what they did.
+//!
+//! The guests come from `cargo xtask guests`. Compiled code is kept in `target/blackbox-cache` for all tests.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and it is the one that waits and looks at the clock"
+)]
+
+mod boundary;
+mod cli;
+mod crashes;
+mod faults;
+mod letters;
+mod refusals;
+mod site;
