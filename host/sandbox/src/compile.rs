@@ -6,6 +6,7 @@ mod message;
 use crate::engine::Variant;
 use crate::fault;
 use crate::settings::{CompileCommand, SandboxSettings};
+use bytes::Bytes;
 pub use child::compile_child;
 pub(crate) use child::compile_here;
 use fusebox_engine::ports::clock::{Clock, SystemClock};
@@ -15,6 +16,8 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Largest component, in bytes.
 pub(crate) const MAX_COMPONENT: u64 = 64 << 20;
@@ -30,33 +33,50 @@ pub(crate) enum Compiler {
         command: CompileCommand,
         memory: u64,
         time: Duration,
+        /// Where its pipes are served: code may be asked for on the guests' runtime, which has no I/O.
+        runtime: Handle,
     },
     /// In this process: for components that are trusted not to exhaust it.
     Here,
 }
 
 impl Compiler {
-    pub(crate) fn child(settings: &SandboxSettings) -> Self {
-        Self::Child {
+    /// A child of the runtime that this is called on.
+    ///
+    /// # Errors
+    /// `FB0509` outside a runtime.
+    pub(crate) fn child(settings: &SandboxSettings) -> Result<Self, LoadError> {
+        Ok(Self::Child {
             command: settings.compiler.clone(),
             memory: settings.compile_memory,
             time: settings.compile_time,
-        }
+            runtime: Handle::try_current().map_err(fault::host)?,
+        })
     }
 
     /// Compiled code of a component, as the runtime loads it.
     ///
     /// # Errors
     /// [`LoadError`] with its code.
-    pub(crate) async fn compile(&self, wasm: &[u8], variant: Variant) -> Result<Vec<u8>, LoadError> {
+    pub(crate) async fn compile(&self, wasm: &Bytes, variant: Variant) -> Result<Vec<u8>, LoadError> {
         check_head(wasm)?;
         match self {
             Self::Here => {
-                let wasm = wasm.to_vec();
+                let wasm = wasm.clone();
                 let compiled = tokio::task::spawn_blocking(move || compile_here(&wasm, variant)).await;
                 compiled.unwrap_or_else(|failed| Err(fault::host(failed)))
             }
-            Self::Child { command, memory, time } => in_child(command, *memory, *time, wasm, variant).await,
+            Self::Child {
+                command,
+                memory,
+                time,
+                runtime,
+            } => {
+                let compiling = in_child(command.clone(), *memory, *time, wasm.clone(), variant);
+                // Whoever no longer waits for the code ends the compiler.
+                let compiled = AbortOnDropHandle::new(runtime.spawn(compiling)).await;
+                compiled.unwrap_or_else(|failed| Err(fault::host(failed)))
+            }
         }
     }
 }
@@ -75,10 +95,10 @@ pub(crate) fn check_head(wasm: &[u8]) -> Result<(), LoadError> {
 }
 
 async fn in_child(
-    command: &CompileCommand,
+    command: CompileCommand,
     memory: u64,
     time: Duration,
-    wasm: &[u8],
+    wasm: Bytes,
     variant: Variant,
 ) -> Result<Vec<u8>, LoadError> {
     let mut child = Command::new(&command.program)
@@ -94,7 +114,7 @@ async fn in_child(
     let clock = SystemClock::new();
     tokio::select! {
         biased;
-        answer = converse(&mut child, &request, wasm) => answer,
+        answer = converse(&mut child, &request, &wasm) => answer,
         () = clock.sleep(time) => {
             // It is dropped, and with it ended, at the end of this function.
             Err(fault::compiler_exhausted(format!("the compiler took longer than {} s", time.as_secs())))

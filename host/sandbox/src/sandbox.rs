@@ -38,12 +38,12 @@ pub(crate) struct Shared {
 }
 
 impl WasmSandbox {
-    /// Opens the cache and starts the engines; components are compiled in child processes.
+    /// Opens the cache and starts the engines; components are compiled in child processes of the caller's runtime.
     ///
     /// # Errors
-    /// `FB0508` when the cache cannot be trusted, `FB0509` when the machine refuses an engine.
+    /// `FB0508` when the cache cannot be trusted, `FB0509` when the machine refuses an engine, or outside a runtime.
     pub fn open(settings: SandboxSettings) -> Result<Arc<Self>, LoadError> {
-        let compiler = Compiler::child(&settings);
+        let compiler = Compiler::child(&settings)?;
         Self::with_compiler(&settings, compiler)
     }
 

@@ -173,6 +173,16 @@ async fn the_child_compiles_and_refuses_as_this_process_does() {
 }
 
 #[tokio::test]
+async fn a_guest_runtime_without_io_gets_code_that_counts_fuel_from_the_child() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = WasmSandbox::open(settings(folder.path())).unwrap();
+    let component = compile_in(&sandbox, BROKEN).await.unwrap();
+    let mut trial = Trial::of(&component, "fine");
+    trial.limits.fuel = Some(1_000_000);
+    assert_eq!(trial.run().await.end, ok("42"));
+}
+
+#[tokio::test]
 async fn a_compiler_without_memory_or_time_is_told_as_that() {
     let folder = tempfile::tempdir().unwrap();
     let mut little = settings(folder.path());
