@@ -58,6 +58,8 @@ fn ours((name, value): (OsString, OsString)) -> Option<(String, String)> {
 pub(crate) struct Config {
     /// The operator's file, when there is one.
     pub(crate) file: Option<PathBuf>,
+    /// What is worth saying about it, and about variables and flags.
+    pub(crate) warnings: Vec<Diagnostic>,
     /// What it came down to.
     pub(crate) host: HostFile,
     /// Presets: those that come with Fusebox, and the operator's.
@@ -101,8 +103,10 @@ impl Config {
         if let Some(folder) = HostFile::policies(&source).map(|setting| place(&setting)) {
             add_presets(&mut presets, &folder)?;
         }
-        let (host, findings) = HostFile::merge(&source, &presets);
-        let host = host.ok_or(Failed::Findings(findings))?;
+        let (host, warnings) = HostFile::merge(&source, &presets);
+        let Some(host) = host else {
+            return Err(Failed::Findings(warnings));
+        };
         let default = |name: &str| match (&file, &environment.data_home) {
             (Some(_), _) => Ok(beside.join(name)),
             (None, Some(home)) => Ok(home.join("fusebox").join(name)),
@@ -125,6 +129,7 @@ impl Config {
                 .map_or_else(|| default("secrets.toml"), |path| Ok(place(path)))?,
             extra_roots: host.extra_roots.as_ref().map(place),
             file,
+            warnings,
             host,
             presets,
             database,

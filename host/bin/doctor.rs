@@ -1,8 +1,10 @@
 //! What `fusebox doctor` looks at: settings, database, cache, compiler, secrets, roots.
 
 use crate::wire::Process;
+use fusebox_engine::ports::store::Store;
 use fusebox_engine::requests::Caller;
 use fusebox_faces::cli::{Checkup, Failed, SecretKeeper, State, Wiring};
+use fusebox_manifest::render::brief;
 use std::path::Path;
 
 /// The smallest component: it is compiled to see that the compiler's process works.
@@ -24,6 +26,12 @@ pub(crate) async fn checkup(process: &Process) -> Vec<Checkup> {
             help: Some("`fusebox config show` lists them".to_owned()),
         },
     });
+    found.extend(config.warnings.iter().map(|warning| Checkup {
+        what: "settings".to_owned(),
+        state: State::Note,
+        found: brief(warning),
+        help: warning.help.clone(),
+    }));
     found.push(database(process, &config.database).await);
     found.push(match process.scratch().await {
         Ok(host) => match host.inspect(SMALLEST.to_vec().into()).await {
@@ -52,13 +60,26 @@ pub(crate) async fn checkup(process: &Process) -> Vec<Checkup> {
 }
 
 async fn database(process: &Process, path: &Path) -> Checkup {
-    let host = match process.host().await {
-        Ok(host) => host,
+    if !path.exists() {
+        return Checkup {
+            what: "database".to_owned(),
+            state: State::Note,
+            found: format!("{} is created when it is first needed", path.display()),
+            help: None,
+        };
+    }
+    let store = match process.store().await {
+        Ok(store) => store,
         Err(failed) => return unwell("database", &failed),
     };
-    match host.tools(&Caller::local()).await {
+    match store.tools(&Caller::local().tenant).await {
         Ok(tools) => well("database", format!("{}, {} tool(s)", path.display(), tools.len())),
-        Err(failure) => unwell("database", &Failed::Host(failure)),
+        Err(error) => Checkup {
+            what: "database".to_owned(),
+            state: State::Unwell,
+            found: error.to_string(),
+            help: Some("look at the file, its folder and the room on its disk".to_owned()),
+        },
     }
 }
 

@@ -4,13 +4,14 @@ mod config;
 mod doctor;
 mod policies;
 mod secrets;
+mod signals;
 mod wire;
 
 use config::Environment;
 use fusebox_engine::ports::clock::SystemClock;
 use fusebox_engine::requests::Caller;
 use fusebox_faces::cli::{Context, Look, Output, When, parse};
-use fusebox_manifest::render::Style;
+use fusebox_manifest::render::{Style, render};
 use std::io::{BufReader, IsTerminal, Write};
 use std::process::ExitCode;
 use wire::Process;
@@ -56,7 +57,13 @@ fn main() -> ExitCode {
     let mut answers =
         (std::io::stdin().is_terminal() && stderr.is_terminal()).then(|| BufReader::new(std::io::stdin()));
     let process = Process::new(environment);
-    process.start_log();
+    process.start_log(style == Style::Colour);
+    if let Ok(config) = process.config()
+        && !look.json
+    {
+        // Nobody may read stderr; a warning stops nothing.
+        let _ = stderr.write_all(render(&config.warnings, style).as_bytes());
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -78,9 +85,12 @@ fn main() -> ExitCode {
         clock: SystemClock::new(),
     };
     let end = runtime.block_on(async {
-        let end = cli.run(&mut context).await;
-        process.close().await;
-        end
+        let work = async {
+            let end = cli.run(&mut context).await;
+            process.close().await;
+            end
+        };
+        signals::heed(work, || process.stop()).await
     });
     match end {
         Ok(()) => ExitCode::SUCCESS,

@@ -130,7 +130,7 @@ impl KeptSecrets {
     fn failed(&self, error: &io::Error) -> Failed {
         Failed::file(
             format!("{}: {error}", self.path.display()),
-            "the folder of the database keeps the secrets; it has to be writable for you",
+            "the file of secrets, and its folder, have to belong to you, and to you alone",
         )
     }
 
@@ -214,7 +214,10 @@ impl Secrets for KeptSecrets {
             }
             // A host that was not named must not even learn whether the secret exists.
             _ if !permitted => return Err(wrong()),
-            Source::Environment(values) => values.get(name).cloned().ok_or_else(missing)?,
+            Source::Environment(values) => values
+                .get(name)
+                .cloned()
+                .ok_or_else(|| unreadable(format!("the variable FUSEBOX_SECRET_{name} is not set")))?,
             Source::Command(argv) => self.of_command(name, argv).map_err(unreadable)?,
         };
         if permitted { Ok(value) } else { Err(wrong()) }
@@ -247,7 +250,7 @@ impl SecretKeeper for KeptSecrets {
         Ok(all.into_iter().map(entry).collect())
     }
 
-    fn set(&self, name: &str, hosts: &[String], value: &str) -> Result<(), Failed> {
+    fn set(&self, name: &str, hosts: &[String], only: bool, value: &str) -> Result<Vec<String>, Failed> {
         let name = units::secret_name(name).map_err(|problem| Failed::usage(problem.message, problem.help))?;
         self.of_file()?;
         let origins = hosts
@@ -261,13 +264,26 @@ impl SecretKeeper for KeptSecrets {
                 "encode it first, for example in base64",
             ));
         }
-        let kept = Kept {
-            hosts: origins,
-            value: value.to_owned(),
-        };
-        self.change(|entries| entries.insert(name, kept))
-            .map_err(|error| self.failed(&error))?;
-        Ok(())
+        self.change(|entries| {
+            let before = entries
+                .remove(&name)
+                .filter(|_| !only)
+                .map_or_else(Vec::new, |kept| kept.hosts);
+            let mut hosts = before;
+            hosts.extend(origins);
+            hosts.sort();
+            hosts.dedup();
+            let value = value.to_owned();
+            entries.insert(
+                name,
+                Kept {
+                    hosts: hosts.clone(),
+                    value,
+                },
+            );
+            hosts
+        })
+        .map_err(|error| self.failed(&error))
     }
 
     fn remove(&self, name: &str) -> Result<bool, Failed> {
@@ -294,7 +310,9 @@ mod tests {
     fn a_secret_goes_to_its_hosts_alone() {
         let folder = tempfile::tempdir().unwrap();
         let secrets = kept(folder.path());
-        secrets.set("KEY", &["api.example".to_owned()], "s3cret").unwrap();
+        secrets
+            .set("KEY", &["api.example".to_owned()], false, "s3cret")
+            .unwrap();
         assert_eq!(secrets.reveal("KEY", &origin("api.example")).unwrap(), "s3cret");
         for other in [
             "evil.example",
@@ -313,11 +331,24 @@ mod tests {
     }
 
     #[test]
+    fn hosts_are_added_unless_only_these_are_meant() {
+        let folder = tempfile::tempdir().unwrap();
+        let secrets = kept(folder.path());
+        let set = |host: &str, only| secrets.set("KEY", &[host.to_owned()], only, "s3cret").unwrap();
+        assert_eq!(set("a.example", false), ["a.example"]);
+        assert_eq!(set("b.example", false), ["a.example", "b.example"]);
+        assert_eq!(set("c.example", true), ["c.example"]);
+        assert!(secrets.reveal("KEY", &origin("a.example")).is_err());
+    }
+
+    #[test]
     fn the_file_is_for_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets.toml");
         let secrets = kept(folder.path());
-        secrets.set("KEY", &["api.example".to_owned()], "s3cret").unwrap();
+        secrets
+            .set("KEY", &["api.example".to_owned()], false, "s3cret")
+            .unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         let error = secrets.reveal("KEY", &origin("api.example")).unwrap_err();
@@ -329,7 +360,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (one, two) = (kept(folder.path()), kept(folder.path()));
         assert!(two.list().unwrap().is_empty());
-        one.set("KEY", &["api.example".to_owned()], "s3cret").unwrap();
+        one.set("KEY", &["api.example".to_owned()], false, "s3cret").unwrap();
         assert_eq!(two.list().unwrap().len(), 1);
         assert!(two.remove("KEY").unwrap());
         assert!(!two.remove("KEY").unwrap());
@@ -353,12 +384,15 @@ mod tests {
             "from-env".to_owned(),
         )])));
         assert_eq!(variables.reveal("A", &api).unwrap(), "from-env");
-        assert!(matches!(variables.reveal("C", &api), Err(SecretError::Missing { .. })));
+        assert!(matches!(
+            variables.reveal("C", &api),
+            Err(SecretError::Unreadable { .. })
+        ));
         assert!(matches!(
             variables.reveal("A", &origin("evil.example")),
             Err(SecretError::WrongHost { .. })
         ));
-        assert!(variables.set("A", &["api.example".to_owned()], "x").is_err());
+        assert!(variables.set("A", &["api.example".to_owned()], false, "x").is_err());
 
         let command = of(Source::Command(argv("echo value-of-{name}")));
         assert_eq!(command.reveal("A", &api).unwrap(), "value-of-A");

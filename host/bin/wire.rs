@@ -9,16 +9,17 @@ use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_egress::{HttpTransport, NetworkSettings};
 use fusebox_engine::guests::GuestRuntime;
 use fusebox_engine::host::{Host, Ports, Settings};
+use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::{Clock, SystemClock};
 use fusebox_engine::ports::entropy::OsEntropy;
 use fusebox_engine::ports::store::Store;
-use fusebox_engine::memory_store::MemoryStore;
 use fusebox_faces::cli::{Checkup, Failed, SecretKeeper, Wiring};
 use fusebox_manifest::{HostFile, Presets, SecretSource};
 use fusebox_sandbox::{CompileCommand, SandboxSettings, WasmSandbox};
 use fusebox_store::SqliteStore;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::OnceCell;
 use tracing_subscriber::EnvFilter;
@@ -47,11 +48,12 @@ impl Process {
     }
 
     /// Lets the host speak on stderr, as loud as the settings say.
-    pub(crate) fn start_log(&self) {
+    pub(crate) fn start_log(&self, colour: bool) {
         let level = self.config().map_or("warn", |config| config.host.log.as_str());
         let filter = self.environment.log_filter.clone().unwrap_or_else(|| level.to_owned());
         tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn")))
+            .with_ansi(colour)
             .with_writer(std::io::stderr)
             .init();
     }
@@ -60,6 +62,13 @@ impl Process {
     pub(crate) fn config(&self) -> Result<&Config, Failed> {
         let loaded = self.config.get_or_init(|| load(&self.environment).map_err(Arc::new));
         loaded.as_ref().map_err(|failed| Failed::clone(failed))
+    }
+
+    /// Cancels what is in flight; a run that is cancelled ends as such, after the effects that it has in flight.
+    pub(crate) fn stop(&self) {
+        for host in [self.host.get(), self.scratch.get()].into_iter().flatten() {
+            host.stop();
+        }
     }
 
     /// Ends what was opened: waits for what is in flight and writes what is still to be written.
@@ -209,6 +218,15 @@ impl Wiring for Process {
 
     fn presets(&self) -> Result<&Presets, Failed> {
         Ok(&self.config()?.presets)
+    }
+
+    fn places(&self) -> Result<Vec<(&'static str, PathBuf)>, Failed> {
+        let config = self.config()?;
+        Ok(vec![
+            ("database", config.database.clone()),
+            ("cache", config.cache.clone()),
+            ("secrets.file", config.secrets.clone()),
+        ])
     }
 
     fn secrets(&self) -> Result<Arc<dyn SecretKeeper>, Failed> {

@@ -178,6 +178,12 @@ impl Host {
         }
     }
 
+    /// Takes no more calls and cancels those in flight. Effects in flight are waited for by [`Self::drain`].
+    pub fn stop(&self) {
+        self.engine.tasks.close();
+        self.engine.tasks.stopping().cancel();
+    }
+
     /// Takes no more calls, waits for those in flight, cancels what is left after `Settings::drain`, and writes what is not written yet.
     pub async fn drain(&self) {
         let tasks = &self.engine.tasks;

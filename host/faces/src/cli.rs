@@ -245,6 +245,8 @@ Examples:
   fusebox dlq list
   fusebox dlq replay LETTER --from-start
 
+Every setting is a variable, and a flag of every command: `fusebox config show --docs` lists them.
+
 {}",
         outcome::exit_codes()
     )

@@ -1,6 +1,6 @@
 //! The one table: what each failure code means to a shell, to an HTTP client, and to the person who reads it.
 
-use fusebox_core::failure::Code;
+use fusebox_core::failure::{Code, Failure};
 
 /// How the faces present one code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,9 @@ pub const EXIT_INTERNAL: u8 = 1;
 /// A wrong command line or an invalid file (`EX_USAGE` of sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
 
+/// Ended by a signal (128 and the number of SIGINT, as shells have it).
+pub const EXIT_INTERRUPTED: u8 = 130;
+
 /// What the faces make of a code.
 #[must_use]
 pub fn outcome(code: Code) -> Outcome {
@@ -30,7 +33,7 @@ pub fn outcome(code: Code) -> Outcome {
             65,
             400,
             "the input does not fit the function",
-            "compare the input with `fusebox tools show TOOL`",
+            "compare the input with its types: `fusebox tools show` and the tool's name",
         ),
         Code::ToolFailed => (
             10,
@@ -49,7 +52,7 @@ pub fn outcome(code: Code) -> Outcome {
             13,
             502,
             "an upstream failed and the attempts are used up",
-            "`fusebox dlq show LETTER`, and `fusebox dlq replay LETTER` once the upstream is well",
+            "look at `fusebox dlq show LETTER`, and type `fusebox dlq replay LETTER --from-start` once the upstream is well",
         ),
         Code::BreakerOpen => (
             14,
@@ -67,13 +70,13 @@ pub fn outcome(code: Code) -> Outcome {
             16,
             404,
             "there is no such thing",
-            "`fusebox tools` lists what is deployed",
+            "`fusebox tools`, `fusebox runs` and `fusebox dlq` list what there is",
         ),
         Code::ToolDisabled => (
             16,
             409,
             "the tool is switched off",
-            "`fusebox tools enable TOOL` switches it on",
+            "`fusebox tools enable` and its name switches it on",
         ),
         Code::KeyRequired => (17, 400, "the function demands an idempotency key", "add `--key KEY`"),
         Code::KeyReused => (
@@ -100,7 +103,7 @@ pub fn outcome(code: Code) -> Outcome {
             20,
             500,
             "a limit of the attempt was reached",
-            "`fusebox dlq show LETTER` says which; raise it in the manifest's `limits` if that is right",
+            "`fusebox dlq show LETTER` says which; raise it in the manifest (`limits`, or the function's `timeout`) if that is right",
         ),
         Code::Fault => (
             21,
@@ -118,12 +121,35 @@ pub fn outcome(code: Code) -> Outcome {
     }
 }
 
+/// What to do about this failure: the table's help with its ids filled in, and without the letter that it does not have.
+#[must_use]
+pub fn advice(failure: &Failure) -> String {
+    let mut help = match (failure.code, &failure.letter) {
+        (Code::UpstreamFailed, None) => "try again once the upstream is well",
+        (Code::InDoubt, None) => "ask the upstream what it did, before anything is repeated",
+        (Code::Exhausted, None) => {
+            "raise the limit in the manifest (`limits`, or the function's `timeout`) if that is right"
+        }
+        (Code::Fault, None) => "the log and the backtrace of the component say where",
+        (code, _) => outcome(code).help,
+    }
+    .to_owned();
+    if let Some(letter) = &failure.letter {
+        help = help.replace("LETTER", letter.as_str());
+    }
+    if let Some(run) = &failure.run {
+        help = help.replace("RUN", run.as_str());
+    }
+    help
+}
+
 /// The table of exit codes, as `--help` prints it.
 #[must_use]
 pub fn exit_codes() -> String {
     let mut rows = vec![
         (EXIT_OK, vec!["ok"]),
         (EXIT_USAGE, vec!["wrong command line or invalid file"]),
+        (EXIT_INTERRUPTED, vec!["ended by a second signal"]),
     ];
     for code in Code::ALL {
         let Outcome { exit, .. } = outcome(code);

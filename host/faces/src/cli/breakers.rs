@@ -49,6 +49,9 @@ pub(super) async fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Fa
         &found,
         |breaker| row(breaker, now),
     )?;
+    if found.is_empty() && !cx.out.json() {
+        cx.note("no breakers: each begins closed with its service's first request");
+    }
     Ok(())
 }
 

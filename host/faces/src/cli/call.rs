@@ -47,14 +47,14 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
     let call = Call {
         tool,
         function,
-        input: input.text,
+        input: input.text.clone(),
         key: arguments.key,
         wait: arguments.wait,
         deadline: arguments.deadline,
     };
     let reply = host.call(&cx.caller, call).await.map_err(|mut failure| {
         if failure.code == Code::BadInput {
-            failure.message = format!("{}: {}", input.source, failure.message);
+            failure.message = input.place(&failure.message);
         }
         failure
     })?;

@@ -28,7 +28,12 @@ enum Command {
 /// An operator's file with errors.
 pub(super) fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
     let Command::Show { docs } = &arguments.command;
-    let rows = cx.wiring.settings()?.rows();
+    let mut rows = cx.wiring.settings()?.rows();
+    for (key, path) in cx.wiring.places()? {
+        if let Some(row) = rows.iter_mut().find(|row| row.key == key) {
+            row.value = path.display().to_string();
+        }
+    }
     if cx.out.json() {
         return Ok(rows.iter().try_for_each(|row| cx.out.value(&row.to_json()))?);
     }

@@ -6,7 +6,7 @@ use super::{Context, Failed};
 use clap::Args;
 use fusebox_core::failure::Code;
 use fusebox_engine::host::Host;
-use fusebox_engine::requests::{Deploy, Deployed};
+use fusebox_engine::requests::{Deploy, Deployed, digest_of};
 use fusebox_manifest::diagnostic::Diagnostic;
 use fusebox_manifest::render::render;
 use fusebox_manifest::{Lowered, UNDESCRIBED_FUNCTION, UNDESCRIBED_PARAM, grown};
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     /// Manifests of tools
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Accept that the component of this digest may do more than the version before
+    /// Accept that what has this digest, component and manifest, may do more than the version before
     #[arg(long, value_name = "DIGEST")]
     accept: Vec<String>,
 }
@@ -108,7 +108,9 @@ async fn accepted(loaded: &Loaded, accept: &[String], host: &Host, cx: &mut Cont
     if more.is_empty() {
         return Ok(());
     }
-    let digest = fusebox_engine::requests::digest_of(wasm).to_string();
+    // What is accepted is this component under this manifest, and nothing else.
+    let component = digest_of(wasm);
+    let digest = digest_of(format!("{component}\n{}", loaded.text).as_bytes()).to_string();
     cx.note(&format!(
         "{} may now do what version {} could not:",
         lowered.policy.name, before.record.number
@@ -184,6 +186,12 @@ fn show(deployed: &Deployed, widens: &[String], cx: &mut Context<'_>) -> Result<
         cx.note(&format!(
             "note: {} does not fit the pool and starts a little slower: {reason}",
             tool.name
+        ));
+    }
+    if !tool.enabled {
+        cx.note(&format!(
+            "note: {} stays disabled; `fusebox tools enable {}` lets it take calls",
+            tool.name, tool.name
         ));
     }
     for sentence in widens {

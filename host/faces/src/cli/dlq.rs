@@ -7,9 +7,11 @@ mod show;
 
 use super::Context;
 use super::failed::Failed;
-use super::moments::{moment, parse_duration, relative};
+use super::moments::{parse_duration, relative};
 use super::output::short;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use fusebox_core::failure::Class;
 use fusebox_core::ids::LetterId;
 use fusebox_engine::host::Host;
 use fusebox_engine::ports::store::LetterFilter;
@@ -44,8 +46,8 @@ pub(super) struct Filter {
     /// Only of that tool
     #[arg(long)]
     tool: Option<String>,
-    /// Only of that class: transient, throttled, not-sent, unknown, exhausted, fault, in-doubt
-    #[arg(long)]
+    /// Only of that class
+    #[arg(long, value_parser = PossibleValuesParser::new(Class::ALL.map(Class::name)))]
     class: Option<String>,
     /// Only those that failed within the last so much time, such as 4h
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
@@ -129,15 +131,7 @@ async fn list(asked: &Filter, cx: &mut Context<'_>) -> Result<(), Failed> {
     let now = cx.now();
     cx.out.rows(
         &[
-            "letter",
-            "kind",
-            "class",
-            "function",
-            "service",
-            "last failed",
-            "replays",
-            "state",
-            "why",
+            "letter", "kind", "class", "function", "service", "failed", "replays", "state", "why",
         ],
         &letters,
         |letter| {
@@ -147,7 +141,7 @@ async fn list(asked: &Filter, cx: &mut Context<'_>) -> Result<(), Failed> {
                 letter.class.clone(),
                 format!("{}.{}", letter.run.tool, letter.run.function),
                 letter.service.clone().unwrap_or_default(),
-                format!("{} ({})", moment(letter.last_failed), relative(letter.last_failed, now)),
+                relative(letter.last_failed, now),
                 letter.replays.to_string(),
                 letter.state.clone(),
                 short(&letter.failure.message, 60),

@@ -56,6 +56,9 @@ pub(super) async fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Fa
                     ]
                 },
             )?;
+            if found.is_empty() && !cx.out.json() {
+                cx.note("no errors");
+            }
         }
         Command::Show { id } => {
             let all = host.errors(&cx.caller, None, KEPT).await?;

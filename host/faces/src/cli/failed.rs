@@ -2,7 +2,7 @@
 
 use super::moments::{lasting, moment};
 use super::output::{Output, printable};
-use crate::outcome::{EXIT_INTERNAL, EXIT_USAGE, outcome};
+use crate::outcome::{EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, advice, outcome};
 use fusebox_core::failure::{Code, Failure};
 use fusebox_core::ids::BadId;
 use fusebox_engine::records::FailureRecord;
@@ -34,6 +34,8 @@ pub enum Failed {
     },
     /// Some of what `doctor` looked at is not well; it was printed already.
     Unwell,
+    /// A second signal ended the wait for an orderly end.
+    Interrupted,
     /// Stdout is closed: nobody reads, which is nobody's fault.
     Closed,
 }
@@ -90,6 +92,7 @@ impl Failed {
             Self::Host(failure) => outcome(failure.code).exit,
             Self::Findings(_) | Self::Usage { .. } | Self::File { .. } => EXIT_USAGE,
             Self::Unwell => EXIT_INTERNAL,
+            Self::Interrupted => EXIT_INTERRUPTED,
             Self::Closed => 0,
         }
     }
@@ -98,7 +101,7 @@ impl Failed {
     #[must_use]
     pub fn brief(&self) -> (String, String) {
         match self {
-            Self::Host(failure) => (failure.message.clone(), outcome(failure.code).help.to_owned()),
+            Self::Host(failure) => (failure.message.clone(), advice(failure)),
             Self::Findings(found) => {
                 let lines: Vec<_> = found.iter().map(fusebox_manifest::render::brief).collect();
                 (
@@ -107,7 +110,7 @@ impl Failed {
                 )
             }
             Self::Usage { message, help } | Self::File { message, help } => (message.clone(), help.clone()),
-            Self::Unwell | Self::Closed => (String::new(), String::new()),
+            Self::Unwell | Self::Interrupted | Self::Closed => (String::new(), String::new()),
         }
     }
 
@@ -127,7 +130,7 @@ impl Failed {
         match self {
             Self::Host(failure) => {
                 let mut value = json!(FailureRecord::from(failure.as_ref()));
-                value["help"] = json!(outcome(failure.code).help);
+                value["help"] = json!(advice(failure));
                 Some(json!({ "error": value }))
             }
             Self::Findings(found) => Some(json!({
@@ -140,7 +143,7 @@ impl Failed {
             Self::File { message, help } => {
                 Some(json!({ "error": { "code": "file", "message": message, "help": help } }))
             }
-            Self::Unwell | Self::Closed => None,
+            Self::Unwell | Self::Interrupted | Self::Closed => None,
         }
     }
 
@@ -155,6 +158,7 @@ impl Failed {
             Self::Usage { message, help } | Self::File { message, help } => {
                 format!("{red}error{off}: {}\n  = help: {help}\n", printable(message))
             }
+            Self::Interrupted => "interrupted before what was in flight had ended\n".to_owned(),
             Self::Unwell | Self::Closed => String::new(),
         }
     }
@@ -173,24 +177,18 @@ fn host_failure(failure: &Failure, red: &str, off: &str) -> String {
         Some(service) => field("class", format!("{} (service {})", failure.class, printable(service))),
         None => field("class", failure.class.to_string()),
     }
-    if let Some(wait) = failure.retry_after {
-        field("wait", lasting(wait));
-    }
-    if let Some(at) = failure.not_before {
-        field("wait", format!("until {}", moment(at.0)));
+    match (failure.not_before, failure.retry_after) {
+        (Some(at), _) => field("wait", format!("until {}", moment(at.0))),
+        (None, Some(wait)) => field("wait", lasting(wait)),
+        (None, None) => {}
     }
     if let Some(run) = &failure.run {
         field("run", run.to_string());
     }
-    let mut help = outcome(failure.code).help.to_owned();
     if let Some(letter) = &failure.letter {
         field("letter", letter.to_string());
-        help = help.replace("LETTER", letter.as_str());
     }
-    if let Some(run) = &failure.run {
-        help = help.replace("RUN", run.as_str());
-    }
-    out.push_str(&format!("  = help: {help}\n"));
+    out.push_str(&format!("  = help: {}\n", advice(failure)));
     out
 }
 

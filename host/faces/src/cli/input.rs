@@ -11,8 +11,8 @@ const LARGEST: u64 = 64 << 20;
 pub(super) struct Input {
     /// The text.
     pub(super) text: String,
-    /// `input`, a file's name, or `stdin`.
-    pub(super) source: String,
+    /// A file's name or `stdin`, unless it stood on the command line.
+    source: Option<String>,
 }
 
 impl Input {
@@ -35,8 +35,16 @@ impl Input {
         }
         Ok(Self {
             text: argument.to_owned(),
-            source: "input".to_owned(),
+            source: None,
         })
+    }
+
+    /// A message about the text, with the file that it came from.
+    pub(super) fn place(&self, message: &str) -> String {
+        match &self.source {
+            Some(source) => format!("{source}: {message}"),
+            None => message.to_owned(),
+        }
     }
 
     fn limited(from: impl Read, source: &str) -> Result<Self, Failed> {
@@ -56,7 +64,7 @@ impl Input {
         }
         Ok(Self {
             text,
-            source: source.to_owned(),
+            source: Some(source.to_owned()),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Where commands write: data to stdout as text or JSON, tables and colour only on a terminal.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -106,6 +106,11 @@ impl<'a> Output<'a> {
             .set_header(head.iter().map(|title| title.to_uppercase()));
         for value in values {
             table.add_row(row(value).iter().map(|field| printable(field)));
+        }
+        // Ids are copied, so they must stay in one piece; the last column takes what is left.
+        let last = head.len().saturating_sub(1);
+        for column in table.column_iter_mut().take(last) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
         }
         for line in table.lines() {
             self.line(line.trim_end())?;

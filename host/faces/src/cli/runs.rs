@@ -5,7 +5,9 @@ use super::failed::Failed;
 use super::moments::{lasting, moment, parse_duration};
 use super::output::short;
 use super::timeline;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use fusebox_core::run::State;
 use fusebox_engine::ports::store::RunFilter;
 use fusebox_engine::records::RunRecord;
 use std::time::Duration;
@@ -32,8 +34,8 @@ pub(super) struct List {
     /// Only of that tool
     #[arg(long)]
     tool: Option<String>,
-    /// Only in that state: running, succeeded, failed, dead-lettered, in-doubt, cancelled
-    #[arg(long)]
+    /// Only in that state
+    #[arg(long, value_parser = PossibleValuesParser::new(State::ALL.map(State::name)))]
     state: Option<String>,
     /// Only accepted within the last so much time, such as 1h
     #[arg(long, value_parser = parse_duration)]
@@ -64,6 +66,9 @@ pub(super) async fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Fa
                 &runs,
                 |run| row(run, now),
             )?;
+            if runs.is_empty() && !cx.out.json() {
+                cx.note("no runs");
+            }
         }
         Command::Show { run } => {
             let run = host.run(&cx.caller, &run.parse()?).await?;
@@ -74,7 +79,15 @@ pub(super) async fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Fa
 }
 
 fn row(run: &RunRecord, now: fusebox_core::time::Wall) -> Vec<String> {
-    let end = run.finished.unwrap_or(now.0);
+    // A run that gave up is not over, and yet nothing happens to it: it ended for now with its last attempt.
+    let given_up = || {
+        let last = run.attempts.last().filter(|_| run.failure.is_some())?;
+        Some(
+            last.started
+                .saturating_add(i64::try_from(last.took_ms).unwrap_or(i64::MAX)),
+        )
+    };
+    let end = run.finished.or_else(given_up).unwrap_or(now.0);
     let took = Duration::from_millis(u64::try_from(end.saturating_sub(run.created)).unwrap_or(0));
     let why = run
         .failure

@@ -21,6 +21,9 @@ Examples:
         /// A host that it may be sent to; more than one may be given
         #[arg(long, required = true)]
         host: Vec<String>,
+        /// Only to these hosts, and no longer to those that were named before
+        #[arg(long)]
+        only: bool,
     },
     /// List names and hosts; values are never shown
     List,
@@ -38,7 +41,7 @@ Examples:
 pub(super) fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Failed> {
     let keeper = cx.wiring.secrets()?;
     match command {
-        Command::Set { name, host } => {
+        Command::Set { name, host, only } => {
             let stdin = std::io::stdin();
             if stdin.is_terminal() {
                 cx.note("type the value, then Enter and Ctrl-D (it is shown while you type)");
@@ -56,8 +59,8 @@ pub(super) fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Failed> 
                     format!("pipe it in: printf %s \"$VALUE\" | fusebox secrets set {name} --host HOST"),
                 ));
             }
-            keeper.set(&name, &host, value)?;
-            cx.note(&format!("{name} may be sent to {}", host.join(", ")));
+            let hosts = keeper.set(&name, &host, only, value)?;
+            cx.note(&format!("{name} may be sent to {}", hosts.join(", ")));
         }
         Command::List => {
             let entries = keeper.list()?;

@@ -52,10 +52,10 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
         wasm,
         policy: policy(arguments.timeout),
         function,
-        input: input.text,
+        input: input.text.clone(),
     };
     let tried = host.try_component(&cx.caller, trial).await?;
-    show(tried, &input.source, cx)
+    show(tried, &input, cx)
 }
 
 fn load_failed(error: fusebox_engine::ports::sandbox::LoadError) -> Failed {
@@ -98,7 +98,7 @@ fn list(component: &dyn fusebox_engine::ports::sandbox::Component, cx: &mut Cont
     Ok(())
 }
 
-fn show(tried: Tried, source: &str, cx: &mut Context<'_>) -> Result<(), Failed> {
+fn show(tried: Tried, input: &Input, cx: &mut Context<'_>) -> Result<(), Failed> {
     for line in tried.log.head.iter().chain(&tried.log.tail) {
         cx.note(&format!("{} {}", if line.err { "err|" } else { "out|" }, line.text));
     }
@@ -119,7 +119,7 @@ fn show(tried: Tried, source: &str, cx: &mut Context<'_>) -> Result<(), Failed> 
         }
         Err(mut failure) => {
             if failure.code == Code::BadInput {
-                failure.message = format!("{source}: {}", failure.message);
+                failure.message = input.place(&failure.message);
             }
             for (number, frame) in tried.backtrace.iter().enumerate() {
                 cx.note(&format!("{number:>3}  {}", printable(frame)));

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use fusebox_engine::host::Host;
 use fusebox_manifest::{HostFile, Presets};
 use serde::Serialize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The process around the commands.
@@ -18,6 +19,8 @@ pub trait Wiring: Send + Sync {
     fn settings(&self) -> Result<&HostFile, Failed>;
     /// The presets: those built in, and the operator's.
     fn presets(&self) -> Result<&Presets, Failed>;
+    /// Settings whose default is a place of this machine: key and path in force.
+    fn places(&self) -> Result<Vec<(&'static str, PathBuf)>, Failed>;
     /// Where secrets are kept.
     fn secrets(&self) -> Result<Arc<dyn SecretKeeper>, Failed>;
     /// Looks at everything that Fusebox needs.
@@ -68,11 +71,11 @@ pub trait SecretKeeper: Send + Sync {
     /// # Errors
     /// A file that cannot be read.
     fn list(&self) -> Result<Vec<SecretEntry>, Failed>;
-    /// Keeps a secret for these hosts; replaces one of that name.
+    /// Keeps the value of a secret for these hosts, and for those named before unless `only` these are meant. Returns all of them.
     ///
     /// # Errors
     /// A name or host that is none, or a file that cannot be written.
-    fn set(&self, name: &str, hosts: &[String], value: &str) -> Result<(), Failed>;
+    fn set(&self, name: &str, hosts: &[String], only: bool, value: &str) -> Result<Vec<String>, Failed>;
     /// Forgets a secret; `false` when there is none.
     ///
     /// # Errors

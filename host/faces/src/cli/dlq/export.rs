@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 Examples:
   fusebox dlq export ltr_01jd4m9q7gk0v3x8w2h5t6y1ze --to letter.json
   fusebox dlq export ltr_01jd4m9q7gk0v3x8w2h5t6y1ze --coredump letter.coredump
-  fusebox dlq export ltr_01jd4m9q7gk0v3x8w2h5t6y1ze --memory 0:0 --offset 0 --length 0x110000 --to memory.bin")]
+  fusebox dlq export ltr_01jd4m9q7gk0v3x8w2h5t6y1ze --memory 1:0 --offset 0 --length 0x110000 --to memory.bin")]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     which: Which,

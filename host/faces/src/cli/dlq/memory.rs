@@ -34,7 +34,7 @@ impl Range {
         let Some((instance, memory)) = parsed else {
             return Err(Failed::usage(
                 format!("`{memory}` does not name a memory"),
-                "write two numbers as `fusebox dlq show LETTER` lists them, such as --memory 0:0",
+                "write two numbers as `fusebox dlq show LETTER` lists them, such as --memory 1:0",
             ));
         };
         Ok(Some(MemoryRange {

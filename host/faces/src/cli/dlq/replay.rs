@@ -45,6 +45,8 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
         deadline: arguments.deadline,
     };
     let reply = host.replay(&cx.caller, replay).await?;
-    cx.note(&format!("{} is closed: replayed", letter.id));
+    if !reply.stored {
+        cx.note(&format!("{} is closed: replayed", letter.id));
+    }
     call::show(&reply, cx)
 }

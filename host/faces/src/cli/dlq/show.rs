@@ -16,7 +16,7 @@ use std::time::Duration;
 Examples:
   fusebox dlq show ltr_01jd4m9q7gk0v3x8w2h5t6y1ze
   fusebox dlq show --run-id run_01jd4m9q7gk0v3x8w2h5t6y1ze --json
-  fusebox dlq show ltr_01jd4m9q7gk0v3x8w2h5t6y1ze --memory 0:0 --offset 0x100000 --length 256")]
+  fusebox dlq show ltr_01jd4m9q7gk0v3x8w2h5t6y1ze --memory 1:0 --offset 0x100000 --length 256")]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     which: Which,
@@ -171,6 +171,22 @@ fn snapshot_lines(snapshot: &Snapshot, out: &mut Output<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// Where in the memory to begin: at the stack's pointer, which toolchains keep in the first global, if its page is kept; else at the
+/// first page that is.
+fn worth_a_look(snapshot: &Snapshot) -> Option<(usize, usize, u64)> {
+    snapshot.instances.iter().enumerate().find_map(|(index, instance)| {
+        let memory = instance.memories.iter().position(|memory| !memory.stored.is_empty())?;
+        let stored = &instance.memories[memory].stored;
+        let pointer = instance.globals.first().filter(|global| global.kind == "i32");
+        let pointer =
+            pointer.and_then(|global| u64::from_str_radix(global.bits.as_deref()?.trim_start_matches("0x"), 16).ok());
+        let stack = pointer
+            .filter(|at| stored.iter().any(|page| page.index == at >> 16))
+            .map(|at| at & !15);
+        Some((index, memory, stack.or_else(|| Some(stored.first()?.index << 16))?))
+    })
+}
+
 /// What can be done with it, as commands to type.
 fn next(letter: &LetterRecord, out: &mut Output<'_>) -> io::Result<()> {
     let id = &letter.id;
@@ -185,12 +201,7 @@ fn next(letter: &LetterRecord, out: &mut Output<'_>) -> io::Result<()> {
         _ => {}
     }
     if let Some(snapshot) = &letter.snapshot {
-        let first = snapshot.instances.iter().enumerate().find_map(|(index, instance)| {
-            let memory = instance.memories.iter().position(|memory| !memory.stored.is_empty())?;
-            let page = instance.memories[memory].stored.first()?.index;
-            Some((index, memory, page << 16))
-        });
-        if let Some((instance, memory, offset)) = first {
+        if let Some((instance, memory, offset)) = worth_a_look(snapshot) {
             field(
                 out,
                 "",
