@@ -16,11 +16,21 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
+/// What the time of an attempt ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// The function's `timeout`.
+    Timeout,
+    /// The deadline of the run, which is nearer.
+    Deadline,
+}
+
 /// An attempt that is over, with all its effects.
 pub(crate) struct Attempted {
     pub(crate) number: u32,
     pub(crate) started: Wall,
     pub(crate) took: Duration,
+    pub(crate) bound: Bound,
     pub(crate) report: AttemptReport,
     pub(crate) settled: Settled,
     /// Why it failed; `None` when it ended well.
@@ -48,14 +58,18 @@ impl Attempted {
 
 /// Makes one attempt of a run, within its deadline; `permit` is that of the tool's own breaker.
 pub(crate) async fn attempt(engine: &Arc<Engine>, run: &Run, permit: Held) -> Attempted {
-    let number = u32::try_from(run.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+    let number = run.next_attempt();
     let span = tracing::info_span!(
         "attempt", number, tool = run.tool.policy.name, function = run.function.name, run = %run.id, class = tracing::field::Empty
     );
     let clock = &engine.ports.clock;
     let (start, started) = (clock.tick(), clock.wall());
-    let timeout = run.function.policy.timeout.min(run.deadline.since(start));
-    let way = way_out(engine, run, start, start + timeout, &span);
+    let left = run.deadline.since(start);
+    let (timeout, bound) = match run.function.policy.timeout {
+        timeout if timeout < left => (timeout, Bound::Timeout),
+        _ => (left, Bound::Deadline),
+    };
+    let way = way_out(engine, run, start, (start + timeout, bound), &span);
     let report = on_guests(engine, run, specify(run, &way, timeout))
         .instrument(span.clone())
         .await;
@@ -78,13 +92,14 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, run: &Run, permit: Held) -> At
         number,
         started,
         took,
+        bound,
         report,
         settled,
         judgement,
     }
 }
 
-fn way_out(engine: &Arc<Engine>, run: &Run, start: Tick, latest: Tick, span: &Span) -> Arc<Way> {
+fn way_out(engine: &Arc<Engine>, run: &Run, start: Tick, (latest, bound): (Tick, Bound), span: &Span) -> Arc<Way> {
     Arc::new_cyclic(|me| Way {
         me: Weak::clone(me),
         engine: Arc::clone(engine),
@@ -94,6 +109,7 @@ fn way_out(engine: &Arc<Engine>, run: &Run, start: Tick, latest: Tick, span: &Sp
         right: run.ownership.as_ref().map(Ownership::right),
         created: run.created,
         latest,
+        bound,
         ended: CancellationToken::new(),
         span: span.clone(),
     })

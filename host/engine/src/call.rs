@@ -4,6 +4,7 @@ use crate::attempt::{Attempted, attempt};
 use crate::budgets::Retries;
 use crate::catalog::{Function, Tool};
 use crate::commit;
+use crate::effects;
 use crate::ended::{Ended, Failed};
 use crate::engine::Engine;
 use crate::failures;
@@ -93,7 +94,8 @@ pub(crate) fn peek(engine: &Engine, tool: &Tool, function: &Function) -> Result<
     open.map_err(|refusal| refusals::breaker_open(&service.name, &service.key, refusal))
 }
 
-fn approve(tool: &Tool, function: &Function, decision: Decision) -> Result<(), Box<Failure>> {
+/// Whether a person has to be asked first, by the rules or by the policy.
+pub(crate) fn approve(tool: &Tool, function: &Function, decision: Decision) -> Result<(), Box<Failure>> {
     if decision == Decision::Approve || function.policy.approval == Approval::Required {
         return Err(refusals::needs_approval(&tool.policy.name, &function.name));
     }
@@ -117,7 +119,11 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
             Ok(place) => place,
             Err(refused) => return Ended::stopped(last, *refused),
         };
-        let permit = match run.tool.breaker.admit(engine.ports.clock.tick()) {
+        let now = engine.ports.clock.tick();
+        if now >= run.deadline {
+            return Ended::stopped(last, *refusals::too_late(&run.tool.policy.name, &run.function.name));
+        }
+        let permit = match run.tool.breaker.admit(now) {
             Ok(permit) => permit,
             Err(refusal) => {
                 return Ended::stopped(
@@ -126,6 +132,11 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
                 );
             }
         };
+        if run.letter.is_some()
+            && let Err(unwritten) = Box::pin(commit::announce(engine, run)).await
+        {
+            return Ended::stopped(last, *unwritten);
+        }
         allowed.begin();
         let attempted = attempt(engine, run, permit).await;
         drop(place);
@@ -206,6 +217,11 @@ fn decide(
         fraction: engine.ports.entropy.fraction(),
     };
     let decision = retry::decide(&situation, None);
+    if let retry::Decision::Again { after, .. } = decision
+        && !keys_last(engine, run, attempted, after)
+    {
+        return retry::Decision::GiveUp(retry::Reason::MayNotStartOver);
+    }
     match (decision, service) {
         (retry::Decision::Again { after, .. }, Some(service)) => {
             if service.breaker.peek(now + after).is_err() {
@@ -215,6 +231,13 @@ fn decide(
         }
         (decision, _) => decision,
     }
+}
+
+/// Whether the keys of what was sent still protect it at the end of an attempt that starts after that delay.
+fn keys_last(engine: &Engine, run: &Run, attempted: &Attempted, after: Duration) -> bool {
+    let key_age = engine.ports.clock.wall().since(run.created) + after + run.function.policy.timeout;
+    let effects = &attempted.settled.records;
+    effects::may_start_over(run.function.policy.idempotency, &run.tool, effects, false, key_age)
 }
 
 /// Waits between two attempts, with the lease kept; `false` when the run was cancelled meanwhile.

@@ -275,6 +275,9 @@ impl Catalog {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(tools) = slots.get_mut(tenant) {
             tools.remove(name);
+            if tools.is_empty() {
+                slots.remove(tenant);
+            }
         }
     }
 

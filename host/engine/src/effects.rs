@@ -1,11 +1,15 @@
 //! The egress boundary: every effect of an attempt passes here, in a task of the engine that outlives the instance.
 
+mod account;
 mod ledger;
+mod mask;
 mod request;
 
+pub(crate) use account::may_start_over;
 use ledger::InFlight;
-pub(crate) use ledger::{Ledger, Settled, evidence};
+pub(crate) use ledger::{Ledger, Settled};
 
+use crate::attempt::Bound;
 use crate::breakers::Published;
 use crate::catalog::Tool;
 use crate::engine::Engine;
@@ -16,7 +20,7 @@ use crate::ports::transport::{ExchangeError, Incoming, Outgoing};
 use crate::services::Service;
 use async_trait::async_trait;
 use fusebox_core::classify;
-use fusebox_core::effect::{Answer, NotSent};
+use fusebox_core::effect::{Answer, Lost, NotSent};
 use fusebox_core::ids::Digest;
 use fusebox_core::policy::Origin;
 use fusebox_core::retry_after;
@@ -39,8 +43,10 @@ pub(crate) struct Way {
     pub(crate) right: Option<SendRight>,
     /// When the run was accepted: no key of it was sent earlier.
     pub(crate) created: Wall,
-    /// When the attempt's time is over; nothing is sent later.
+    /// When the attempt's time is over: nothing is sent later, and no exchange lasts longer.
     pub(crate) latest: Tick,
+    /// What that time ends with.
+    pub(crate) bound: Bound,
     /// Ends what still waits to be sent, once the attempt has ended.
     pub(crate) ended: CancellationToken,
     pub(crate) span: Span,
@@ -52,6 +58,8 @@ struct End {
     seen: Result<Incoming, EffectError>,
     reason: Option<String>,
     took: Duration,
+    /// It was broken off because the attempt's time was over.
+    cut: bool,
 }
 
 impl End {
@@ -73,7 +81,27 @@ impl End {
             seen: Err(seen),
             reason: Some(reason),
             took: Duration::ZERO,
+            cut: false,
         }
+    }
+
+    /// An exchange that was allowed to last so long: when that was over, says whose time it was.
+    fn within(mut self, timeout: Duration, service: &Service, bound: Bound) -> Self {
+        let timed_out = matches!(
+            self.answer,
+            Answer::Lost(Lost::Timeout) | Answer::NotSent(NotSent::ConnectTimeout)
+        );
+        if timed_out && self.took >= timeout {
+            self.cut = timeout < service.policy.timeout;
+            let whose = match (self.cut, bound) {
+                (false, _) => "is the service's `timeout`",
+                (true, Bound::Timeout) => "was left of the attempt's `timeout`",
+                (true, Bound::Deadline) => "was left of the run's deadline",
+            };
+            let why = self.reason.take().unwrap_or_default();
+            self.reason = Some(format!("{why}; {} {whose}", crate::refusals::shown(timeout)));
+        }
+        self
     }
 }
 
@@ -104,9 +132,8 @@ impl Effects for Way {
                     way.tool.policy.name
                 )),
             };
-            Span::current().record("answer", ledger::shown(Some(&end.answer)));
-            way.ledger.settle(opened.seq, end.answer, end.took, end.reason);
-            end.seen
+            Span::current().record("answer", account::shown(Some(&end.answer)));
+            way.ledger.settle(opened.seq, end)
         };
         let task = self.engine.io.spawn(effect.instrument(span));
         match task.await {
@@ -139,21 +166,17 @@ impl Way {
             biased;
             place = service.bulkhead.acquire() => place,
             () = self.ended.cancelled() => return End::cancelled("the attempt ended while the effect waited for its turn"),
-            () = clock.sleep(self.latest.since(clock.tick())) => {
+            () = clock.sleep(self.left()) => {
                 return End::not_sent(NotSent::RateLimited, no_turn(service));
             }
         };
         if place.is_err() || self.ended.is_cancelled() {
             return End::cancelled("the attempt ended before the effect was sent");
         }
-        let headers = match request::headers(
-            &request.headers,
-            &service.policy,
-            &origin,
-            key,
-            self.engine.ports.secrets.as_ref(),
-        ) {
-            Ok(headers) => headers,
+        let secrets = self.engine.ports.secrets.as_ref();
+        let headers = request::headers(&request.headers, &service.policy, &origin, key, secrets);
+        let (headers, secrets) = match headers {
+            Ok(sent) => sent,
             Err(error) => return End::denied(error.to_string()),
         };
         let permit = match self.permit(service).await {
@@ -161,9 +184,18 @@ impl Way {
             Err(reason) => return End::not_sent(NotSent::BreakerOpen, reason),
         };
         if let Some(right) = &self.right
-            && !right.outlasts(service.policy.timeout).await
+            && !right.outlasts(service.policy.timeout.min(self.left())).await
         {
             return End::cancelled("the run's lease could not be kept, so nothing was sent");
+        }
+        let sent = clock.tick();
+        // The store was asked meanwhile, perhaps for long; nothing is sent on behalf of an attempt that is over.
+        if self.ended.is_cancelled() || sent >= self.latest {
+            return End::cancelled("the attempt ended before the effect was sent");
+        }
+        let timeout = service.policy.timeout.min(self.left());
+        if timeout.is_zero() {
+            return End::cancelled("the attempt's time was over before the effect was sent");
         }
         let outgoing = Outgoing {
             origin,
@@ -171,15 +203,22 @@ impl Way {
             path: request.path,
             headers,
             body: request.body,
-            timeout: service.policy.timeout,
+            timeout,
             max_response: service.policy.max_response,
         };
-        let sent = clock.tick();
         let answered = self.engine.ports.transport.exchange(outgoing).await;
         let now = clock.tick();
-        let end = self.end_of(answered, now.since(sent));
+        let answered = answered.map(|incoming| mask::mask(incoming, &secrets));
+        let end = self
+            .end_of(answered, now.since(sent))
+            .within(timeout, service, self.bound);
         permit.settle(classify::verdict_of(&end.answer), end.took, now);
         end
+    }
+
+    /// What is left of the attempt's time.
+    fn left(&self) -> Duration {
+        self.latest.since(self.engine.ports.clock.tick())
     }
 
     /// Waits, unless the attempt ends first; says whether it waited to the end.
@@ -196,12 +235,12 @@ impl Way {
             let refused = service.breaker.admit(self.engine.ports.clock.tick());
             refused.map_err(|refusal| crate::refusals::breaker_open(&service.name, &service.key, refusal).message)
         };
-        let held = admit()?;
-        if held.began_probing() && self.engine.breakers.publish(&service.breaker).await == Published::Theirs {
-            drop(held);
-            return admit();
+        loop {
+            let held = admit()?;
+            if !held.began_probing() || self.engine.breakers.publish(&service.breaker).await != Published::Theirs {
+                return Ok(held);
+            }
         }
-        Ok(held)
     }
 
     fn end_of(&self, answered: Result<Incoming, ExchangeError>, took: Duration) -> End {
@@ -225,6 +264,7 @@ impl Way {
             seen,
             reason,
             took,
+            cut: false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a caller is told of an attempt that failed: what happened, where, and what it came down to.
 
-use crate::attempt::Attempted;
+use crate::attempt::{Attempted, Bound};
 use crate::ports::sandbox::{AttemptEnd, Limit};
 use crate::refusals::shown;
 use crate::runs::Run;
@@ -43,7 +43,7 @@ pub(crate) fn gave_up(failure: &mut Failure, attempts: u32, reason: &Reason) {
 
 fn message(run: &Run, attempted: &Attempted, judgement: &Judgement) -> String {
     let name = format!("{}.{}", run.tool.policy.name, run.function.name);
-    let end = end(run, &name, &attempted.report.end);
+    let end = end(run, &name, attempted);
     let effect = judgement
         .effect
         .and_then(|seq| attempted.settled.records.iter().find(|record| record.seq == seq));
@@ -55,7 +55,15 @@ fn message(run: &Run, attempted: &Attempted, judgement: &Judgement) -> String {
     } else {
         &effect.service
     };
-    let of = format!("effect {} ({method} {path} to {to}: {})", effect.seq, effect.answer);
+    let cut = match attempted.bound {
+        _ if !attempted.settled.in_flight.contains(&effect.seq) || !effect.answer.ends_with("timeout") => "",
+        Bound::Timeout => " when the attempt's `timeout` was over",
+        Bound::Deadline => " when the deadline was over",
+    };
+    let of = format!(
+        "effect {} ({method} {path} to {to}: {}{cut})",
+        effect.seq, effect.answer
+    );
     match judgement.class {
         Class::InDoubt => format!(
             "{end}, and nobody knows whether {of} happened; it may not be repeated, so a person has to find out and settle it"
@@ -64,9 +72,8 @@ fn message(run: &Run, attempted: &Attempted, judgement: &Judgement) -> String {
     }
 }
 
-fn end(run: &Run, name: &str, end: &AttemptEnd) -> String {
-    let policy = &run.function.policy;
-    match end {
+fn end(run: &Run, name: &str, attempted: &Attempted) -> String {
+    match &attempted.report.end {
         AttemptEnd::Ok { .. } => format!("{name} returned"),
         AttemptEnd::Err { case: Some(case), json } => format!("{name} answered `{case}`: {}", cut(json)),
         AttemptEnd::Err { case: None, json } => format!("{name} answered an error: {}", cut(json)),
@@ -76,10 +83,13 @@ fn end(run: &Run, name: &str, end: &AttemptEnd) -> String {
         AttemptEnd::Limit { limit, message } => {
             format!("{name} reached its limit `limits.{}`: {message}", limit_key(*limit))
         }
-        AttemptEnd::Timeout => format!(
-            "{name} did not end within its time ({}, or what was left of its deadline)",
-            shown(policy.timeout)
-        ),
+        AttemptEnd::Timeout => match attempted.bound {
+            Bound::Timeout => format!(
+                "{name} did not end within its `timeout`, {}",
+                shown(run.function.policy.timeout)
+            ),
+            Bound::Deadline => format!("{name} did not end before its deadline"),
+        },
         AttemptEnd::Cancelled => format!("{name} was cancelled"),
         AttemptEnd::Host { message } => format!("{name} could not be run: {message}"),
     }

@@ -1,6 +1,6 @@
 //! The end of a run: outcome, key and letter in one transaction, before its caller is told.
 
-use crate::commit::commit;
+use crate::commit::{commit, record_last};
 use crate::ended::{Ended, Failed};
 use crate::engine::Engine;
 use crate::letters;
@@ -92,15 +92,20 @@ async fn fail(engine: &Engine, run: Run, mut failed: Failed) -> Result<Reply, Bo
     if run.ownership.as_ref().is_some_and(crate::ownership::Ownership::is_lost) {
         return Err(lost(&run, failed.failure));
     }
-    if let Some(letter) = &run.letter
+    if let (Some(letter), Some(ownership)) = (&run.letter, &run.ownership)
         && !run.began
         && matches!(
             failed.failure.code,
-            Code::BreakerOpen | Code::Overloaded | Code::Cancelled
+            Code::BreakerOpen | Code::Overloaded | Code::Cancelled | Code::StoreUnavailable
         )
     {
         failed.failure.letter = Some(letter.id.clone());
-        return Err(letters::release(engine, &run, failed.failure).await);
+        if run.attempts.len() > letter.run.attempts.len() {
+            // What could not be written was logged, and counts as untold.
+            let _ = record_last(engine, &run).await;
+        }
+        letters::give_back(engine, letter, ownership.fence()).await;
+        return Err(Box::new(failed.failure));
     }
     let ending = Ending {
         class: failed.failure.class,
@@ -127,7 +132,8 @@ async fn fail(engine: &Engine, run: Run, mut failed: Failed) -> Result<Reply, Bo
     let mut record = run.record(state);
     record.finished = state.is_over().then_some(now.0);
     record.in_doubt.clone_from(&failed.in_doubt);
-    let keep_key = idempotency::keeps_key(Some(failed.failure.code), run.began);
+    // What becomes a letter may have sent something before it was replayed; this replay alone does not tell.
+    let keep_key = kind.is_some() || idempotency::keeps_key(Some(failed.failure.code), run.began);
     let mut failure = failed.failure.clone();
     let letter = match kind {
         Some(kind) => {

@@ -39,8 +39,7 @@ impl GuestRuntime {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads.max(1))
             .thread_name("fusebox-guest")
-            // Time for guests; input and output for the compiler's process, which a tool with `limits.fuel` needs at its first attempt.
-            .enable_all()
+            .enable_time()
             // A guest yields after a tick of some milliseconds: timers and new calls are looked at after few of them.
             .event_interval(4)
             .global_queue_interval(2)

@@ -3,6 +3,7 @@
 use crate::ended::Failed;
 use crate::engine::Engine;
 use crate::ports::sandbox::Remains;
+use crate::ports::store::Fence;
 use crate::records::{FailureRecord, LetterRecord, RunRecord, Snapshot};
 use crate::requests::digest_of;
 use crate::runs::Run;
@@ -103,16 +104,10 @@ async fn snapshot(engine: &Engine, run: &Run, remains: Option<Box<dyn Remains>>)
     Ok(snapshot)
 }
 
-/// Gives the letter of a replay back as it was: nothing was tried. `failure` is what the replayer is told.
-pub(crate) async fn release(engine: &Engine, run: &Run, failure: Failure) -> Box<Failure> {
-    if let (Some(letter), Some(ownership)) = (&run.letter, &run.ownership)
-        && let Err(error) = engine
-            .ports
-            .store
-            .release_letter(&run.tenant, &letter.id, ownership.fence())
-            .await
-    {
+/// Gives the letter of a replay back as it was: nothing was sent.
+pub(crate) async fn give_back(engine: &Engine, letter: &LetterRecord, fence: &Fence) {
+    let store = &engine.ports.store;
+    if let Err(error) = store.release_letter(&letter.tenant, &letter.id, fence).await {
         tracing::warn!(letter = %letter.id, %error, "the letter could not be given back; it is free once its lease has ended");
     }
-    Box::new(failure)
 }

@@ -280,7 +280,7 @@ pub struct AttemptRecord {
     pub started: i64,
     /// Milliseconds that it took.
     pub took_ms: u64,
-    /// `ok`, or the class of its failure.
+    /// `ok`, the class of its failure, or `unfinished`.
     pub outcome: String,
     /// How it ended, in a sentence.
     pub message: String,
@@ -290,6 +290,29 @@ pub struct AttemptRecord {
     /// What it did to the world.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub effects: Vec<EffectRecord>,
+}
+
+/// The outcome of an attempt that was announced before it started and whose end was never written.
+const UNFINISHED: &str = "unfinished";
+
+impl AttemptRecord {
+    /// An attempt that is about to start.
+    pub(crate) fn unfinished(number: u32, started: Wall) -> Self {
+        Self {
+            number,
+            started: started.0,
+            took_ms: 0,
+            outcome: UNFINISHED.to_owned(),
+            message: "nobody lived to tell how it ended".to_owned(),
+            then_waited_ms: None,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Whether its end was never written.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.outcome == UNFINISHED
+    }
 }
 
 /// One run: one accepted call of one function.

@@ -67,6 +67,11 @@ pub(crate) fn key_required(tool: &str, function: &str) -> Box<Failure> {
     )
 }
 
+pub(crate) fn bad_key(length: usize, longest: usize) -> Box<Failure> {
+    let message = format!("an idempotency key has 1 to {longest} bytes; this one has {length}");
+    caller(Code::BadInput, message)
+}
+
 pub(crate) fn key_reused(key: &str, run: RunId) -> Box<Failure> {
     let message =
         format!("the idempotency key `{key}` was used with other arguments by {run}; use a new key for another call");
@@ -112,6 +117,11 @@ pub(crate) fn no_place(tool: &str, concurrency: u32) -> Box<Failure> {
     let mut failure = Failure::new(Code::Overloaded, Class::Control, message);
     failure.retry_after = Some(Duration::from_secs(1));
     Box::new(failure)
+}
+
+pub(crate) fn too_late(tool: &str, function: &str) -> Box<Failure> {
+    let message = format!("the deadline of {tool}.{function} was over before an attempt could start; nothing was run");
+    Box::new(Failure::new(Code::Overloaded, Class::Control, message))
 }
 
 pub(crate) fn store(what: &str, error: &StoreError) -> Box<Failure> {

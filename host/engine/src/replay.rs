@@ -6,8 +6,8 @@ use crate::effects;
 use crate::engine::Engine;
 use crate::finish;
 use crate::keys;
+use crate::letters;
 use crate::ownership::Ownership;
-use crate::ports::authorizer::Decision;
 use crate::ports::store::StoreError;
 use crate::records::{AttemptRecord, LetterRecord};
 use crate::refusals;
@@ -15,10 +15,10 @@ use crate::requests::{Caller, Replay, Reply};
 use crate::runs::{self, Run};
 use fusebox_core::dead_letter::{self, Kind, State};
 use fusebox_core::failure::Failure;
-use fusebox_core::idempotency;
 use fusebox_core::policy::Idempotency;
 use fusebox_core::time::Wall;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Replays one letter.
 pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) -> Result<Reply, Box<Failure>> {
@@ -36,15 +36,17 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
         .pinned(engine, &caller.tenant, &pinned.tool, pinned.version, pinned.component)
         .await?;
     let function = Arc::clone(tool.function(&pinned.function)?);
-    may_replay(engine, &letter, &tool, function.policy.idempotency)?;
+    let patience = replay
+        .deadline
+        .map_or(function.policy.deadline, |asked| asked.min(function.policy.deadline));
+    may_replay(engine, &letter, &tool, function.policy.idempotency, patience)?;
     let input = tool
         .component
         .decode(&function.name, &pinned.input, tool.limits.host_memory)
         .map_err(|what| refusals::bad_input(&pinned.tool, &pinned.function, &what))?;
-    if call::authorize(engine, &caller, &tool, &function, &pinned.input).await? == Decision::Approve {
-        return Err(refusals::needs_approval(&pinned.tool, &pinned.function));
-    }
+    let approval = call::authorize(engine, &caller, &tool, &function, &pinned.input).await?;
     call::peek(engine, &tool, &function)?;
+    call::approve(&tool, &function, approval)?;
     let length = Run::lease(engine, &tool);
     let taken = engine.ports.clock.tick();
     let leased = engine
@@ -53,9 +55,11 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
         .lease_letter(&caller.tenant, &replay.letter, &engine.owner, length)
         .await;
     let (letter, fence) = leased.map_err(|error| not_leased(&replay, &error))?;
-    let patience = replay
-        .deadline
-        .map_or(function.policy.deadline, |asked| asked.min(function.policy.deadline));
+    // Another replay may have come between the look and the lease, and have sent what may not be sent again.
+    if let Err(refused) = may_replay(engine, &letter, &tool, function.policy.idempotency, patience) {
+        letters::give_back(engine, &letter, &fence).await;
+        return Err(refused);
+    }
     let cancel = engine.tasks.stopping().child_token();
     let mut run = Run {
         id: letter.run.id.clone(),
@@ -103,17 +107,23 @@ async fn succeeded_before(engine: &Engine, caller: &Caller, letter: &LetterRecor
     }
 }
 
-/// Refuses what a replay could do harm by, judged by the keys of today: one whose lifetime is over protects nobody.
-fn may_replay(engine: &Engine, letter: &LetterRecord, tool: &Tool, level: Idempotency) -> Result<(), Box<Failure>> {
-    let age = engine.ports.clock.wall().since(Wall(letter.run.created));
-    let effects: Vec<_> = letter
-        .run
-        .attempts
-        .iter()
-        .flat_map(|attempt: &AttemptRecord| &attempt.effects)
-        .map(|record| effects::evidence(record, tool.service(&record.service).map(|service| &**service), age))
-        .collect();
-    let may_start_over = idempotency::may_start_over(level, &effects);
+/// Refuses what a replay could do harm by, judged by the keys as they are when its time is over.
+fn may_replay(
+    engine: &Engine,
+    letter: &LetterRecord,
+    tool: &Tool,
+    level: Idempotency,
+    patience: Duration,
+) -> Result<(), Box<Failure>> {
+    let key_age = engine.ports.clock.wall().since(Wall(letter.run.created)) + patience;
+    let attempts = &letter.run.attempts;
+    let may_start_over = effects::may_start_over(
+        level,
+        tool,
+        attempts.iter().flat_map(|attempt| &attempt.effects),
+        attempts.iter().any(AttemptRecord::is_unfinished),
+        key_age,
+    );
     let (Some(state), Some(kind)) = (State::from_name(&letter.state), Kind::from_name(&letter.kind)) else {
         return Err(refusals::internal(format!(
             "{} is `{}` and `{}`, which this version does not know",

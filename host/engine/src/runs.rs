@@ -22,6 +22,9 @@ use tokio_util::sync::CancellationToken;
 /// How often a caller who waits for another run looks after it.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Bytes of a caller's idempotency key at most.
+const LONGEST_KEY: usize = 255;
+
 /// A shorter lease would be renewed more often than a store should be asked.
 const SHORTEST_LEASE: Duration = Duration::from_secs(3);
 
@@ -119,6 +122,11 @@ impl Run {
             .map_or_else(|| KeyOwner::Run(self.id.clone()), KeyOwner::Call)
     }
 
+    /// The number of its next attempt.
+    pub(crate) fn next_attempt(&self) -> u32 {
+        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
     /// The number of its next effect.
     pub(crate) fn next_effect(&self) -> u32 {
         let last = self
@@ -169,7 +177,11 @@ impl Run {
 
 /// Claims the run's key, or the run itself where it must be durable before it starts.
 pub(crate) async fn claim(engine: &Engine, run: Run, wait: Option<Duration>) -> Result<Claimed, Box<Failure>> {
-    if run.key.is_none() {
+    if let Some(key) = &run.key {
+        if key.is_empty() || key.len() > LONGEST_KEY {
+            return Err(refusals::bad_key(key.len(), LONGEST_KEY));
+        }
+    } else {
         if idempotency::demands_key(run.function.policy.idempotency) {
             return Err(refusals::key_required(&run.tool.policy.name, &run.function.name));
         }
@@ -254,7 +266,10 @@ async fn join(engine: &Engine, mut held: RunRecord, alive: bool, wait: Duration)
         if left.is_zero() {
             return Err(refusals::key_in_use(held.id, alive));
         }
-        engine.ports.clock.sleep(left.min(LOOK)).await;
+        tokio::select! {
+            () = engine.ports.clock.sleep(left.min(LOOK)) => {}
+            () = engine.tasks.stopping().cancelled() => return Err(refusals::key_in_use(held.id, alive)),
+        }
         held = match engine.ports.store.run(&held.tenant, &held.id).await {
             Ok(Some(run)) => run,
             Ok(None) => return Err(refusals::key_in_use(held.id, alive)),

@@ -1,11 +1,13 @@
 //! What the effects of one attempt came to: the evidence that the attempt is judged by.
 
-use super::Way;
-use crate::ports::sandbox::GuestRequest;
-use crate::records::{EffectRecord, millis};
+use super::account::{record, request_line};
+use super::{End, Way};
+use crate::ports::sandbox::{EffectError, GuestRequest};
+use crate::ports::transport::Incoming;
+use crate::records::EffectRecord;
 use crate::services::Service;
 use fusebox_core::classify;
-use fusebox_core::effect::{Answer, Effect, Lost, NotSent};
+use fusebox_core::effect::{Answer, Effect};
 use fusebox_core::idempotency;
 use fusebox_core::ids::Digest;
 use fusebox_core::time::Tick;
@@ -18,6 +20,10 @@ use tokio::sync::Notify;
 const MOST: usize = 10_000;
 /// Characters of a path that are kept.
 const PATH: usize = 1024;
+/// Characters of a method that are kept: a guest may make up a long one.
+const METHOD: usize = 32;
+/// Effects without an answer whose reasons are told; the effects of an attempt are all listed anyway.
+const REASONS: usize = 20;
 
 /// Effects of one attempt, in the order of their numbers.
 pub(crate) struct Ledger {
@@ -41,6 +47,8 @@ struct Detail {
     at: Duration,
     service: Option<Arc<Service>>,
     reason: Option<String>,
+    /// It was broken off because the attempt's time was over.
+    cut: bool,
 }
 
 /// An effect that may go on.
@@ -57,7 +65,7 @@ pub(crate) struct Settled {
     /// Numbers of those that were in flight when the attempt ended.
     pub(crate) in_flight: Vec<u32>,
     pub(crate) records: Vec<EffectRecord>,
-    /// The services that were asked.
+    /// The services that were asked and failed at nothing.
     pub(crate) services: Vec<Arc<Service>>,
     /// What a person should know of those that got no answer.
     pub(crate) reasons: Vec<String>,
@@ -97,7 +105,7 @@ impl Ledger {
         entries.effects.push(Effect {
             seq,
             service: service.map_or_else(|| Arc::from(""), |service| Arc::clone(&service.name)),
-            method: request.method.clone(),
+            method: request.method.chars().take(METHOD).collect(),
             path: request.path.chars().take(PATH).collect(),
             request: digest,
             occurrence: n,
@@ -110,6 +118,7 @@ impl Ledger {
             at: now.since(self.started),
             service: service.cloned(),
             reason: None,
+            cut: false,
         });
         Some(Opened {
             seq,
@@ -117,8 +126,15 @@ impl Ledger {
         })
     }
 
-    /// Enters how an effect ended.
-    pub(super) fn settle(&self, seq: u32, answer: Answer, took: Duration, reason: Option<String>) {
+    /// Enters how an effect ended; returns what the guest sees of it.
+    pub(super) fn settle(&self, seq: u32, end: End) -> Result<Incoming, EffectError> {
+        let End {
+            answer,
+            seen,
+            reason,
+            took,
+            cut,
+        } = end;
         let mut entries = self.lock();
         let index = (seq - self.first) as usize;
         let Entries { effects, details, .. } = &mut *entries;
@@ -130,15 +146,18 @@ impl Ledger {
             effect.answer = Some(answer);
             effect.took = took;
             detail.reason = reason;
+            detail.cut = cut;
         }
+        seen
     }
 
-    /// Lets no more effects in, and names those in flight.
+    /// Lets no more effects in, and names those in flight, with those that the end of the attempt's time broke off before its guest was stopped.
     pub(crate) fn close(&self) -> Vec<u32> {
         let mut entries = self.lock();
         entries.closed = true;
-        let open = entries.effects.iter().filter(|effect| effect.answer.is_none());
-        open.map(|effect| effect.seq).collect()
+        let both = entries.effects.iter().zip(&entries.details);
+        let open = both.filter(|(effect, detail)| effect.answer.is_none() || detail.cut);
+        open.map(|(effect, _)| effect.seq).collect()
     }
 
     /// Waits for the effects in flight, each to its own timeout, and takes the evidence.
@@ -157,9 +176,9 @@ impl Ledger {
         let both = || effects.iter().zip(&details);
         Settled {
             in_flight,
-            records: both().map(|(effect, detail)| record(effect, detail)).collect(),
-            reasons: both().filter_map(|(effect, detail)| reason(effect, detail)).collect(),
-            services: services(&details),
+            records: both().map(|(effect, detail)| record(effect, detail.at)).collect(),
+            reasons: reasons(&effects, &details),
+            services: services(&effects, &details),
             effects,
         }
     }
@@ -187,95 +206,33 @@ impl Drop for InFlight {
     }
 }
 
-/// Each service that was asked, once.
-fn services(details: &[Detail]) -> Vec<Arc<Service>> {
-    let mut services: Vec<Arc<Service>> = Vec::new();
-    for service in details.iter().filter_map(|detail| detail.service.as_ref()) {
+/// Each service that answered and failed at nothing, once.
+fn services(effects: &[Effect], details: &[Detail]) -> Vec<Arc<Service>> {
+    let (mut answered, mut failed) = (Vec::new(), Vec::new());
+    for (effect, detail) in effects.iter().zip(details) {
+        let Some(service) = &detail.service else { continue };
+        let services = match effect.answer {
+            Some(Answer::Status { .. }) if !classify::has_failed(effect) => &mut answered,
+            _ => &mut failed,
+        };
         if !services.iter().any(|known| Arc::ptr_eq(known, service)) {
             services.push(Arc::clone(service));
         }
     }
-    services
+    answered.retain(|service| !failed.iter().any(|failed| Arc::ptr_eq(failed, service)));
+    answered
 }
 
-fn reason(effect: &Effect, detail: &Detail) -> Option<String> {
-    let reason = detail.reason.as_ref()?;
-    Some(format!("effect {}, {}: {reason}", effect.seq, request_line(effect)))
-}
-
-fn request_line(effect: &Effect) -> String {
-    format!("{} {}", effect.method, effect.path)
-}
-
-fn record(effect: &Effect, detail: &Detail) -> EffectRecord {
-    EffectRecord {
-        seq: effect.seq,
-        service: effect.service.to_string(),
-        request: request_line(effect),
-        repeatable: classify::may_be_repeated(effect),
-        in_doubt: classify::is_in_doubt(effect),
-        answer: shown(effect.answer.as_ref()),
-        at_ms: millis(detail.at),
-        took_ms: millis(effect.took),
+/// Why the first of those that got no answer got none, and how many more there are.
+fn reasons(effects: &[Effect], details: &[Detail]) -> Vec<String> {
+    let mut told = effects.iter().zip(details).filter_map(|(effect, detail)| {
+        let reason = detail.reason.as_ref()?;
+        Some(format!("effect {}, {}: {reason}", effect.seq, request_line(effect)))
+    });
+    let mut reasons: Vec<_> = told.by_ref().take(REASONS).collect();
+    let more = told.count();
+    if more > 0 {
+        reasons.push(format!("{more} more effects without an answer"));
     }
-}
-
-/// A recorded effect as evidence again, judged by the service as it is today and by how old its key is by now.
-pub(crate) fn evidence(record: &EffectRecord, service: Option<&Service>, key_age: Duration) -> Effect {
-    let (method, path) = record.request.split_once(' ').unwrap_or((&record.request, ""));
-    let answer = match record.answer.as_str() {
-        "denied" => Some(Answer::Denied),
-        text if text.starts_with(NOT_SENT) => Some(Answer::NotSent(NotSent::NotWritten)),
-        text => text.parse().ok().map(|status| Answer::Status { status, hint: None }),
-    };
-    let policy = service.map(|service| &service.policy);
-    let rejects = |status| policy.is_some_and(|policy| policy.rejects_before_effect.contains(&status));
-    Effect {
-        seq: record.seq,
-        service: Arc::from(record.service.as_str()),
-        method: method.to_owned(),
-        path: path.to_owned(),
-        request: Digest([0; 32]),
-        occurrence: 0,
-        repeatable: policy.is_some_and(|policy| {
-            let key_age = policy.idempotency_header.as_ref().map(|_| key_age);
-            classify::is_repeatable(method, path, key_age, policy)
-        }),
-        rejected_before_effect: matches!(answer, Some(Answer::Status { status, .. }) if rejects(status)),
-        answer,
-        took: Duration::from_millis(record.took_ms),
-    }
-}
-
-/// How the answer of an effect begins that never left the host.
-const NOT_SENT: &str = "not-sent: ";
-
-/// An answer as a timeline shows it.
-pub(super) fn shown(answer: Option<&Answer>) -> String {
-    match answer {
-        None => "unknown".to_owned(),
-        Some(Answer::Status { status, .. }) => status.to_string(),
-        Some(Answer::Denied) => "denied".to_owned(),
-        Some(Answer::Cancelled) => format!("{NOT_SENT}the attempt ended"),
-        Some(Answer::NotSent(kind)) => {
-            let kind = match kind {
-                NotSent::Dns => "dns",
-                NotSent::Refused => "refused",
-                NotSent::ConnectTimeout => "connect timeout",
-                NotSent::Tls => "tls",
-                NotSent::NotWritten => "not written",
-                NotSent::BreakerOpen => "breaker open",
-                NotSent::RateLimited => "rate limited",
-            };
-            format!("{NOT_SENT}{kind}")
-        }
-        Some(Answer::Lost(kind)) => {
-            let kind = match kind {
-                Lost::Reset => "reset",
-                Lost::Timeout => "timeout",
-                Lost::Malformed => "malformed",
-            };
-            format!("lost: {kind}")
-        }
-    }
+    reasons
 }

@@ -16,6 +16,8 @@ pub enum When {
     Before,
     /// It was done, and the caller does not hear of it.
     After,
+    /// It is done, after so long.
+    Late(Duration),
 }
 
 /// A store that fails at one call, or from one call on.
@@ -69,9 +71,18 @@ impl FaultyStore {
         match fault {
             Some(When::Before) => Err(failed()),
             Some(When::After) => work.await.and(Err(failed())),
+            Some(When::Late(by)) => {
+                late(by).await;
+                work.await
+            }
             None => work.await,
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "on tokio's paused clock, as the fake clock is")]
+async fn late(by: Duration) {
+    tokio::time::sleep(by).await;
 }
 
 /// Passes each method on through [`FaultyStore::pass`].

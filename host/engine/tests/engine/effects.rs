@@ -6,6 +6,7 @@ use fusebox_core::failure::{Class, Code};
 use fusebox_core::policy::{HeaderPart, HeaderPolicy, Idempotency, RateLimit};
 use fusebox_engine::ports::clock::Clock as _;
 use fusebox_engine::ports::sandbox::{AttemptEnd, EffectError};
+use fusebox_engine::requests::{Call, Caller};
 use fusebox_engine::testing::scripted_transport::{ScriptedTransport, lost, not_sent, status};
 use std::sync::Arc;
 use std::time::Duration;
@@ -212,6 +213,60 @@ async fn nothing_is_sent_after_the_attempt_has_ended() {
     assert_eq!(world.clock.tick().since(Default::default()).as_secs(), 1);
     world.pass(Duration::from_secs(60)).await;
     assert_eq!(world.transport.sent().len(), 1);
+}
+
+/// A service that never answers, as the transport tells it.
+fn hanging() -> ScriptedTransport {
+    ScriptedTransport::new(|_, request| {
+        Box::pin(async move {
+            sleep(request.timeout.as_secs()).await;
+            lost(Lost::Timeout)
+        })
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_ends_with_the_least_of_what_service_attempt_and_deadline_leave_it() {
+    for (service_s, attempt_s, deadline_s, least, whose) in [
+        (3, 30, 60, 3, "3.0 s is the service's `timeout`"),
+        (30, 5, 60, 5, "5.0 s was left of the attempt's `timeout`"),
+        (30, 60, 1, 1, "1.0 s was left of the run's deadline"),
+    ] {
+        let world = World::with(hanging()).await;
+        let mut policy = tool("find", Idempotency::Readonly, 1, vec![service("a")]);
+        policy.services[0].timeout = Duration::from_secs(service_s);
+        policy.default_function.timeout = Duration::from_secs(attempt_s);
+        // A guest that goes on after it was told: its effect was in flight when its time was over all the same.
+        world
+            .deploy(policy, |_, spec| async move {
+                let answer = request(spec.effects.as_ref(), "GET", "a").await;
+                assert!(answer.is_err());
+                sleep(10).await;
+                err()
+            })
+            .await;
+        let call = Call {
+            deadline: Some(Duration::from_secs(deadline_s)),
+            ..call("find")
+        };
+        let start = world.clock.tick();
+        let failure = world.host.call(&Caller::local(), call).await.unwrap_err();
+        assert_eq!(failure.class, Class::Unknown, "{failure:#?}");
+        assert!(failure.chain.iter().any(|cause| cause.contains(whose)), "{failure:#?}");
+        assert_eq!(world.transport.sent()[0].timeout, Duration::from_secs(least));
+        assert!(world.clock.tick().since(start) <= Duration::from_secs(least + 10));
+        if least == deadline_s {
+            assert_eq!(world.clock.tick().since(start), Duration::from_secs(1));
+            assert!(
+                failure.message.contains("did not end before its deadline"),
+                "{failure:#?}"
+            );
+            assert!(
+                failure.message.contains("lost: timeout when the deadline was over"),
+                "{failure:#?}"
+            );
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

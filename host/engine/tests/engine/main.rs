@@ -8,5 +8,6 @@ mod idempotency;
 mod leases;
 mod letters;
 mod pipeline;
+mod replays;
 mod retries;
 mod world;

@@ -145,7 +145,7 @@ impl World {
     }
 }
 
-fn ports(
+pub(crate) fn ports(
     store: &Arc<dyn Store>,
     clock: &Arc<FakeClock>,
     sandbox: &Arc<ScriptedSandbox>,

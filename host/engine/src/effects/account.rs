@@ -1,0 +1,121 @@
+//! Effects as rows for timelines and letters, and rows as evidence again when a run is to start over.
+
+use crate::catalog::Tool;
+use crate::records::{EffectRecord, millis};
+use crate::services::Service;
+use fusebox_core::classify;
+use fusebox_core::effect::{Answer, Effect, Lost, NotSent};
+use fusebox_core::idempotency;
+use fusebox_core::ids::Digest;
+use fusebox_core::policy::Idempotency;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) fn request_line(effect: &Effect) -> String {
+    format!("{} {}", effect.method, effect.path)
+}
+
+/// An effect as a row; `at` is when it was asked for, since the start of its attempt.
+pub(super) fn record(effect: &Effect, at: Duration) -> EffectRecord {
+    EffectRecord {
+        seq: effect.seq,
+        service: effect.service.to_string(),
+        request: request_line(effect),
+        repeatable: classify::may_be_repeated(effect),
+        in_doubt: classify::is_in_doubt(effect),
+        answer: shown(effect.answer.as_ref()),
+        at_ms: millis(at),
+        took_ms: millis(effect.took),
+    }
+}
+
+/// A recorded effect as evidence again, judged by the service as it is today and by how old its key is by now.
+fn evidence(record: &EffectRecord, service: Option<&Service>, key_age: Duration) -> Effect {
+    let (method, path) = record.request.split_once(' ').unwrap_or((&record.request, ""));
+    let answer = match record.answer.as_str() {
+        "denied" => Some(Answer::Denied),
+        text if text.starts_with(NOT_SENT) => Some(Answer::NotSent(NotSent::NotWritten)),
+        text => text.parse().ok().map(|status| Answer::Status { status, hint: None }),
+    };
+    let policy = service.map(|service| &service.policy);
+    let rejects = |status| policy.is_some_and(|policy| policy.rejects_before_effect.contains(&status));
+    Effect {
+        seq: record.seq,
+        service: Arc::from(record.service.as_str()),
+        method: method.to_owned(),
+        path: path.to_owned(),
+        request: Digest([0; 32]),
+        occurrence: 0,
+        repeatable: policy.is_some_and(|policy| classify::is_repeatable(method, path, Some(key_age), policy)),
+        rejected_before_effect: matches!(answer, Some(Answer::Status { status, .. }) if rejects(status)),
+        answer,
+        took: Duration::from_millis(record.took_ms),
+    }
+}
+
+/// How the answer of an effect begins that never left the host.
+const NOT_SENT: &str = "not-sent: ";
+
+/// An answer as a timeline shows it.
+pub(super) fn shown(answer: Option<&Answer>) -> String {
+    match answer {
+        None => "unknown".to_owned(),
+        Some(Answer::Status { status, .. }) => status.to_string(),
+        Some(Answer::Denied) => "denied".to_owned(),
+        Some(Answer::Cancelled) => format!("{NOT_SENT}the attempt ended"),
+        Some(Answer::NotSent(kind)) => {
+            let kind = match kind {
+                NotSent::Dns => "dns",
+                NotSent::Refused => "refused",
+                NotSent::ConnectTimeout => "connect timeout",
+                NotSent::Tls => "tls",
+                NotSent::NotWritten => "not written",
+                NotSent::BreakerOpen => "breaker open",
+                NotSent::RateLimited => "rate limited",
+            };
+            format!("{NOT_SENT}{kind}")
+        }
+        Some(Answer::Lost(kind)) => {
+            let kind = match kind {
+                Lost::Reset => "reset",
+                Lost::Timeout => "timeout",
+                Lost::Malformed => "malformed",
+            };
+            format!("lost: {kind}")
+        }
+    }
+}
+
+/// Whether a run may start over after those effects, when its keys are that old by then: one whose lifetime is over protects nobody.
+/// `untold` says that there may have been others that nobody lived to tell of.
+pub(crate) fn may_start_over<'a>(
+    level: Idempotency,
+    tool: &Tool,
+    effects: impl IntoIterator<Item = &'a EffectRecord>,
+    untold: bool,
+    key_age: Duration,
+) -> bool {
+    let service = |record: &EffectRecord| tool.service(&record.service).map(|service| &**service);
+    let told = effects
+        .into_iter()
+        .map(|record| evidence(record, service(record), key_age));
+    let effects: Vec<_> = told.chain(untold.then(|| anything(tool, key_age))).collect();
+    idempotency::may_start_over(level, &effects)
+}
+
+/// An effect of which nothing is known, so that only a key protects it that every service would honour.
+fn anything(tool: &Tool, key_age: Duration) -> Effect {
+    let honours = |service: &Arc<Service>| classify::is_repeatable("", "", Some(key_age), &service.policy);
+    Effect {
+        seq: 0,
+        service: Arc::from(""),
+        method: String::new(),
+        path: String::new(),
+        request: Digest([0; 32]),
+        occurrence: 0,
+        repeatable: tool.services.iter().all(honours),
+        rejected_before_effect: false,
+        answer: None,
+        took: Duration::ZERO,
+    }
+}
