@@ -238,9 +238,11 @@ impl SecretKeeper for KeptSecrets {
             Source::Command(_) => "command",
         };
         for (name, hosts) in &self.hosts {
-            all.entry(name.clone())
-                .or_default()
-                .extend(hosts.iter().map(units::show_origin));
+            let known = all.entry(name.clone()).or_default();
+            known.extend(hosts.iter().map(units::show_origin));
+            // The operator's settings hold the grants of the file too.
+            known.sort();
+            known.dedup();
         }
         let entry = |(name, hosts)| SecretEntry {
             name,

@@ -54,8 +54,13 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
         function,
         input: input.text.clone(),
     };
-    let tried = host.try_component(&cx.caller, trial).await?;
-    show(tried, &input, cx)
+    let tried = host.try_component(&cx.caller, trial).await.map_err(|mut failure| {
+        if failure.code == Code::BadInput {
+            failure.message = input.place(&failure.message);
+        }
+        failure
+    })?;
+    show(tried, cx)
 }
 
 fn load_failed(error: fusebox_engine::ports::sandbox::LoadError) -> Failed {
@@ -98,7 +103,7 @@ fn list(component: &dyn fusebox_engine::ports::sandbox::Component, cx: &mut Cont
     Ok(())
 }
 
-fn show(tried: Tried, input: &Input, cx: &mut Context<'_>) -> Result<(), Failed> {
+fn show(tried: Tried, cx: &mut Context<'_>) -> Result<(), Failed> {
     for line in tried.log.head.iter().chain(&tried.log.tail) {
         cx.note(&format!("{} {}", if line.err { "err|" } else { "out|" }, line.text));
     }
@@ -117,10 +122,7 @@ fn show(tried: Tried, input: &Input, cx: &mut Context<'_>) -> Result<(), Failed>
             ));
             Ok(())
         }
-        Err(mut failure) => {
-            if failure.code == Code::BadInput {
-                failure.message = input.place(&failure.message);
-            }
+        Err(failure) => {
             for (number, frame) in tried.backtrace.iter().enumerate() {
                 cx.note(&format!("{number:>3}  {}", printable(frame)));
             }
