@@ -11,7 +11,10 @@ fn transfer() -> Value {
 /// A site whose leases are short: an exchange with the ledger lasts half a second at most.
 fn site() -> Site {
     let site = Site::with("lease = \"1s\"\n");
-    site.deploy_with("ledger", &[("[services.ledger]\n", "[services.ledger]\ntimeout = \"500ms\"\n")]);
+    site.deploy_with(
+        "ledger",
+        &[("[services.ledger]\n", "[services.ledger]\ntimeout = \"500ms\"\n")],
+    );
     site
 }
 
@@ -25,31 +28,57 @@ fn case_34_a_keyed_run_whose_host_was_killed_keeps_its_key() {
     let site = site();
     site.fault(Service::Ledger, Fault::Hang, Some(1));
     let call = site.start_call("ledger.transfer", &transfer(), &["--key", "order-1"]);
-    eventually("the transfer is in flight", || site.requests(Service::Ledger).len() == 1);
+    eventually("the transfer is in flight", || {
+        site.requests(Service::Ledger).len() == 1
+    });
     call.kill();
     assert_eq!(site.sql("PRAGMA integrity_check"), "ok");
 
     // Its lease is not over: whoever asks is told that the run has the key.
-    let again = site.call_with("ledger.transfer", &transfer(), &["--key", "order-1"]).exits(17);
+    let again = site
+        .call_with("ledger.transfer", &transfer(), &["--key", "order-1"])
+        .exits(17);
     assert_eq!(again.json()["error"]["code"], "key-in-use");
     let run = again.json()["error"]["run"].as_str().unwrap().to_owned();
     assert_eq!(site.run(&run)["state"], "running");
 
     // Afterwards too, and told so: nobody knows how far the run came, so nobody begins it anew.
     eventually("the lease is over", || lease_is_over(&site));
-    let again = site.call_with("ledger.transfer", &transfer(), &["--key", "order-1", "--wait", "30s"]).exits(17);
+    let again = site
+        .call_with("ledger.transfer", &transfer(), &["--key", "order-1", "--wait", "30s"])
+        .exits(17);
     let error = &again.json()["error"];
-    assert_eq!((error["code"].as_str(), error["run"].as_str()), (Some("key-in-use"), Some(run.as_str())));
-    assert!(error["message"].as_str().unwrap().contains("the host that ran it has gone"), "{error}");
-    assert!(again.took.as_secs() < 20, "nobody waits for a host that has gone: {:?}", again.took);
+    assert_eq!(
+        (error["code"].as_str(), error["run"].as_str()),
+        (Some("key-in-use"), Some(run.as_str()))
+    );
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("the host that ran it has gone"),
+        "{error}"
+    );
+    assert!(
+        again.took.as_secs() < 20,
+        "nobody waits for a host that has gone: {:?}",
+        again.took
+    );
     let other = json!({ "from-account": "alice", "to-account": "bob", "amount": 101 });
-    let other = site.call_with("ledger.transfer", &other, &["--key", "order-1"]).exits(17);
+    let other = site
+        .call_with("ledger.transfer", &other, &["--key", "order-1"])
+        .exits(17);
     assert_eq!(other.json()["error"]["code"], "key-reused");
 
-    assert_eq!(site.requests(Service::Ledger).len(), 1, "nothing was sent a second time");
+    assert_eq!(
+        site.requests(Service::Ledger).len(),
+        1,
+        "nothing was sent a second time"
+    );
     assert_eq!(site.upstreams().ledger().transfers.len(), 0);
     // Others go on.
-    site.call_with("ledger.transfer", &transfer(), &["--key", "order-2"]).exits(0);
+    site.call_with("ledger.transfer", &transfer(), &["--key", "order-2"])
+        .exits(0);
     assert_eq!(site.upstreams().ledger().transfers.len(), 1);
 }
 
@@ -59,11 +88,14 @@ fn case_34_an_effect_that_was_executed_before_the_crash_is_not_executed_again() 
     // The ledger executes and answers so slowly that the host dies before it has the whole answer.
     site.fault(Service::Ledger, Fault::Trickle(100), Some(1));
     let call = site.start_call("ledger.transfer", &transfer(), &["--key", "order-1"]);
-    eventually("the transfer was executed", || site.upstreams().ledger().transfers.len() == 1);
+    eventually("the transfer was executed", || {
+        site.upstreams().ledger().transfers.len() == 1
+    });
     call.kill();
     eventually("the lease is over", || lease_is_over(&site));
     for _ in 0..2 {
-        site.call_with("ledger.transfer", &transfer(), &["--key", "order-1"]).exits(17);
+        site.call_with("ledger.transfer", &transfer(), &["--key", "order-1"])
+            .exits(17);
     }
     assert_eq!(site.upstreams().ledger().transfers.len(), 1);
     assert_eq!(site.upstreams().ledger().balances["alice"], 900);
@@ -73,7 +105,10 @@ fn case_34_an_effect_that_was_executed_before_the_crash_is_not_executed_again() 
 #[test]
 fn case_35_a_mail_in_flight_when_its_host_dies_is_sent_once() {
     let site = Site::with("lease = \"1s\"\n");
-    site.deploy_with("email", &[("[services.mail]\n", "[services.mail]\ntimeout = \"500ms\"\n")]);
+    site.deploy_with(
+        "email",
+        &[("[services.mail]\n", "[services.mail]\ntimeout = \"500ms\"\n")],
+    );
     site.fault(Service::Mail, Fault::Trickle(100), Some(1));
     let mail = json!({ "to": "ann@example.com", "subject": "Hello", "body": "Once is enough" });
     let call = site.start_call("email.send", &mail, &["--key", "mail-1"]);
@@ -111,7 +146,10 @@ fn killed_in_the_middle_of_many_calls_the_database_is_sound_and_every_outcome_is
     }
     // What the database calls succeeded was executed, once each.
     let executed = site.upstreams().ledger().transfers.len();
-    let succeeded = site.sql("SELECT count(*) FROM runs WHERE state = 'succeeded'").parse::<usize>().unwrap();
+    let succeeded = site
+        .sql("SELECT count(*) FROM runs WHERE state = 'succeeded'")
+        .parse::<usize>()
+        .unwrap();
     assert!(succeeded <= executed, "{succeeded} of {executed}");
     for round in 0..4 {
         let ran = site.call_with("ledger.transfer", &transfer(), &["--key", &format!("round-{round}")]);

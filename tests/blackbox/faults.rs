@@ -9,16 +9,32 @@ use std::time::Duration;
 fn known_bad(site: &Site, function: &str, input: &Value, code: i32, class: &str) -> Value {
     let ran = site.call(&format!("faulty.{function}"), input).exits(code);
     let error = &ran.json()["error"];
-    assert_eq!((error["code"].as_str(), error["class"].as_str()), (Some(class), Some(class)), "{error}");
+    assert_eq!(
+        (error["code"].as_str(), error["class"].as_str()),
+        (Some(class), Some(class)),
+        "{error}"
+    );
     let letter = site.letter(&ran.letter());
-    assert_eq!((letter["kind"].as_str(), letter["class"].as_str()), (Some("known-bad"), Some(class)));
-    assert_eq!(letter["run"]["attempts"].as_array().unwrap().len(), 1, "it is not retried: {letter}");
+    assert_eq!(
+        (letter["kind"].as_str(), letter["class"].as_str()),
+        (Some("known-bad"), Some(class))
+    );
+    assert_eq!(
+        letter["run"]["attempts"].as_array().unwrap().len(),
+        1,
+        "it is not retried: {letter}"
+    );
     assert!(letter["fingerprint"].is_string(), "known-bad letters are grouped");
     letter
 }
 
 fn texts(lines: &Value) -> Vec<&str> {
-    lines.as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap()).collect()
+    lines
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["text"].as_str().unwrap())
+        .collect()
 }
 
 fn message(letter: &Value) -> &str {
@@ -28,14 +44,31 @@ fn message(letter: &Value) -> &str {
 #[test]
 fn a_panic_is_kept_with_message_backtrace_and_state() {
     let site = Site::deployed(&["faulty"]);
-    let letter = known_bad(&site, "trap", &json!({ "message": "the belt has slipped" }), 21, "fault");
+    let letter = known_bad(
+        &site,
+        "trap",
+        &json!({ "message": "the belt has slipped" }),
+        21,
+        "fault",
+    );
     assert!(message(&letter).contains("unreachable"), "{}", message(&letter));
-    assert!(texts(&letter["log"]["head"]).contains(&"the belt has slipped"), "{}", letter["log"]);
+    assert!(
+        texts(&letter["log"]["head"]).contains(&"the belt has slipped"),
+        "{}",
+        letter["log"]
+    );
     let backtrace = letter["backtrace"].as_array().unwrap();
-    let frame = |part: &str| backtrace.iter().position(|frame| frame.as_str().unwrap().contains(part));
+    let frame = |part: &str| {
+        backtrace
+            .iter()
+            .position(|frame| frame.as_str().unwrap().contains(part))
+    };
     let (inner, outer) = (frame("crash::give_up").unwrap(), frame("settle (").unwrap());
     assert!(inner < outer, "innermost first: {backtrace:?}");
-    assert!(frame("faulty/src/crash.rs:19:5").is_some(), "with file and line: {backtrace:?}");
+    assert!(
+        frame("faulty/src/crash.rs:19:5").is_some(),
+        "with file and line: {backtrace:?}"
+    );
     let memories = letter["snapshot"]["instances"].as_array().unwrap().iter();
     let pages: usize = memories
         .flat_map(|instance| instance["memories"].as_array().unwrap())
@@ -47,7 +80,8 @@ fn a_panic_is_kept_with_message_backtrace_and_state() {
 #[test]
 fn equal_faults_are_one_group_and_others_another() {
     let site = Site::deployed(&["faulty"]);
-    let group = |message: &str| known_bad(&site, "trap", &json!({ "message": message }), 21, "fault")["fingerprint"].clone();
+    let group =
+        |message: &str| known_bad(&site, "trap", &json!({ "message": message }), 21, "fault")["fingerprint"].clone();
     assert_eq!(group("one"), group("two"));
     let other = known_bad(&site, "exit", &json!({ "code": 3 }), 21, "fault");
     assert_ne!(group("one"), other["fingerprint"]);
@@ -57,9 +91,17 @@ fn equal_faults_are_one_group_and_others_another() {
 fn faults_of_the_machine_are_faults() {
     let site = Site::deployed(&["faulty"]);
     let letter = known_bad(&site, "out-of-bounds", &json!({}), 21, "fault");
-    assert!(message(&letter).contains("memory-out-of-bounds"), "{}", message(&letter));
+    assert!(
+        message(&letter).contains("memory-out-of-bounds"),
+        "{}",
+        message(&letter)
+    );
     let letter = known_bad(&site, "stack-overflow", &json!({}), 21, "fault");
-    assert!(letter["backtrace"][0].as_str().unwrap().contains("stack_overflow"), "{}", letter["backtrace"]);
+    assert!(
+        letter["backtrace"][0].as_str().unwrap().contains("stack_overflow"),
+        "{}",
+        letter["backtrace"]
+    );
 }
 
 #[test]
@@ -129,7 +171,9 @@ fn a_flood_of_log_is_kept_as_its_start_and_its_end() {
     site.call("faulty.log-flood", &json!({ "lines": 100_000 })).exits(0);
     // A run that ends well keeps no log; one trial shows it.
     let component = site.path("faulty.wasm");
-    let tried = site.fusebox(&["try", component.to_str().unwrap(), "log-flood", r#"{"lines":100000}"#]).exits(0);
+    let tried = site
+        .fusebox(&["try", component.to_str().unwrap(), "log-flood", r#"{"lines":100000}"#])
+        .exits(0);
     let lines: Vec<_> = tried.stderr.lines().collect();
     assert_eq!(lines[0], "out| line 1 of 100000");
     assert!(tried.stderr.contains("out| line 100000 of 100000"), "the end is there");
@@ -138,23 +182,53 @@ fn a_flood_of_log_is_kept_as_its_start_and_its_end() {
 }
 
 #[test]
+fn a_letter_keeps_the_start_and_the_end_of_a_long_log() {
+    let site = Site::new();
+    site.deploy_with("faulty", &[("[env]\n", "[limits]\nlog = \"8KiB\"\n\n[env]\n")]);
+    let lines: Vec<_> = (1..=5_000).map(|number| format!("line {number}")).collect();
+    let letter = known_bad(&site, "trap", &json!({ "message": lines.join("\n") }), 21, "fault");
+    let (head, tail) = (texts(&letter["log"]["head"]), texts(&letter["log"]["tail"]));
+    assert!(head.contains(&"line 1") && !head.contains(&"line 5000"), "{head:?}");
+    assert!(tail.contains(&"line 5000") && !tail.contains(&"line 1"), "{tail:?}");
+    let kept: usize = head.iter().chain(&tail).map(|line| line.len()).sum();
+    assert!(kept <= 8 << 10, "{kept} bytes");
+    let dropped = letter["log"]["dropped"].as_u64().unwrap();
+    assert!(dropped > 20_000, "{dropped} bytes are counted as left out");
+    let id = letter["id"].as_str().unwrap();
+    site.fusebox(&["dlq", "show", id])
+        .exits(0)
+        .stdout
+        .find("left out")
+        .unwrap();
+}
+
+#[test]
 fn mapped_errors_are_judged_as_the_manifest_says() {
     let site = Site::deployed(&["faulty"]);
     for class in ["transient", "throttled"] {
         let ran = site.call("faulty.error", &json!({ "kind": class })).exits(13);
         let letter = site.letter(&ran.letter());
-        assert_eq!((letter["kind"].as_str(), letter["class"].as_str()), (Some("retryable"), Some(class)));
+        assert_eq!(
+            (letter["kind"].as_str(), letter["class"].as_str()),
+            (Some("retryable"), Some(class))
+        );
         assert_eq!(letter["run"]["attempts"].as_array().unwrap().len(), 5);
         assert_eq!(letter["failure"]["case"], class);
     }
     for case in ["caller", "unmapped"] {
         let ran = site.call("faulty.error", &json!({ "kind": case })).exits(10);
         let error = &ran.json()["error"];
-        assert_eq!((error["code"].as_str(), error["class"].as_str()), (Some("tool-failed"), Some("caller")));
+        assert_eq!(
+            (error["code"].as_str(), error["class"].as_str()),
+            (Some("tool-failed"), Some("caller"))
+        );
         assert_eq!(error["case"], case);
         assert_eq!(error["error"], json!({ case: "as asked for" }).to_string());
         let run = site.run(error["run"].as_str().unwrap());
-        assert_eq!((run["state"].as_str(), run["attempts"].as_array().unwrap().len()), (Some("failed"), 1));
+        assert_eq!(
+            (run["state"].as_str(), run["attempts"].as_array().unwrap().len()),
+            (Some("failed"), 1)
+        );
     }
     assert_eq!(site.letters().len(), 2, "errors of callers are no letters");
     assert_eq!(site.errors().len(), 2, "they are in the error log");
@@ -177,7 +251,9 @@ fn case_30_every_call_gets_a_fresh_instance() {
     }
     let random = || site.call("faulty.random", &json!({})).exits(0).json()["output"].clone();
     assert_ne!(random(), random());
-    let now = site.call("faulty.now", &json!({})).exits(0).json()["output"].as_i64().unwrap();
+    let now = site.call("faulty.now", &json!({})).exits(0).json()["output"]
+        .as_i64()
+        .unwrap();
     assert!(site.now().abs_diff(now) < 60_000, "{now} against {}", site.now());
 }
 
@@ -188,7 +264,9 @@ fn a_guest_that_spins_stops_nobody() {
     site.deploy("calculator");
     let spinning = site.start_call("faulty.endless-loop", &json!({}), &[]);
     let sleeping = site.start_call("faulty.sleep", &json!({ "ms": 20_000 }), &[]);
-    let ran = site.call("calculator.evaluate", &json!({ "expression": "1+1" })).exits(0);
+    let ran = site
+        .call("calculator.evaluate", &json!({ "expression": "1+1" }))
+        .exits(0);
     assert!(ran.took < Duration::from_secs(10), "{:?}", ran.took);
     let ran = site.call("faulty.stateful", &json!({})).exits(0);
     assert!(ran.took < Duration::from_secs(10), "{:?}", ran.took);

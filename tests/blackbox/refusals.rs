@@ -46,5 +46,7 @@ fn codes(ran: &Ran) -> Vec<String> {
     let findings = ran.json()["findings"].clone();
     let findings = findings.as_array().unwrap_or_else(|| panic!("{}", ran.shown()));
     let errors = findings.iter().filter(|finding| finding["severity"] == "error");
-    errors.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+    errors
+        .map(|finding| finding["code"].as_str().unwrap().to_owned())
+        .collect()
 }

@@ -227,9 +227,7 @@ impl Site {
 
     /// Orders a fault of a service for so many requests; `None`: until it is cleared.
     pub(crate) fn fault(&self, service: Service, fault: Fault, times: Option<u64>) {
-        runtime()
-            .block_on(self.simulator.fault(service, fault, times))
-            .unwrap();
+        runtime().block_on(self.simulator.fault(service, fault, times)).unwrap();
     }
 
     /// Orders a status of a service for so many requests; `None`: until it is cleared.

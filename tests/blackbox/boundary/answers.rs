@@ -7,16 +7,23 @@ use serde_json::json;
 #[test]
 fn a_calculator_computes() {
     let site = Site::deployed(&["calculator"]);
-    let ran = site.call("calculator.evaluate", &json!({ "expression": "2 * (3 + sqrt(16)) ^ 2" }));
+    let ran = site.call(
+        "calculator.evaluate",
+        &json!({ "expression": "2 * (3 + sqrt(16)) ^ 2" }),
+    );
     assert_eq!(ran.exits(0).json()["output"], 98.0);
-    let ran = site.call("calculator.evaluate", &json!({ "expression": "1 / 0" })).exits(10);
+    let ran = site
+        .call("calculator.evaluate", &json!({ "expression": "1 / 0" }))
+        .exits(10);
     assert_eq!(ran.json()["error"]["case"], "division-by-zero");
 }
 
 #[test]
 fn a_search_is_one_request() {
     let site = Site::deployed(&["search"]);
-    let ran = site.call("search.query", &json!({ "text": "breaker", "limit": 1 })).exits(0);
+    let ran = site
+        .call("search.query", &json!({ "text": "breaker", "limit": 1 }))
+        .exits(0);
     assert_eq!(ran.json()["output"][0]["title"], "Circuit breakers");
     assert_eq!(ran.json()["attempts"], 1);
     let requests = site.requests(Service::Search);
@@ -27,7 +34,9 @@ fn a_search_is_one_request() {
 #[test]
 fn a_model_answers() {
     let site = Site::deployed(&["llm"]);
-    let ran = site.call("llm.complete", &json!({ "prompt": "Why is the sky blue?" })).exits(0);
+    let ran = site
+        .call("llm.complete", &json!({ "prompt": "Why is the sky blue?" }))
+        .exits(0);
     assert_eq!(ran.json()["output"]["text"], "You asked: Why is the sky blue?");
     assert_eq!(site.requests(Service::Llm).len(), 1);
 }
@@ -48,8 +57,13 @@ fn a_mail_is_sent_once() {
 fn money_is_moved_once() {
     let site = Site::deployed(&["ledger"]);
     let transfer = json!({ "from-account": "alice", "to-account": "bob", "amount": 100 });
-    let ran = site.call_with("ledger.transfer", &transfer, &["--key", "order-17"]).exits(0);
-    assert_eq!(ran.json()["output"], json!({ "id": "transfer-1", "balance-from": 900, "balance-to": 600 }));
+    let ran = site
+        .call_with("ledger.transfer", &transfer, &["--key", "order-17"])
+        .exits(0);
+    assert_eq!(
+        ran.json()["output"],
+        json!({ "id": "transfer-1", "balance-from": 900, "balance-to": 600 })
+    );
     let ran = site.call("ledger.balance", &json!({ "account": "alice" })).exits(0);
     assert_eq!(ran.json()["output"], 900);
     let ledger = site.upstreams().ledger();
@@ -60,7 +74,9 @@ fn money_is_moved_once() {
 #[test]
 fn a_python_tool_counts_words() {
     let site = Site::deployed(&["wordcount"]);
-    let ran = site.call("wordcount.count", &json!({ "text": "to be or not to be" })).exits(0);
+    let ran = site
+        .call("wordcount.count", &json!({ "text": "to be or not to be" }))
+        .exits(0);
     assert_eq!(ran.json()["output"][0], json!({ "word": "be", "count": 2 }));
     let ran = site.call("wordcount.count", &json!({ "text": " " })).exits(10);
     assert_eq!(ran.json()["error"]["case"], "no-words");
@@ -69,7 +85,9 @@ fn a_python_tool_counts_words() {
 #[test]
 fn a_javascript_tool_makes_slugs() {
     let site = Site::deployed(&["slugify"]);
-    let ran = site.call("slugify.slug", &json!({ "text": "Größe & Gewicht!" })).exits(0);
+    let ran = site
+        .call("slugify.slug", &json!({ "text": "Größe & Gewicht!" }))
+        .exits(0);
     assert_eq!(ran.json()["output"], "grosse-gewicht");
     let ran = site.call("slugify.slug", &json!({ "text": "!" })).exits(10);
     assert_eq!(ran.json()["error"]["case"], "nothing-left");

@@ -46,12 +46,16 @@ fn it_opens_at_its_threshold_and_fails_fast_without_a_request() {
     let refused = site.call("search.query", &query()).exits(14);
     assert_eq!(count(&site), 3);
     let error = &refused.json()["error"];
-    assert_eq!((error["code"].as_str(), error["service"].as_str()), (Some("breaker-open"), Some("search")));
+    assert_eq!(
+        (error["code"].as_str(), error["service"].as_str()),
+        (Some("breaker-open"), Some("search"))
+    );
     let wait = error["retry-after-ms"].as_u64().unwrap();
     assert!((1..=300_000).contains(&wait), "{wait}");
     assert!(refused.took < gave_up.took + Duration::from_secs(5));
 
-    site.call("llm.complete", &json!({ "prompt": "Are you there?" })).exits(0);
+    site.call("llm.complete", &json!({ "prompt": "Are you there?" }))
+        .exits(0);
     // Whoever was refused while he waited leaves no letter.
     assert_eq!(site.letters().len(), 1);
 }
@@ -79,7 +83,10 @@ fn a_probe_that_fails_opens_it_again_for_longer() {
     site.call("search.query", &query()).exits(13);
     assert_eq!(count(&site), before + 1, "one probe, and no retry behind it");
     let breaker = site.breaker(KEY);
-    assert_eq!((breaker["state"].as_str(), breaker["reopenings"].as_u64()), (Some("open"), Some(1)));
+    assert_eq!(
+        (breaker["state"].as_str(), breaker["reopenings"].as_u64()),
+        (Some("open"), Some(1))
+    );
     let lasts = breaker["until"].as_i64().unwrap() - breaker["changed"].as_i64().unwrap();
     assert!(lasts > 300, "the cooldown grows: {lasts} ms");
 }
@@ -139,7 +146,9 @@ fn an_operators_word_stands_over_it() {
 
     site.fusebox(&["breakers", "reset", KEY]).exits(0);
     assert_eq!(site.breaker(KEY)["state"], "closed");
-    let unknown = site.fusebox(&["breakers", "reset", "search/nothing", "--json"]).exits(16);
+    let unknown = site
+        .fusebox(&["breakers", "reset", "search/nothing", "--json"])
+        .exits(16);
     assert_eq!(unknown.json()["error"]["code"], "not-found");
 }
 

@@ -17,7 +17,9 @@ fn in_doubt(site: &Site, ran: &Ran) -> Value {
     assert_eq!(letter["kind"], "in-doubt");
     assert_eq!(letter["run"]["state"], "in-doubt");
     let requests = site.requests(Service::Mail).len();
-    let replay = site.fusebox(&["dlq", "replay", &id, "--from-start", "--json"]).exits(15);
+    let replay = site
+        .fusebox(&["dlq", "replay", &id, "--from-start", "--json"])
+        .exits(15);
     assert_eq!(replay.json()["error"]["code"], "in-doubt");
     assert_eq!(site.requests(Service::Mail).len(), requests);
     letter
@@ -50,7 +52,10 @@ fn every_way_to_lose_the_answer_of_a_post_is_in_doubt_after_one_request() {
         Fault::Hang,
     ] {
         let site = Site::new();
-        site.deploy_with("email", &[("[services.mail]\n", "[services.mail]\ntimeout = \"500ms\"\n")]);
+        site.deploy_with(
+            "email",
+            &[("[services.mail]\n", "[services.mail]\ntimeout = \"500ms\"\n")],
+        );
         site.fault(Service::Mail, fault.clone(), Some(1));
         let ran = site.call("email.send", &mail());
         in_doubt(&site, &ran);
@@ -80,7 +85,11 @@ fn trap_in_flight(site: &Site, fault: &Fault) -> Ran {
         let before = site.requests(Service::Mail).len();
         let ran = site.call("faulty.trap-in-flight", &input);
         let sent = site.requests(Service::Mail).len() - before;
-        assert_eq!(site.upstreams().mails().len(), before + sent, "each request was waited for");
+        assert_eq!(
+            site.upstreams().mails().len(),
+            before + sent,
+            "each request was waited for"
+        );
         if sent == 2 {
             return ran;
         }
@@ -90,7 +99,10 @@ fn trap_in_flight(site: &Site, fault: &Fault) -> Ran {
 
 fn answers(letter: &Value) -> Vec<&str> {
     let effects = letter["run"]["attempts"][0]["effects"].as_array().unwrap();
-    effects.iter().map(|effect| effect["answer"].as_str().unwrap()).collect()
+    effects
+        .iter()
+        .map(|effect| effect["answer"].as_str().unwrap())
+        .collect()
 }
 
 #[test]
@@ -111,7 +123,8 @@ fn case_65_posts_in_flight_that_were_answered_leave_the_guests_fault() {
     assert_eq!(answers(&letter), ["202", "202"]);
     // The run did something that may not be repeated, so a replay from its start is refused.
     let mails = site.upstreams().mails().len();
-    site.fusebox(&["dlq", "replay", &ran.letter(), "--from-start"]).exits(11);
+    site.fusebox(&["dlq", "replay", &ran.letter(), "--from-start"])
+        .exits(11);
     assert_eq!(site.upstreams().mails().len(), mails);
 }
 
@@ -124,7 +137,10 @@ fn a_success_over_an_effect_in_doubt_says_so() {
     assert_eq!(ran.json()["output"], "done");
     assert_eq!(ran.json()["in-doubt"], json!([1]));
     let run = site.run(ran.json()["run"].as_str().unwrap());
-    assert_eq!((run["state"].as_str(), &run["in-doubt"]), (Some("succeeded"), &json!([1])));
+    assert_eq!(
+        (run["state"].as_str(), &run["in-doubt"]),
+        (Some("succeeded"), &json!([1]))
+    );
     assert_eq!(site.upstreams().mails().len(), 1);
 }
 

@@ -13,7 +13,9 @@ fn transfer(amount: u64) -> Value {
 fn a_transfer_whose_answer_was_lost_is_repeated_under_its_key_and_executed_once() {
     let site = Site::deployed(&["ledger"]);
     site.fault(Service::Ledger, Fault::ExecuteThenReset, Some(1));
-    let first = site.call_with("ledger.transfer", &transfer(100), &["--key", "order-1"]).exits(0);
+    let first = site
+        .call_with("ledger.transfer", &transfer(100), &["--key", "order-1"])
+        .exits(0);
     assert_eq!(first.json()["output"]["balance-from"], 900);
     let requests = site.requests(Service::Ledger);
     assert_eq!(requests.len(), 2);
@@ -23,11 +25,17 @@ fn a_transfer_whose_answer_was_lost_is_repeated_under_its_key_and_executed_once(
     assert_eq!(ledger.transfers.len(), 1);
     assert_eq!(ledger.per_key[&requests[0].keys[0]].executed, 1);
 
-    let again = site.call_with("ledger.transfer", &transfer(100), &["--key", "order-1"]).exits(0);
+    let again = site
+        .call_with("ledger.transfer", &transfer(100), &["--key", "order-1"])
+        .exits(0);
     assert_eq!(again.json()["output"], first.json()["output"]);
     assert_eq!(again.json()["run"], first.json()["run"]);
     assert_eq!(again.json()["stored"], true);
-    assert_eq!(site.requests(Service::Ledger).len(), 2, "nothing is sent for a stored answer");
+    assert_eq!(
+        site.requests(Service::Ledger).len(),
+        2,
+        "nothing is sent for a stored answer"
+    );
 }
 
 #[test]
@@ -35,13 +43,21 @@ fn case_32_a_key_with_another_payload_is_refused_in_flight_and_after() {
     let site = Site::deployed(&["ledger"]);
     site.fault(Service::Ledger, Fault::Delay(2_000), Some(1));
     let first = site.start_call("ledger.transfer", &transfer(100), &["--key", "order-2"]);
-    eventually("the transfer is in flight", || site.requests(Service::Ledger).len() == 1);
-    let other = site.call_with("ledger.transfer", &transfer(101), &["--key", "order-2"]).exits(17);
+    eventually("the transfer is in flight", || {
+        site.requests(Service::Ledger).len() == 1
+    });
+    let other = site
+        .call_with("ledger.transfer", &transfer(101), &["--key", "order-2"])
+        .exits(17);
     assert_eq!(other.json()["error"]["code"], "key-reused");
-    let same = site.call_with("ledger.transfer", &transfer(100), &["--key", "order-2"]).exits(17);
+    let same = site
+        .call_with("ledger.transfer", &transfer(100), &["--key", "order-2"])
+        .exits(17);
     assert_eq!(same.json()["error"]["code"], "key-in-use");
     first.wait().exits(0);
-    let other = site.call_with("ledger.transfer", &transfer(101), &["--key", "order-2"]).exits(17);
+    let other = site
+        .call_with("ledger.transfer", &transfer(101), &["--key", "order-2"])
+        .exits(17);
     assert_eq!(other.json()["error"]["code"], "key-reused");
     assert_eq!(site.requests(Service::Ledger).len(), 1);
     assert_eq!(site.upstreams().ledger().balances["alice"], 900);
@@ -103,7 +119,11 @@ fn case_62_two_equal_posts_of_one_call_are_two_effects() {
     let ran = site.call_with("faulty.two-posts", &input, &["--key", "pair"]).exits(0);
     assert_eq!(ran.json()["output"], json!([201, 201]));
     assert_eq!(site.upstreams().ledger().transfers.len(), 2);
-    let keys: BTreeSet<_> = site.requests(Service::Ledger).iter().flat_map(|request| request.keys.clone()).collect();
+    let keys: BTreeSet<_> = site
+        .requests(Service::Ledger)
+        .iter()
+        .flat_map(|request| request.keys.clone())
+        .collect();
     assert_eq!(keys.len(), 2);
 }
 
@@ -125,13 +145,21 @@ fn case_62_after_a_retry_each_of_two_equal_posts_keeps_its_key() {
 fn case_61_a_key_whose_run_is_a_letter_joins_it() {
     let site = Site::deployed(&["ledger"]);
     site.status(Service::Ledger, 503, Some(5));
-    let ran = site.call_with("ledger.transfer", &transfer(100), &["--key", "order-5"]).exits(13);
-    let again = site.call_with("ledger.transfer", &transfer(100), &["--key", "order-5"]).exits(17);
+    let ran = site
+        .call_with("ledger.transfer", &transfer(100), &["--key", "order-5"])
+        .exits(13);
+    let again = site
+        .call_with("ledger.transfer", &transfer(100), &["--key", "order-5"])
+        .exits(17);
     assert_eq!(again.json()["error"]["letter"], ran.letter());
     assert_eq!(site.requests(Service::Ledger).len(), 5, "the second call sent nothing");
     site.fusebox(&["breakers", "reset", "ledger/ledger"]).exits(0);
-    let replayed = site.fusebox(&["dlq", "replay", &ran.letter(), "--from-start", "--json"]).exits(0);
-    let stored = site.call_with("ledger.transfer", &transfer(100), &["--key", "order-5"]).exits(0);
+    let replayed = site
+        .fusebox(&["dlq", "replay", &ran.letter(), "--from-start", "--json"])
+        .exits(0);
+    let stored = site
+        .call_with("ledger.transfer", &transfer(100), &["--key", "order-5"])
+        .exits(0);
     assert_eq!(stored.json()["output"], replayed.json()["output"]);
     assert_eq!(site.upstreams().ledger().transfers.len(), 1);
 }
@@ -140,7 +168,9 @@ fn case_61_a_key_whose_run_is_a_letter_joins_it() {
 fn an_answer_that_is_an_error_is_stored_too() {
     let site = Site::deployed(&["ledger"]);
     for _ in 0..2 {
-        let ran = site.call_with("ledger.transfer", &transfer(5_000), &["--key", "order-6"]).exits(10);
+        let ran = site
+            .call_with("ledger.transfer", &transfer(5_000), &["--key", "order-6"])
+            .exits(10);
         assert_eq!(ran.json()["error"]["case"], "insufficient-funds");
     }
     assert_eq!(site.requests(Service::Ledger).len(), 1);
@@ -149,7 +179,8 @@ fn an_answer_that_is_an_error_is_stored_too() {
 #[test]
 fn one_key_of_two_functions_is_two_keys() {
     let site = Site::deployed(&["ledger"]);
-    site.call_with("ledger.transfer", &transfer(1), &["--key", "same"]).exits(0);
+    site.call_with("ledger.transfer", &transfer(1), &["--key", "same"])
+        .exits(0);
     let balance = json!({ "account": "alice" });
     site.call_with("ledger.balance", &balance, &["--key", "same"]).exits(0);
 }

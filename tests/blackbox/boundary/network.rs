@@ -19,7 +19,11 @@ fn a_host_that_no_service_names_is_denied() {
     ] {
         let ran = site.call("faulty.denied-host", &json!({ "url": url })).exits(11);
         let error = &ran.json()["error"];
-        assert_eq!((error["code"].as_str(), error["class"].as_str()), (Some("denied"), Some("control")), "{url:?}");
+        assert_eq!(
+            (error["code"].as_str(), error["class"].as_str()),
+            (Some("denied"), Some("control")),
+            "{url:?}"
+        );
     }
     assert_eq!(site.upstreams().requests(None).len(), 0);
     assert_eq!(site.letters().len(), 0);
@@ -84,19 +88,32 @@ fn what_the_operator_no_longer_allows_is_not_reached() {
     let ran = site.call("search.query", &json!({ "text": "wasm" })).exits(11);
     assert_eq!(ran.json()["error"]["code"], "denied");
     assert_eq!(site.requests(Service::Search).len(), 0);
-    assert_eq!(site.breaker("search/search")["failures"], 0, "a denial says nothing of the service");
+    assert_eq!(
+        site.breaker("search/search")["failures"],
+        0,
+        "a denial says nothing of the service"
+    );
 }
 
 #[test]
 fn guests_have_no_files_no_sockets_and_no_environment_but_their_own() {
     let site = Site::deployed(&["faulty"]);
-    let ran = site.call("faulty.read-file", &json!({ "path": "/etc/passwd" })).exits(10);
+    let ran = site
+        .call("faulty.read-file", &json!({ "path": "/etc/passwd" }))
+        .exits(10);
     assert!(!ran.stdout.contains("root:"), "{}", ran.shown());
     let ran = site.call("faulty.open-socket", &json!({})).exits(10);
     assert!(ran.stdout.contains("access-denied"), "{}", ran.shown());
-    let ran = site.fusebox_with(&[("LEAK", "x")], &["call", "faulty.environment", "--json"]).exits(0);
+    let ran = site
+        .fusebox_with(&[("LEAK", "x")], &["call", "faulty.environment", "--json"])
+        .exits(0);
     let output = ran.json()["output"].clone();
-    let names: Vec<_> = output.as_array().unwrap().iter().map(|pair| pair[0].as_str().unwrap()).collect();
+    let names: Vec<_> = output
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pair| pair[0].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["SEARCH_URL", "LLM_URL", "MAIL_URL", "LEDGER_URL"]);
 }
 
@@ -109,7 +126,9 @@ fn a_rate_limit_spaces_requests_out_and_is_no_failure() {
     );
     let order = json!({ "from": "alice", "to": "bob", "amount": 10 }).to_string();
     let input = json!({ "upstream": "ledger", "path": "/v1/transfers", "body": order });
-    let ran = site.call_with("faulty.two-posts", &input, &["--key", "spaced"]).exits(0);
+    let ran = site
+        .call_with("faulty.two-posts", &input, &["--key", "spaced"])
+        .exits(0);
     let run = site.run(ran.json()["run"].as_str().unwrap());
     let effects = run["attempts"][0]["effects"].as_array().unwrap();
     assert_eq!(effects.len(), 2);

@@ -25,12 +25,30 @@ fn they_reach_the_upstream_and_are_written_nowhere_else() {
 
     run(&["call", "faulty.environment"], 0);
     site.status(Service::Search, 503, Some(5));
-    run(&["call", "faulty.unwrap-on-503", r#"{"upstream":"search","path":"/v1/query?q=a"}"#], 13);
+    run(
+        &[
+            "call",
+            "faulty.unwrap-on-503",
+            r#"{"upstream":"search","path":"/v1/query?q=a"}"#,
+        ],
+        13,
+    );
     let letters = site.letters();
     let letter = letters[0]["id"].as_str().unwrap();
     run(&["dlq", "show", letter], 0);
     run(&["dlq", "show", letter, "--json"], 0);
-    run(&["dlq", "export", letter, "--to", "letter.json", "--coredump", "letter.core"], 0);
+    run(
+        &[
+            "dlq",
+            "export",
+            letter,
+            "--to",
+            "letter.json",
+            "--coredump",
+            "letter.core",
+        ],
+        0,
+    );
     run(&["runs", "--json"], 0);
     run(&["tools", "show", "search", "--json"], 0);
     run(&["policy", "explain", "search.query"], 0);
@@ -74,7 +92,11 @@ fn files_with(site: &Site, values: &[&str]) -> Vec<String> {
 fn a_secret_goes_only_to_the_hosts_that_it_was_set_for() {
     let site = Site::new();
     site.fusebox(&["secrets", "remove", "SEARCH_KEY"]).exits(0);
-    site.pipe(&["secrets", "set", "SEARCH_KEY", "--host", "api.search.example"], b"search-secret").exits(0);
+    site.pipe(
+        &["secrets", "set", "SEARCH_KEY", "--host", "api.search.example"],
+        b"search-secret",
+    )
+    .exits(0);
     site.place("search", &[]);
     let ran = site.fusebox(&["deploy", "search.toml", "--json"]).exits(64);
     assert!(ran.stdout.contains("FB0302"), "{}", ran.shown());
@@ -87,9 +109,15 @@ fn a_secret_that_is_gone_sends_nothing() {
     site.fusebox(&["secrets", "remove", "SEARCH_KEY"]).exits(0);
     let ran = site.call("search.query", &json!({ "text": "wasm" }));
     assert_ne!(ran.code, 0, "{}", ran.shown());
-    assert!(ran.stdout.contains("SEARCH_KEY"), "the missing secret is named: {}", ran.shown());
+    assert!(
+        ran.stdout.contains("SEARCH_KEY"),
+        "the missing secret is named: {}",
+        ran.shown()
+    );
     assert_eq!(site.requests(Service::Search).len(), 0);
-    site.fusebox(&["secrets", "remove", "SEARCH_KEY"]).exits(64).says("there is no secret");
+    site.fusebox(&["secrets", "remove", "SEARCH_KEY"])
+        .exits(64)
+        .says("there is no secret");
 }
 
 #[test]
@@ -97,7 +125,10 @@ fn a_guests_own_header_does_not_replace_the_hosts() {
     let site = Site::deployed(&["faulty"]);
     let input = json!({ "upstream": "search", "method": "GET", "path": "/v1/query?q=wasm", "body": null });
     site.call("faulty.request", &input).exits(0);
-    assert_eq!(site.requests(Service::Search)[0].headers["authorization"], "Bearer search-secret");
+    assert_eq!(
+        site.requests(Service::Search)[0].headers["authorization"],
+        "Bearer search-secret"
+    );
 }
 
 #[test]
@@ -111,7 +142,8 @@ fn secrets_may_come_from_variables() {
         ),
     );
     let call = ["call", "search.query", r#"{"text":"wasm"}"#];
-    site.fusebox_with(&[("FUSEBOX_SECRET_SEARCH_KEY", "search-secret")], &call).exits(0);
+    site.fusebox_with(&[("FUSEBOX_SECRET_SEARCH_KEY", "search-secret")], &call)
+        .exits(0);
     assert_eq!(site.requests(Service::Search).len(), 1);
     let ran = site.fusebox(&call);
     assert_ne!(ran.code, 0);

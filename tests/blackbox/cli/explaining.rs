@@ -54,12 +54,28 @@ fn schemas_take_the_files_that_the_parser_takes() {
     };
     let json = |text: &str| serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap();
     let manifest = validator("manifest");
-    for tool in ["calculator", "email", "faulty", "ledger", "llm", "search", "slugify", "wordcount"] {
+    for tool in [
+        "calculator",
+        "email",
+        "faulty",
+        "ledger",
+        "llm",
+        "search",
+        "slugify",
+        "wordcount",
+    ] {
         let text = fs::read_to_string(guest(&format!("{tool}.toml"))).unwrap();
-        let problems: Vec<_> = manifest.iter_errors(&json(&text)).map(|error| error.to_string()).collect();
+        let problems: Vec<_> = manifest
+            .iter_errors(&json(&text))
+            .map(|error| error.to_string())
+            .collect();
         assert_eq!(problems, Vec::<String>::new(), "{tool}");
     }
-    for wrong in ["name = 3\ncomponent = \"a.wasm\"", "name = \"a\"", "name = \"a\"\ncomponent = \"a.wasm\"\ncolour = 1"] {
+    for wrong in [
+        "name = 3\ncomponent = \"a.wasm\"",
+        "name = \"a\"",
+        "name = \"a\"\ncomponent = \"a.wasm\"\ncolour = 1",
+    ] {
         assert!(!manifest.is_valid(&json(wrong)), "{wrong}");
     }
     let host = validator("host");
@@ -75,7 +91,9 @@ fn schemas_take_the_files_that_the_parser_takes() {
 fn settings_name_who_set_them_and_flags_are_strongest() {
     let site = Site::with("lease = \"20s\"\ndrain = \"21s\"\nmax-calls = 22\n");
     let variables = [("FUSEBOX_DRAIN", "31s"), ("FUSEBOX_MAX_CALLS", "32")];
-    let ran = site.fusebox_with(&variables, &["config", "show", "--json", "--max-calls", "42"]).exits(0);
+    let ran = site
+        .fusebox_with(&variables, &["config", "show", "--json", "--max-calls", "42"])
+        .exits(0);
     let rows = rows(&ran);
     is(&rows, "lease", "20s", "fusebox.toml:1");
     is(&rows, "drain", "31s", "variable FUSEBOX_DRAIN");
@@ -93,7 +111,9 @@ fn the_operators_file_is_found_in_a_folder_above() {
     fs::create_dir_all(site.path("deep/down")).unwrap();
     let mut command = site.command(&["tools", "--json"]);
     command.current_dir(site.path("deep/down"));
-    let ran = crate::site::Running::start(&mut command, crate::site::PATIENCE).wait().exits(0);
+    let ran = crate::site::Running::start(&mut command, crate::site::PATIENCE)
+        .wait()
+        .exits(0);
     assert_eq!(ran.json_lines().len(), 1);
     assert_eq!(fs::read_dir(site.path("deep/down")).unwrap().count(), 0);
 }
@@ -107,8 +127,17 @@ fn policies_name_the_line_that_set_each_value() {
         let at = text.lines().position(|line| line.contains(part)).unwrap() + 1;
         format!("search.toml:{at}")
     };
-    let of_file = rows(&site.fusebox(&["policy", "explain", "query", "--manifest", "search.toml", "--json"]).exits(0));
-    is(&of_file, "functions.query.idempotency", "readonly", &line("idempotency ="));
+    let of_file = rows(
+        &site
+            .fusebox(&["policy", "explain", "query", "--manifest", "search.toml", "--json"])
+            .exits(0),
+    );
+    is(
+        &of_file,
+        "functions.query.idempotency",
+        "readonly",
+        &line("idempotency ="),
+    );
     is(&of_file, "functions.query.timeout", "5s", &line("timeout ="));
     is(&of_file, "functions.query.deadline", "1m", "default");
     is(&of_file, "functions.query.retry.base", "10ms", &line("retry ="));
@@ -120,7 +149,9 @@ fn policies_name_the_line_that_set_each_value() {
     site.fusebox(&["deploy", "search.toml"]).exits(0);
     let deployed = rows(&site.fusebox(&["policy", "explain", "search.query", "--json"]).exits(0));
     assert_eq!(deployed, of_file);
-    site.fusebox(&["policy", "explain", "search.nothing"]).exits(64).says("write one of: query");
+    site.fusebox(&["policy", "explain", "search.nothing"])
+        .exits(64)
+        .says("write one of: query");
     site.fusebox(&["policy", "explain", "nothing.query"]).exits(16);
 }
 
@@ -136,7 +167,10 @@ fn tools_show_what_they_offer() {
     ] {
         assert!(text.contains(part), "`{part}` is not in\n{text}");
     }
-    let shown = site.fusebox(&["tools", "show", "search.query", "--json"]).exits(0).json();
+    let shown = site
+        .fusebox(&["tools", "show", "search.query", "--json"])
+        .exits(0)
+        .json();
     let schema = &shown["functions"][0]["input-schema"];
     let validator = jsonschema::validator_for(schema).unwrap();
     assert!(validator.is_valid(&json!({ "text": "wasm" })));
@@ -156,13 +190,25 @@ fn a_doctor_tells_a_good_site_from_a_broken_one() {
     };
     let good = site.fusebox(&["doctor", "--json"]).exits(0);
     assert_eq!(states(&good), ["well"; 4]);
-    for (flag, path) in [("--database", "home"), ("--cache", "fusebox.toml"), ("--secrets-file", "home")] {
+    for (flag, path) in [
+        ("--database", "home"),
+        ("--cache", "fusebox.toml"),
+        ("--secrets-file", "home"),
+    ] {
         let broken = site.fusebox(&["doctor", "--json", flag, path]).exits(1);
-        let unwell: Vec<_> = broken.json_lines().into_iter().filter(|row| row["state"] == "unwell").collect();
+        let unwell: Vec<_> = broken
+            .json_lines()
+            .into_iter()
+            .filter(|row| row["state"] == "unwell")
+            .collect();
         assert_eq!(unwell.len(), 1, "{}", broken.shown());
         assert!(unwell[0]["help"].is_string(), "what to do: {}", unwell[0]);
     }
     site.write("fusebox.toml", "lease = 3\n");
     let broken = site.fusebox(&["doctor"]).exits(1);
-    assert!(broken.stdout.contains("UNWELL") && broken.stdout.contains("lease"), "{}", broken.shown());
+    assert!(
+        broken.stdout.contains("UNWELL") && broken.stdout.contains("lease"),
+        "{}",
+        broken.shown()
+    );
 }

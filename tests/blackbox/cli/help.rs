@@ -38,12 +38,23 @@ fn commands(site: &Site) -> BTreeMap<String, String> {
 fn every_command_says_what_it_does() {
     let site = Site::new();
     let commands = commands(&site);
-    for expected in ["try", "deploy", "call", "dlq replay", "breakers reset", "policy explain", "secrets set"] {
+    for expected in [
+        "try",
+        "deploy",
+        "call",
+        "dlq replay",
+        "breakers reset",
+        "policy explain",
+        "secrets set",
+    ] {
         assert!(commands.contains_key(expected), "{expected}: {:?}", commands.keys());
     }
     for (command, help) in &commands {
         let first = help.lines().next().unwrap();
-        assert!(first.len() > 10 && !first.starts_with("Usage"), "`{command}` has no description:\n{help}");
+        assert!(
+            first.len() > 10 && !first.starts_with("Usage"),
+            "`{command}` has no description:\n{help}"
+        );
         assert!(help.contains(&format!("Usage: fusebox {command}")), "{help}");
         if command.starts_with("dlq") || ["call", "try", "deploy", "check"].contains(&command.as_str()) {
             assert!(help.contains("Example"), "`{command}` shows no example:\n{help}");
@@ -55,13 +66,24 @@ fn every_command_says_what_it_does() {
 fn examples_in_help_are_lines_that_can_be_typed() {
     let site = Site::new();
     for (command, help) in commands(&site) {
-        let Some((_, examples)) = help.split_once("Example") else { continue };
+        let Some((_, examples)) = help.split_once("Example") else {
+            continue;
+        };
         for line in examples.lines().filter_map(|line| line.trim().strip_prefix("fusebox ")) {
             let first: Vec<_> = line.split_whitespace().take(command.split(' ').count()).collect();
-            assert_eq!(first.join(" "), command, "an example of `{command}` is of another command: {line}");
-            let flags = line.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2);
+            assert_eq!(
+                first.join(" "),
+                command,
+                "an example of `{command}` is of another command: {line}"
+            );
+            let flags = line
+                .split_whitespace()
+                .filter(|word| word.starts_with("--") && word.len() > 2);
             for flag in flags {
-                assert!(help.contains(flag.split('=').next().unwrap()), "`{command}` has no {flag}:\n{help}");
+                assert!(
+                    help.contains(flag.split('=').next().unwrap()),
+                    "`{command}` has no {flag}:\n{help}"
+                );
             }
         }
     }
@@ -82,13 +104,20 @@ fn the_help_of_all_lists_exit_codes_that_are_real() {
     assert_eq!(table[&0], "ok");
     assert_eq!(table[&64], "wrong command line or invalid file");
     for (line, code) in [
-        (&["call", "calculator.evaluate", r#"{"expression":"1/0"}"#, "--json"][..], 10),
+        (
+            &["call", "calculator.evaluate", r#"{"expression":"1/0"}"#, "--json"][..],
+            10,
+        ),
         (&["call", "nothing.at-all", "--json"], 16),
         (&["call", "calculator.evaluate", "{}", "--json"], 65),
     ] {
         let ran = site.fusebox(line).exits(code);
         let name = ran.json()["error"]["code"].as_str().unwrap().to_owned();
-        assert!(table[&code].contains(&name), "{code} is `{}`, and {name} ended so", table[&code]);
+        assert!(
+            table[&code].contains(&name),
+            "{code} is `{}`, and {name} ended so",
+            table[&code]
+        );
     }
     site.fusebox(&["frobnicate"]).exits(64).says("frobnicate");
     site.fusebox(&[]).exits(64);
@@ -101,16 +130,26 @@ fn a_shell_gets_a_script_that_it_takes() {
     let script = site.fusebox(&["completions", "bash"]).exits(0).stdout;
     site.write("completions.sh", &script);
     let path = site.path("completions.sh");
-    let checked = std::process::Command::new("bash").arg("-n").arg(&path).output().unwrap();
+    let checked = std::process::Command::new("bash")
+        .arg("-n")
+        .arg(&path)
+        .output()
+        .unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     let asked = format!(
         "source {}; COMP_WORDS=(fusebox dlq re); COMP_CWORD=2; _fusebox fusebox re dlq; echo ${{COMPREPLY[@]}}",
         path.display()
     );
-    let completed = std::process::Command::new("bash").args(["-c", &asked]).output().unwrap();
+    let completed = std::process::Command::new("bash")
+        .args(["-c", &asked])
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&completed.stdout).trim(), "replay");
     for shell in ["zsh", "fish"] {
-        assert!(site.fusebox(&["completions", shell]).exits(0).stdout.len() > 1_000, "{shell}");
+        assert!(
+            site.fusebox(&["completions", shell]).exits(0).stdout.len() > 1_000,
+            "{shell}"
+        );
     }
     site.fusebox(&["completions", "dosshell"]).exits(64);
 }

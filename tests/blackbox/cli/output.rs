@@ -13,7 +13,8 @@ fn lived_in() -> (Site, String, String) {
     let ran = site.call("search.query", &json!({ "text": "wasm" })).exits(13);
     let run = ran.json()["error"]["run"].as_str().unwrap().to_owned();
     let letter = ran.letter();
-    site.call("calculator.evaluate", &json!({ "expression": "1/0" })).exits(10);
+    site.call("calculator.evaluate", &json!({ "expression": "1/0" }))
+        .exits(10);
     (site, run, letter)
 }
 
@@ -102,13 +103,19 @@ fn a_secret_is_listed_with_each_host_once() {
 #[test]
 fn data_goes_to_stdout_and_words_to_stderr() {
     let (site, _, letter) = lived_in();
-    let ran = site.fusebox(&["call", "calculator.evaluate", r#"{"expression":"6*7"}"#]).exits(0);
+    let ran = site
+        .fusebox(&["call", "calculator.evaluate", r#"{"expression":"6*7"}"#])
+        .exits(0);
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("42.0\n", ""));
-    let ran = site.fusebox(&["call", "calculator.evaluate", r#"{"expression":"1/0"}"#]).exits(10);
+    let ran = site
+        .fusebox(&["call", "calculator.evaluate", r#"{"expression":"1/0"}"#])
+        .exits(10);
     assert_eq!(ran.stdout, "");
     let ran = ran.says("error[tool-failed]").says("= help: ");
     assert!(!ran.stderr.contains('\u{1b}'), "{}", ran.shown());
-    site.fusebox(&["dlq", "purge", &letter, "--yes"]).exits(0).says("1 letter(s) closed");
+    site.fusebox(&["dlq", "purge", &letter, "--yes"])
+        .exits(0)
+        .says("1 letter(s) closed");
     let empty = site.fusebox(&["dlq"]).exits(0);
     assert_eq!((empty.stdout.as_str(), empty.stderr.as_str()), ("", "no letters\n"));
 }
@@ -122,7 +129,10 @@ fn colours_come_when_they_are_asked_for() {
     };
     assert!(!coloured(&[], &[]), "stderr is no terminal");
     assert!(coloured(&[], &["--color", "always"]));
-    assert!(coloured(&[("NO_COLOR", "1")], &["--color", "always"]), "a flag is stronger than a variable");
+    assert!(
+        coloured(&[("NO_COLOR", "1")], &["--color", "always"]),
+        "a flag is stronger than a variable"
+    );
     assert!(!coloured(&[("NO_COLOR", "1")], &[]));
     assert!(!coloured(&[], &["--color", "never"]));
 }
@@ -135,8 +145,14 @@ fn a_terminal_gets_a_table_with_a_head_and_colours_unless_told_otherwise() {
         let mut command = Command::new("script");
         let typed = format!("stty cols 200; {} {line}", env!("CARGO_BIN_EXE_fusebox"));
         command.args(["--quiet", "--return", "--command", &typed, "/dev/null"]);
-        command.env("HOME", site.path("home")).env("TERM", "xterm").env_remove("NO_COLOR");
-        command.envs(variables.iter().copied()).current_dir(site.folder()).stdin(Stdio::null());
+        command
+            .env("HOME", site.path("home"))
+            .env("TERM", "xterm")
+            .env_remove("NO_COLOR");
+        command
+            .envs(variables.iter().copied())
+            .current_dir(site.folder())
+            .stdin(Stdio::null());
         Running::start(&mut command, Duration::from_secs(60)).wait().stdout
     };
     let tools = on_a_terminal(&[], "tools");
@@ -150,13 +166,25 @@ fn a_terminal_gets_a_table_with_a_head_and_colours_unless_told_otherwise() {
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let (site, _, _) = lived_in();
-    for line in ["config show", "explain", "schema manifest", "completions bash", "explain FB0106", "tools", "--help"] {
+    for line in [
+        "config show",
+        "explain",
+        "schema manifest",
+        "completions bash",
+        "explain FB0106",
+        "tools",
+        "--help",
+    ] {
         let typed = format!(
             "set -o pipefail; {} {line} 2>stderr.txt | head -c 1 >/dev/null; echo ${{PIPESTATUS[0]}}",
             env!("CARGO_BIN_EXE_fusebox")
         );
         let mut command = Command::new("bash");
-        command.args(["-c", &typed]).env("HOME", site.path("home")).current_dir(site.folder()).stdin(Stdio::null());
+        command
+            .args(["-c", &typed])
+            .env("HOME", site.path("home"))
+            .current_dir(site.folder())
+            .stdin(Stdio::null());
         let ran = Running::start(&mut command, Duration::from_secs(60)).wait();
         assert_eq!(ran.stdout.trim(), "0", "`{line}`: {}", ran.shown());
         assert_eq!(site.read("stderr.txt"), "", "`{line}`");
@@ -164,7 +192,11 @@ fn a_reader_that_goes_away_is_no_error() {
     // And one that was never there.
     let typed = format!("{} explain >&- 2>stderr.txt; echo $?", env!("CARGO_BIN_EXE_fusebox"));
     let mut command = Command::new("bash");
-    command.args(["-c", &typed]).env("HOME", site.path("home")).current_dir(site.folder()).stdin(Stdio::null());
+    command
+        .args(["-c", &typed])
+        .env("HOME", site.path("home"))
+        .current_dir(site.folder())
+        .stdin(Stdio::null());
     let ran = Running::start(&mut command, Duration::from_secs(60)).wait();
     assert!(!site.read("stderr.txt").contains("panicked"), "{}", ran.shown());
 }
@@ -176,9 +208,14 @@ fn what_guests_print_does_not_steer_the_terminal() {
     let ran = site.call("faulty.trap", &json!({ "message": message })).exits(21);
     let letter = ran.letter();
     let shown = site.fusebox(&["dlq", "show", &letter]).exits(0).stdout;
-    let tried = site.fusebox(&["try", "faulty.wasm", "trap", &json!({ "message": message }).to_string()]).exits(21);
+    let tried = site
+        .fusebox(&["try", "faulty.wasm", "trap", &json!({ "message": message }).to_string()])
+        .exits(21);
     for text in [&shown, &tried.stderr] {
         assert!(text.contains("owned"), "{text:?}");
-        assert!(!text.contains('\u{1b}') && !text.contains('\u{7}') && !text.contains('\u{202e}'), "{text:?}");
+        assert!(
+            !text.contains('\u{1b}') && !text.contains('\u{7}') && !text.contains('\u{202e}'),
+            "{text:?}"
+        );
     }
 }

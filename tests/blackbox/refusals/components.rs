@@ -29,10 +29,16 @@ fn refuses(site: &Site, component: &str, code: &str) {
         let ran = refused(site, &[command, "t.toml", "--json"]);
         assert_eq!(codes(&ran), [code], "{}", ran.shown());
         let finding = &ran.json()["findings"][0];
-        assert_eq!((finding["file"].as_str(), finding["line"].as_u64()), (Some("t.toml"), Some(2)), "{finding}");
+        assert_eq!(
+            (finding["file"].as_str(), finding["line"].as_u64()),
+            (Some("t.toml"), Some(2)),
+            "{finding}"
+        );
     }
     let path = site.path(component);
-    let tried = site.fusebox(&["try", path.to_str().unwrap(), "run", "{}", "--json"]).exits(64);
+    let tried = site
+        .fusebox(&["try", path.to_str().unwrap(), "run", "{}", "--json"])
+        .exits(64);
     assert_eq!(codes(&tried), [code], "{}", tried.shown());
 }
 
@@ -72,7 +78,10 @@ fn a_core_module() {
 #[test]
 fn a_file_of_200_mb_is_refused_before_it_is_read() {
     let site = site();
-    File::create(site.path("huge.wasm")).unwrap().set_len(200 << 20).unwrap();
+    File::create(site.path("huge.wasm"))
+        .unwrap()
+        .set_len(200 << 20)
+        .unwrap();
     refuses(&site, "huge.wasm", "FB0503");
     let ran = site.fusebox(&["check", "t.toml"]).exits(64);
     assert!(ran.took < Duration::from_secs(5), "{:?}", ran.took);
@@ -83,7 +92,9 @@ fn an_import_that_nobody_provides() {
     let site = site();
     fs::write(site.path("import.wasm"), wat::parse_str(UNKNOWN_IMPORT).unwrap()).unwrap();
     refuses(&site, "import.wasm", "FB0504");
-    site.fusebox(&["check", "t.toml"]).exits(64).says("example:missing/thing@1.0.0");
+    site.fusebox(&["check", "t.toml"])
+        .exits(64)
+        .says("example:missing/thing@1.0.0");
 }
 
 #[test]
@@ -114,7 +125,13 @@ fn compiled_code_that_was_tampered_with_is_compiled_anew() {
     let site = site();
     let cache = site.path("cache");
     let cache = cache.to_str().unwrap();
-    let call = ["call", "calculator.evaluate", r#"{"expression":"2+2"}"#, "--cache", cache];
+    let call = [
+        "call",
+        "calculator.evaluate",
+        r#"{"expression":"2+2"}"#,
+        "--cache",
+        cache,
+    ];
     site.fusebox(&call).exits(0);
     let mut changed = 0;
     let mut folders = vec![site.path("cache")];

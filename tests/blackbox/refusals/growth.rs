@@ -32,7 +32,15 @@ fn more_is_refused_until_it_is_accepted_by_digest() {
         .says(&site.url(Service::Llm))
         .says("secret `SEARCH_KEY`");
     let digest = ran.stderr.split("--accept ").nth(1).unwrap().trim();
-    refused(&site, &["deploy", "search.toml", "--accept", &format!("sha256:{}", "0".repeat(64))]);
+    refused(
+        &site,
+        &[
+            "deploy",
+            "search.toml",
+            "--accept",
+            &format!("sha256:{}", "0".repeat(64)),
+        ],
+    );
     site.fusebox(&["deploy", "search.toml", "--accept", digest]).exits(0);
     let tools = site.fusebox(&["tools", "--json"]).exits(0).json_lines();
     assert_eq!(tools[0]["number"], 2);
@@ -63,9 +71,16 @@ fn the_same_again_is_unchanged() {
     let site = Site::deployed(&["calculator"]);
     let before = site.fusebox(&["tools", "--json"]).exits(0).stdout;
     let ran = site.fusebox(&["deploy", "calculator.toml"]).exits(0);
-    assert!(ran.stdout.starts_with("unchanged calculator 1.0.0 (version 1, sha256:"), "{}", ran.shown());
+    assert!(
+        ran.stdout.starts_with("unchanged calculator 1.0.0 (version 1, sha256:"),
+        "{}",
+        ran.shown()
+    );
     assert_eq!(site.fusebox(&["tools", "--json"]).exits(0).stdout, before);
     site.deploy_with("calculator", &[("version = \"1.0.0\"", "version = \"1.1.0\"")]);
     let tools = site.fusebox(&["tools", "--json"]).exits(0).json_lines();
-    assert_eq!((tools[0]["number"].as_u64(), tools[0]["version"].as_str()), (Some(2), Some("1.1.0")));
+    assert_eq!(
+        (tools[0]["number"].as_u64(), tools[0]["version"].as_str()),
+        (Some(2), Some("1.1.0"))
+    );
 }

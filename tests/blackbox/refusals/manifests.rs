@@ -53,7 +53,10 @@ retry = "eternal"
         assert!(text.stderr.contains(&format!("many.toml:{line}:")), "{}", text.shown());
     }
     assert!(text.stderr.contains("7 errors"), "{}", text.shown());
-    assert_eq!(codes(&site.fusebox(&["check", "many.toml", "--json"]).exits(64)).len(), 7);
+    assert_eq!(
+        codes(&site.fusebox(&["check", "many.toml", "--json"]).exits(64)).len(),
+        7
+    );
 }
 
 #[test]
@@ -113,11 +116,27 @@ fn what_is_no_manifest_is_said() {
 #[test]
 fn credentials_do_not_stand_in_manifests() {
     let site = Site::deployed(&["calculator"]);
-    site.place("search", &[("Bearer ${secret:SEARCH_KEY}", "Bearer sk-123456789012345678901234567890")]);
+    site.place(
+        "search",
+        &[(
+            "Bearer ${secret:SEARCH_KEY}",
+            "Bearer sk-123456789012345678901234567890",
+        )],
+    );
     let ran = site.fusebox(&["check", "search.toml", "--json"]).exits(0);
     assert_eq!(ran.json()["findings"][0]["code"], "FB0206");
-    assert!(!ran.stdout.contains("sk-1234"), "a finding does not repeat it: {}", ran.shown());
-    site.place("search", &[("SEARCH_URL = \"http://127.0.0.1:8801\"", "SEARCH_URL = \"${secret:SEARCH_KEY}\"")]);
+    assert!(
+        !ran.stdout.contains("sk-1234"),
+        "a finding does not repeat it: {}",
+        ran.shown()
+    );
+    site.place(
+        "search",
+        &[(
+            "SEARCH_URL = \"http://127.0.0.1:8801\"",
+            "SEARCH_URL = \"${secret:SEARCH_KEY}\"",
+        )],
+    );
     let ran = refused(&site, &["deploy", "search.toml", "--json"]);
     assert_eq!(codes(&ran), ["FB0212"]);
 }
@@ -133,16 +152,23 @@ fn calls_of_what_is_not_there_are_refused() {
     ] {
         site.fusebox(&["call", target, "{}"]).exits(code).says(says);
     }
-    site.fusebox(&["call", "calculator.evaluate", "@nothing.json"]).exits(64).says("nothing.json");
+    site.fusebox(&["call", "calculator.evaluate", "@nothing.json"])
+        .exits(64)
+        .says("nothing.json");
     site.fusebox(&["call", "calculator.evaluate", "{"]).exits(65);
-    site.fusebox(&["call", "calculator.evaluate", "{}", "--deadline", "soon"]).exits(64);
+    site.fusebox(&["call", "calculator.evaluate", "{}", "--deadline", "soon"])
+        .exits(64);
     site.fusebox(&["tools", "disable", "calculator"]).exits(0);
-    let ran = site.fusebox(&["call", "calculator.evaluate", r#"{"expression":"1"}"#, "--json"]).exits(16);
+    let ran = site
+        .fusebox(&["call", "calculator.evaluate", r#"{"expression":"1"}"#, "--json"])
+        .exits(16);
     assert_eq!(ran.json()["error"]["code"], "tool-disabled");
     site.fusebox(&["tools", "enable", "calculator"]).exits(0);
-    site.fusebox(&["call", "calculator.evaluate", r#"{"expression":"1"}"#]).exits(0);
+    site.fusebox(&["call", "calculator.evaluate", r#"{"expression":"1"}"#])
+        .exits(0);
     site.fusebox(&["tools", "remove", "calculator"]).exits(64).says("--yes");
     site.fusebox(&["tools", "remove", "calculator", "--yes"]).exits(0);
-    site.fusebox(&["call", "calculator.evaluate", r#"{"expression":"1"}"#]).exits(16);
+    site.fusebox(&["call", "calculator.evaluate", r#"{"expression":"1"}"#])
+        .exits(16);
     site.fusebox(&["tools", "enable", "calculator"]).exits(16);
 }

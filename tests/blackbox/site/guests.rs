@@ -25,7 +25,11 @@ pub(crate) fn cache() -> PathBuf {
 #[track_caller]
 pub(crate) fn file(name: &str) -> PathBuf {
     let path = target().join("guests").join(name);
-    assert!(path.is_file(), "{} is missing: type `cargo xtask guests`", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing: type `cargo xtask guests`",
+        path.display()
+    );
     path
 }
 
