@@ -19,6 +19,7 @@ use crate::ports::sandbox::{EffectError, Effects, GuestRequest};
 use crate::ports::transport::{ExchangeError, Incoming, Outgoing};
 use crate::services::Service;
 use async_trait::async_trait;
+use fusebox_core::breaker::Verdict;
 use fusebox_core::classify;
 use fusebox_core::effect::{Answer, Lost, NotSent};
 use fusebox_core::ids::Digest;
@@ -212,8 +213,17 @@ impl Way {
         let end = self
             .end_of(answered, now.since(sent))
             .within(timeout, service, self.bound);
-        permit.settle(classify::verdict_of(&end.answer), end.took, now);
+        permit.settle(self.verdict(&end, timeout, service), end.took, now);
         end
+    }
+
+    /// What the end says of its service. One whom the run's deadline left less than half of its time was not put to the test, or a caller
+    /// with short deadlines could open its breaker for all.
+    fn verdict(&self, end: &End, timeout: Duration, service: &Service) -> Verdict {
+        if end.cut && self.bound == Bound::Deadline && timeout < service.policy.timeout / 2 {
+            return Verdict::Ignored;
+        }
+        classify::verdict_of(&end.answer)
     }
 
     /// What is left of the attempt's time.

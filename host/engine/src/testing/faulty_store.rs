@@ -51,6 +51,15 @@ impl FaultyStore {
         }
     }
 
+    /// Does everything from call `n` on so much later: the database is overloaded.
+    #[must_use]
+    pub fn slow_from(inner: Arc<dyn Store>, n: u64, by: Duration) -> Self {
+        Self {
+            last: u64::MAX,
+            ..Self::failing_at(inner, n, When::Late(by))
+        }
+    }
+
     /// How many calls it has had.
     #[must_use]
     pub fn calls(&self) -> u64 {

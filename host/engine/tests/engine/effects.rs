@@ -4,9 +4,14 @@ use crate::world::*;
 use fusebox_core::effect::{Lost, NotSent};
 use fusebox_core::failure::{Class, Code};
 use fusebox_core::policy::{HeaderPart, HeaderPolicy, Idempotency, RateLimit};
+use fusebox_engine::host::Settings;
+use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::clock::Clock as _;
 use fusebox_engine::ports::sandbox::{AttemptEnd, EffectError};
+use fusebox_engine::ports::transport::Incoming;
 use fusebox_engine::requests::{Call, Caller};
+use fusebox_engine::testing::fake_clock::FakeClock;
+use fusebox_engine::testing::faulty_store::FaultyStore;
 use fusebox_engine::testing::scripted_transport::{ScriptedTransport, lost, not_sent, status};
 use std::sync::Arc;
 use std::time::Duration;
@@ -289,4 +294,103 @@ async fn case_16_an_exchange_that_panics_is_unknown_and_releases_its_place_and_i
     assert_eq!(world.call("send").await.unwrap_err().code, Code::InDoubt);
     assert_eq!(world.letter().await.run.attempts[0].effects[0].answer, "unknown");
     world.call("send").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_the_upstream_repeats_reaches_neither_guest_nor_letter() {
+    let world = World::answering(|number, request| {
+        let (_, authorization) = request
+            .headers
+            .iter()
+            .find(|(name, _)| name == "authorization")
+            .unwrap();
+        assert_eq!(authorization, b"Bearer s3cret");
+        Ok(Incoming {
+            status: if number == 1 { 200 } else { 503 },
+            headers: vec![("x-echo".to_owned(), authorization.clone())],
+            body: [b"you sent ", authorization.as_slice()].concat().into(),
+        })
+    })
+    .await;
+    let mut upstream = service("a");
+    upstream.headers = vec![HeaderPolicy {
+        name: "authorization".to_owned(),
+        value: vec![
+            HeaderPart::Text("Bearer ".to_owned()),
+            HeaderPart::Secret("KEY".to_owned()),
+        ],
+    }];
+    world
+        .deploy(
+            tool("tell", Idempotency::Readonly, 1, vec![upstream]),
+            |_, spec| async move {
+                let answer = request(spec.effects.as_ref(), "GET", "a").await.unwrap();
+                let seen = [&answer.headers[0].1[..], &answer.body].map(String::from_utf8_lossy);
+                let json = serde_json::json!(seen);
+                match answer.status {
+                    200 => AttemptEnd::Ok { json: json.to_string() },
+                    _ => AttemptEnd::Err {
+                        case: None,
+                        json: json.to_string(),
+                    },
+                }
+            },
+        )
+        .await;
+    let told = world.call("tell").await.unwrap().output;
+    assert_eq!(told, r#"["Bearer ******","you sent Bearer ******"]"#);
+    world.call("tell").await.unwrap_err();
+    let letter = serde_json::to_string(&world.letter().await).unwrap();
+    assert!(
+        letter.contains("Bearer ******") && !letter.contains("s3cret"),
+        "{letter}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_for_an_attempt_that_ended_while_the_store_was_asked() {
+    let clock = Arc::new(FakeClock::new());
+    let store = Arc::new(MemoryStore::with_clock(Arc::clone(&clock) as _));
+    let transport = ScriptedTransport::answering(|number, _| status(if number == 1 { 503 } else { 200 }));
+    let healthy = World::on(store, clock, transport, Settings::default()).await;
+    let mut upstream = service("a");
+    upstream.breaker.failure_threshold = Some(1);
+    let mut policy = tool("find", Idempotency::Readonly, 1, vec![upstream]);
+    policy.default_function.timeout = Duration::from_secs(5);
+    healthy.deploy(policy, asks("GET", "a")).await;
+    // The breaker opens in time; some looks at it later the store becomes slow, and that it probes is stored late.
+    let late = FaultyStore::slow_from(Arc::clone(&healthy.store), 12, Duration::from_secs(20));
+    let world = healthy.another(Arc::new(late), 2).await;
+    world.call("find").await.unwrap_err();
+    world.pass(Duration::from_secs(20)).await;
+    assert_eq!(world.call("find").await.unwrap_err().class, Class::NotSent);
+    assert_eq!(world.transport.sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_with_short_deadlines_open_no_breaker() {
+    let world = World::with(ScriptedTransport::new(|_, request| {
+        Box::pin(async move {
+            sleep(request.timeout.as_secs()).await;
+            lost(Lost::Timeout)
+        })
+    }))
+    .await;
+    world
+        .deploy(
+            tool("find", Idempotency::Readonly, 1, vec![service("a")]),
+            asks("GET", "a"),
+        )
+        .await;
+    for (deadline, state) in [(2, "closed"), (40, "open")] {
+        for _ in 0..5 {
+            let call = Call {
+                deadline: Some(Duration::from_secs(deadline)),
+                ..call("find")
+            };
+            let failure = world.host.call(&Caller::local(), call).await.unwrap_err();
+            assert_eq!(failure.class, Class::Unknown);
+        }
+        assert_eq!(world.breaker("find/a").await, state, "{deadline} s");
+    }
 }

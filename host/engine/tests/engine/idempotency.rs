@@ -3,6 +3,7 @@
 use crate::world::*;
 use fusebox_core::failure::{Class, Code};
 use fusebox_core::policy::Idempotency;
+use fusebox_engine::ports::clock::Clock as _;
 use fusebox_engine::requests::{Call, Caller};
 use fusebox_engine::testing::scripted_transport::{ScriptedTransport, status};
 use std::time::Duration;
@@ -181,4 +182,63 @@ async fn a_key_whose_run_has_a_letter_joins_it_and_never_starts_a_second_run() {
     let joined = world.keyed("pay", "k", "{}").await.unwrap_err();
     assert_eq!((joined.code, joined.letter), (Code::KeyInUse, failure.letter));
     assert_eq!(world.transport.sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_will_have_ended_allows_no_retry() {
+    let world = World::answering(|_, _| status(503)).await;
+    for (name, lifetime, expected) in [("brief", 5, 1), ("lasting", 3600, 3)] {
+        let mut bank = honouring("bank");
+        bank.breaker.failure_threshold = None;
+        bank.idempotency_header.as_mut().unwrap().lifetime = Duration::from_secs(lifetime);
+        let mut policy = tool(name, Idempotency::Keyed, 3, vec![bank]);
+        policy.default_function.timeout = Duration::from_secs(2);
+        policy.default_function.retry.backoff.base = Duration::from_secs(10);
+        policy.default_function.retry.backoff.cap = Duration::from_secs(10);
+        world.deploy(policy, asks("POST", "bank")).await;
+        let before = world.transport.sent().len();
+        assert_eq!(world.keyed(name, "k", "{}").await.unwrap_err().class, Class::Transient);
+        assert_eq!(world.transport.sent().len() - before, expected, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_has_a_sensible_length() {
+    let world = World::answering(|_, _| status(200)).await;
+    world.deploy(pure("add"), |_, _| async { ok() }).await;
+    for (length, fits) in [(0, false), (1, true), (255, true), (256, false)] {
+        let called = world.keyed("add", &"k".repeat(length), "{}").await;
+        assert_eq!(called.is_ok(), fits, "{length}: {called:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_waits_for_the_run_of_another_host_does_not_hold_up_a_drain() {
+    let world = World::answering(|_, _| status(200)).await;
+    world
+        .deploy(tool("pay", Idempotency::Keyed, 1, Vec::new()), |_, _| async {
+            sleep(60).await;
+            ok()
+        })
+        .await;
+    let other = world.another(std::sync::Arc::clone(&world.store), 2).await;
+    let waits = Call {
+        wait: Some(Duration::from_secs(7200)),
+        ..keyed("pay", "k", "{}")
+    };
+    let start = world.clock.tick();
+    let (_, joined, ()) = tokio::join!(
+        world.keyed("pay", "k", "{}"),
+        async {
+            world.pass(Duration::from_secs(1)).await;
+            other.host.call(&Caller::local(), waits).await
+        },
+        async {
+            world.pass(Duration::from_secs(2)).await;
+            other.host.drain().await;
+            let took = world.clock.tick().since(start);
+            assert!(took < Duration::from_secs(40), "{took:?}");
+        }
+    );
+    assert_eq!(joined.unwrap_err().code, Code::KeyInUse);
 }

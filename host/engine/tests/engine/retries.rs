@@ -5,6 +5,7 @@ use fusebox_core::failure::{Class, Code};
 use fusebox_core::policy::{BudgetPolicy, Idempotency};
 use fusebox_engine::ports::clock::Clock as _;
 use fusebox_engine::ports::sandbox::AttemptEnd;
+use fusebox_engine::requests::{Call, Caller};
 use fusebox_engine::testing::scripted_transport::{status, status_with};
 use std::time::Duration;
 
@@ -76,11 +77,7 @@ async fn retry_after_is_waited_for_when_it_is_longer_than_the_delay() {
     assert_eq!(reply.attempts, 2);
     assert_eq!(world.clock.tick().since(Default::default()).as_secs(), 7);
     world.host.drain().await;
-    let run = world
-        .host
-        .run(&fusebox_engine::requests::Caller::local(), &reply.run.unwrap())
-        .await
-        .unwrap();
+    let run = world.host.run(&Caller::local(), &reply.run.unwrap()).await.unwrap();
     assert_eq!(run.attempts[0].then_waited_ms, Some(7000));
 }
 
@@ -146,4 +143,47 @@ async fn a_function_that_may_not_start_over_has_one_attempt_whatever_its_policy_
         assert_eq!(world.keyed("send", "k", "{}").await.unwrap_err().class, class);
         assert_eq!(world.transport.sent().len(), 1, "{level:?} {method}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_succeeds_elsewhere_gives_nothing_back_to_the_service_that_failed() {
+    let world = World::answering(|_, request| status(if request.origin.host == "a.test" { 503 } else { 200 })).await;
+    let mut failing = service("a");
+    failing.shared = true;
+    failing.breaker.failure_threshold = None;
+    failing.budget = BudgetPolicy {
+        capacity: 10,
+        retry_cost: 10,
+        throttled_cost: 10,
+        success_refund: 10,
+    };
+    let retrying = tool("find", Idempotency::Readonly, 2, vec![failing.clone()]);
+    let falling_back = tool("find-anywhere", Idempotency::Readonly, 2, vec![failing, service("b")]);
+    world.deploy(retrying, asks("GET", "a")).await;
+    world
+        .deploy(falling_back, |_, spec| async move {
+            let _ = request(spec.effects.as_ref(), "GET", "a").await;
+            request(spec.effects.as_ref(), "GET", "b")
+                .await
+                .map_or_else(|_| err(), |_| ok())
+        })
+        .await;
+    world.call("find").await.unwrap_err();
+    assert_eq!(world.transport.sent().len(), 2, "the budget pays for one retry");
+    world.call("find-anywhere").await.unwrap();
+    world.call("find").await.unwrap_err();
+    assert_eq!(world.transport.sent().len(), 5, "and for no other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_attempt_starts_when_the_deadline_is_over() {
+    let world = World::answering(|_, _| status(200)).await;
+    world.deploy(pure("add"), |_, _| async { ok() }).await;
+    let late = Call {
+        deadline: Some(Duration::ZERO),
+        ..call("add")
+    };
+    let failure = world.host.call(&Caller::local(), late).await.unwrap_err();
+    assert_eq!((failure.code, failure.letter), (Code::Overloaded, None));
+    assert_eq!(world.sandbox.attempts("add"), 0);
 }
