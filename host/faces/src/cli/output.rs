@@ -99,6 +99,9 @@ impl<'a> Output<'a> {
                 self.line(fields.join("\t"))
             });
         }
+        if values.is_empty() {
+            return Ok(());
+        }
         let mut table = Table::new();
         table
             .load_preset(presets::NOTHING)
@@ -107,15 +110,30 @@ impl<'a> Output<'a> {
         for value in values {
             table.add_row(row(value).iter().map(|field| printable(field)));
         }
-        // Ids are copied, so they must stay in one piece; the last column takes what is left.
-        let last = head.len().saturating_sub(1);
-        for column in table.column_iter_mut().take(last) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
+        keep_in_one_piece(&mut table);
         for line in table.lines() {
             self.line(line.trim_end())?;
         }
         Ok(())
+    }
+}
+
+/// Columns that the last one needs to be worth wrapping.
+const NARROW: u16 = 24;
+
+/// Ids are copied, so they are never wrapped: the last column takes what is left of the terminal's width, and where that is not
+/// enough, nothing is wrapped at all.
+fn keep_in_one_piece(table: &mut Table) {
+    let mut widths = table.column_max_content_widths();
+    widths.pop();
+    let taken = widths
+        .iter()
+        .fold(0_u16, |sum, width| sum.saturating_add(*width).saturating_add(2));
+    if table.width().is_some_and(|width| width < taken.saturating_add(NARROW)) {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
+    for column in table.column_iter_mut().take(widths.len()) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) async fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Fa
 
 fn list(tools: &[ToolRecord], cx: &mut Context<'_>) -> Result<(), Failed> {
     cx.out.rows(
-        &["tool", "version", "number", "state", "component", "deployed"],
+        &["tool", "version", "number", "state", "deployed", "component"],
         tools,
         |tool| {
             vec![
@@ -79,8 +79,8 @@ fn list(tools: &[ToolRecord], cx: &mut Context<'_>) -> Result<(), Failed> {
                 tool.version.clone(),
                 tool.number.to_string(),
                 if tool.enabled { "enabled" } else { "disabled" }.to_owned(),
-                tool.component.to_string(),
                 moment(tool.deployed),
+                tool.component.to_string(),
             ]
         },
     )?;

@@ -25,11 +25,12 @@ pub(super) fn all(cx: &mut Lowering<'_>, table: &Table, policy: &mut ToolPolicy,
         let mut function = base.clone();
         read(cx, entry, &mut function);
         finish(cx, &mut function, &format!("functions.{}", entry.key), ceilings);
-        level(cx, entry, &function, common);
+        level(cx, entry, &function);
         policy.functions.insert(entry.key.clone(), function);
     }
     finish(cx, &mut base, DEFAULT, ceilings);
     policy.default_function = base;
+    retries_in_vain(cx, table.table("functions"), policy, common);
     widened(cx, policy);
 }
 
@@ -168,7 +169,7 @@ fn finish(cx: &mut Lowering<'_>, function: &mut FunctionPolicy, path: &str, ceil
 }
 
 /// What a level forbids, and what it widens.
-fn level(cx: &mut Lowering<'_>, entry: &Entry, function: &FunctionPolicy, common: Option<&Entry>) {
+fn level(cx: &mut Lowering<'_>, entry: &Entry, function: &FunctionPolicy) {
     let name = &entry.key;
     let path = format!("functions.{name}");
     let level = function.idempotency;
@@ -188,19 +189,33 @@ fn level(cx: &mut Lowering<'_>, entry: &Entry, function: &FunctionPolicy, common
             "leave `durability` out, or declare `idempotency = \"readonly\"` or `\"idempotent\"` if that is true",
         );
     }
-    let own = entry.node.table().and_then(|table| table.entry("retry"));
-    if let Some(entry) = own
-        .or(common)
-        .filter(|_| level == Idempotency::NonIdempotent && function.retry.attempts > 1)
-    {
+}
+
+/// A retry policy that the level does not let a function have: said of the line that asks for it, once for all functions that it
+/// speaks of.
+fn retries_in_vain(cx: &mut Lowering<'_>, functions: &Table, policy: &ToolPolicy, common: Option<&Entry>) {
+    let mut asked: Vec<(&Entry, Vec<&str>)> = Vec::new();
+    for entry in functions.entries() {
+        let own = entry.node.table().and_then(|table| table.entry("retry"));
+        let function = policy.functions.get(&entry.key);
+        let in_vain = function.is_some_and(|it| it.idempotency == Idempotency::NonIdempotent && it.retry.attempts > 1);
+        let Some(line) = own.or(common).filter(|_| in_vain) else {
+            continue;
+        };
+        match asked.iter_mut().find(|(known, _)| known.node.span == line.node.span) {
+            Some((_, names)) => names.push(&entry.key),
+            None => asked.push((line, vec![&entry.key])),
+        }
+    }
+    for (line, names) in asked {
         cx.warning(
             codes::RETRY_AGAINST_LEVEL,
-            &entry.node.span,
+            &line.node.span,
             format!(
-                "`{path}` is non-idempotent: this version gives it one attempt, not {}",
-                function.retry.attempts
+                "non-idempotent functions get one attempt in this version, whatever this says: {}",
+                names.join(", ")
             ),
-            "declare its `idempotency` if it may run twice; otherwise write `retry = \"non-idempotent\"`",
+            "declare their `idempotency` if they may run twice; otherwise write `retry = \"non-idempotent\"` for them",
         );
     }
 }
