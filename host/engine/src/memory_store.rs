@@ -38,6 +38,8 @@ struct Tenant {
     components: BTreeMap<Digest, Bytes>,
     /// Versions of each tool, oldest first.
     tools: BTreeMap<String, Vec<ToolRecord>>,
+    /// The highest number that a version of each name has had, removed ones included.
+    numbers: BTreeMap<String, i64>,
     runs: BTreeMap<RunId, runs::Row>,
     keys: BTreeMap<Digest, runs::Key>,
     letters: BTreeMap<LetterId, LetterRecord>,

@@ -105,7 +105,7 @@ impl Tenant {
         Ok(())
     }
 
-    /// Closes an open letter and drops its snapshot; `false` when it is leased, in doubt, closed or unknown.
+    /// Closes an open letter, ends its run and drops its snapshot; `false` when it is leased, in doubt, closed or unknown.
     pub(super) fn purge(&mut self, id: &LetterId, now: i64) -> bool {
         let found = self.letters.get(id);
         let may = found.is_some_and(|l| l.state == "open" && l.kind != "in-doubt" && !self.leased(l, now));
@@ -115,6 +115,9 @@ impl Tenant {
         let unneeded: BTreeSet<_> = pages(letter).collect();
         "purged".clone_into(&mut letter.state);
         letter.snapshot = None;
+        if let Some(row) = self.runs.get_mut(&letter.run.id) {
+            row.give_up(now);
+        }
         self.drop_orphans(Some(&unneeded), now.saturating_sub(span(PAGE_GRACE)));
         true
     }

@@ -45,6 +45,14 @@ impl Row {
         run
     }
 
+    /// Ends a run that nobody will replay any more: its failure stands.
+    pub(super) fn give_up(&mut self, now: i64) {
+        if self.record.finished.is_none() {
+            "failed".clone_into(&mut self.record.state);
+            self.record.finished = Some(now);
+        }
+    }
+
     pub(super) fn add_attempt(&mut self, attempt: AttemptRecord) {
         let attempts = &mut self.record.attempts;
         attempts.retain(|known| known.number != attempt.number);

@@ -24,7 +24,9 @@ impl Tenant {
             // Only an operator enables what an operator disabled.
             tool.enabled = newest.enabled;
         }
-        tool.number = versions.last().map_or(1, |newest| newest.number + 1);
+        let highest = self.numbers.entry(tool.name.clone()).or_default();
+        *highest += 1;
+        tool.number = *highest;
         versions.push(tool.clone());
         self.components.insert(tool.component, component);
         Ok((tool, true))

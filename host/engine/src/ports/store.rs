@@ -132,7 +132,8 @@ pub enum ToolChange {
     Enable,
     /// Refuses calls.
     Disable,
-    /// Forgotten with all its versions; runs and letters stay.
+    /// Forgotten with all its versions; runs and letters stay, and so do the numbers: what is deployed later never gets one that a
+    /// run may be pinned to.
     Remove,
 }
 
@@ -208,7 +209,7 @@ pub trait Store: Send + Sync {
     ) -> Result<(LetterRecord, Fence), StoreError>;
     /// Gives a leased letter back untouched: state, run and `replays` as before the lease.
     async fn release_letter(&self, tenant: &str, id: &LetterId, fence: &Fence) -> Result<(), StoreError>;
-    /// Closes open letters: `purged`. Leased and in-doubt ones stay. Returns the ids of those closed; blobs that nothing needs go with them.
+    /// Closes open letters: `purged`, and ends their runs: `failed`, with the failure that they have. Leased and in-doubt ones stay. Returns the ids of those closed; blobs that nothing needs go with them.
     async fn purge(&self, tenant: &str, ids: &[LetterId]) -> Result<Vec<LetterId>, StoreError>;
     /// Closes letters, and forgets runs, keys and errors, whose time is over. Returns how many rows went. Leased and in-doubt letters stay.
     async fn retain(&self, tenant: &str, keep_runs: Duration) -> Result<u64, StoreError>;

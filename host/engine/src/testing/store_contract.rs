@@ -56,6 +56,7 @@ macro_rules! store_contract {
                 letters_are_listed_oldest_first_and_by_filter,
                 runs_are_listed_newest_first_and_by_filter;
             retention: purge_closes_open_letters_alone,
+                a_closed_letter_ends_its_run,
                 pages_are_kept_once_and_as_long_as_a_letter_needs_them,
                 pages_without_a_letter_go_after_a_day,
                 retain_closes_letters_whose_time_is_over,

@@ -38,6 +38,12 @@ pub(super) const PURGE: &str = concat!(
     alive!("r"),
     ")"
 );
+/// Ends the run of a letter that was closed without success: its failure stands.
+pub(super) const GIVE_UP: &str = concat!(
+    "UPDATE runs SET state = 'failed', finished = ",
+    now!(),
+    " WHERE tenant = ?1 AND id = (SELECT run FROM letters WHERE tenant = ?1 AND id = ?2) AND finished IS NULL"
+);
 
 pub(super) fn letter(row: &SqliteRow) -> Result<LetterRecord, Unreadable> {
     let name = format!("letter {}", row.try_get::<String, _>("id")?);

@@ -42,7 +42,7 @@ pub(super) const FORGET_RUNS: &str = concat!(
 type OnlyExpired = Option<bool>;
 
 impl SqliteStore {
-    /// Closes letters that are neither leased nor in doubt, with the pages that nothing else needs; returns those closed.
+    /// Closes letters that are neither leased nor in doubt, and ends their runs, with the pages that nothing else needs; returns those closed.
     pub(super) async fn purge_in_parts(
         &self,
         tenant: &str,
@@ -140,6 +140,8 @@ async fn purge(
         if closed.execute(&mut *connection).await?.rows_affected() == 0 {
             continue;
         }
+        let ended = sqlx::query(letters::GIVE_UP).bind(&tenant).bind(id.as_str());
+        ended.execute(&mut *connection).await?;
         let pages = sqlx::query_scalar(PAGES_OF_LETTER).bind(&tenant).bind(id.as_str());
         let pages: Vec<Vec<u8>> = pages.fetch_all(&mut *connection).await?;
         letters::drop_snapshot(connection, &tenant, id.as_str()).await?;

@@ -14,7 +14,7 @@ use std::time::Duration;
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT r.id, r.body, (SELECT json_group_array(a.body ORDER BY a.number) FROM attempts a ",
+            "SELECT r.id, r.state, r.finished, r.body, (SELECT json_group_array(a.body ORDER BY a.number) FROM attempts a ",
             "WHERE a.tenant = r.tenant AND a.run = r.id) AS attempts, ",
             alive!("r"),
             " AS alive FROM runs r ",
@@ -42,6 +42,9 @@ pub(super) const ADD_ATTEMPT: &str = concat!(
 pub(super) fn run(row: &SqliteRow) -> Result<RunRecord, Unreadable> {
     let name = format!("run {}", row.try_get::<String, _>("id")?);
     let mut run: RunRecord = decode(&name, row.try_get("body")?)?;
+    // A run that ended with its letter has its end beside its body.
+    run.state = row.try_get("state")?;
+    run.finished = run.finished.or(row.try_get("finished")?);
     let attempts: Vec<String> = decode(&name, row.try_get("attempts")?)?;
     let attempts = attempts.iter().map(|attempt| decode(&name, attempt.as_bytes()));
     run.attempts = attempts.collect::<Result<_, _>>()?;

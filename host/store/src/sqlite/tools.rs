@@ -26,6 +26,9 @@ pub(super) const NEWEST_OF_ALL: &str = select!(
 pub(super) const NEWEST: &str = select!("WHERE t.tenant = ?1 AND t.name = ?2 ORDER BY v.number DESC LIMIT 1");
 pub(super) const VERSION: &str = select!("WHERE t.tenant = ?1 AND t.name = ?2 AND v.number = ?3");
 pub(super) const COMPONENT: &str = "SELECT wasm AS bytes FROM components WHERE tenant = ?1 AND digest = ?2";
+/// The next number of a name, taken. Numbers outlive their versions: a run may be pinned to one.
+pub(super) const NUMBER: &str = "INSERT INTO tool_numbers (tenant, name, highest) VALUES (?1, ?2, 1) \
+     ON CONFLICT DO UPDATE SET highest = highest + 1 RETURNING highest";
 pub(super) const DROP_UNUSED_COMPONENTS: &str = "DELETE FROM components WHERE tenant = ?1 AND NOT EXISTS \
      (SELECT 1 FROM tool_versions v WHERE v.tenant = components.tenant AND v.component = components.digest)";
 
@@ -49,7 +52,6 @@ pub(super) async fn deploy(
         )));
     }
     let newest = sqlx::query(NEWEST).bind(&tool.tenant).bind(&tool.name);
-    tool.number = 1;
     if let Some(row) = newest.fetch_optional(&mut *connection).await? {
         match self::tool(&row) {
             Ok(newest) if newest.component == tool.component && newest.manifest == tool.manifest => {
@@ -61,8 +63,9 @@ pub(super) async fn deploy(
         }
         // Only an operator enables what an operator disabled.
         tool.enabled = row.try_get("enabled")?;
-        tool.number = row.try_get::<i64, _>("number")? + 1;
     }
+    let number = sqlx::query_scalar(NUMBER).bind(&tool.tenant).bind(&tool.name);
+    tool.number = number.fetch_one(&mut *connection).await?;
     insert(connection, &tool, &component).await?;
     Ok((tool, true))
 }

@@ -5,7 +5,7 @@ use super::samples::{
     DAY, LEASE, TENANT, dead, error, fresh, letter_id, new_run, now, owner, page, put_letter, run, run_id, snapshot,
     success,
 };
-use crate::ports::store::{Finish, LetterFilter, NewRun, PAGE_GRACE};
+use crate::ports::store::{Claim, Finish, LetterChange, LetterFilter, NewRun, PAGE_GRACE, RunFilter};
 use crate::records::LetterRecord;
 use std::time::Duration;
 
@@ -39,6 +39,49 @@ pub async fn purge_closes_open_letters_alone(subject: &dyn Subject) {
         .unwrap();
     let states: Vec<_> = letters.iter().map(|letter| letter.state.as_str()).collect();
     assert_eq!(states, ["purged", "open", "replaying", "open"]);
+}
+
+pub async fn a_closed_letter_ends_its_run(subject: &dyn Subject) {
+    let store = subject.store();
+    // 1 is purged, 2 expires, 3 stays open.
+    for n in 1..=3 {
+        let new = new_run(n, Some(&format!("k{n}")));
+        let fence = fresh(&*store, new.clone()).await;
+        let mut finish = dead(&new.run, n);
+        if let LetterChange::Enqueue(letter) = &mut finish.letter {
+            letter.expires = Some(now() + 7 * 86_400_000).filter(|_| n == 2);
+        }
+        store.finish(&fence, finish).await.unwrap();
+    }
+    let run = async |n: u64| store.run(TENANT, &run_id(n)).await.unwrap();
+    assert_eq!(run(1).await.unwrap().finished, None);
+    store.purge(TENANT, &[letter_id(1)]).await.unwrap();
+    let over = run(1).await.unwrap();
+    assert_eq!((over.state.as_str(), over.failure.is_some()), ("failed", true));
+    assert!(over.finished.is_some_and(|at| (now() - at).abs() < 60_000), "{over:?}");
+    let failed = RunFilter {
+        state: Some("failed".to_owned()),
+        ..RunFilter::default()
+    };
+    let listed = store.runs(TENANT, &failed).await.unwrap();
+    assert_eq!(listed, [over.clone()]);
+    let claim = store.claim(new_run(21, Some("k1"))).await.unwrap();
+    assert_eq!(
+        claim,
+        Claim::Stored(Box::new(over)),
+        "the outcome is the run's for its lifetime"
+    );
+
+    subject.pass(8 * DAY).await;
+    store.retain(TENANT, 30 * DAY).await.unwrap();
+    assert_eq!(run(2).await.unwrap().state, "failed");
+    fresh(&*store, new_run(22, Some("k2"))).await;
+    assert_eq!(run(3).await.unwrap().state, "dead-lettered");
+    subject.pass(31 * DAY).await;
+    store.retain(TENANT, 30 * DAY).await.unwrap();
+    assert_eq!((run(1).await, run(2).await), (None, None));
+    assert_eq!(run(3).await.unwrap().state, "dead-lettered");
+    fresh(&*store, new_run(23, Some("k1"))).await;
 }
 
 pub async fn pages_are_kept_once_and_as_long_as_a_letter_needs_them(subject: &dyn Subject) {

@@ -140,10 +140,13 @@ pub fn success(run: &RunRecord) -> Finish {
     }
 }
 
-/// The end of a run with letter number `n`.
+/// The end of a run with letter number `n`: it may be replayed, so it is not over.
 #[must_use]
 pub fn dead(run: &RunRecord, n: u64) -> Finish {
-    let run = failed(run, "dead-lettered");
+    let run = RunRecord {
+        finished: None,
+        ..failed(run, "dead-lettered")
+    };
     Finish {
         letter: LetterChange::Enqueue(Box::new(letter(n, &run))),
         keep_key: true,

@@ -64,8 +64,12 @@ pub async fn a_removed_tool_is_forgotten_with_what_only_it_used(subject: &dyn Su
     assert_eq!(store.tools(TENANT).await.unwrap().len(), 1);
     assert!(store.component(TENANT, digest_of(b"shared")).await.unwrap().is_some());
     assert_eq!(store.component(TENANT, digest_of(b"own")).await.unwrap(), None);
+    // A run may be pinned to number 1 or 2 still, and must not get another version under it.
     let (record, bytes) = tool("search", "m", "own");
-    assert_eq!(store.deploy(record, bytes).await.unwrap().0.number, 1);
+    assert_eq!(store.deploy(record, bytes).await.unwrap().0.number, 3);
+    assert_eq!(store.tool_version(TENANT, "search", 1).await.unwrap(), None);
+    let (record, bytes) = tool("mail", "m2", "shared");
+    assert_eq!(store.deploy(record, bytes).await.unwrap().0.number, 2);
 }
 
 pub async fn a_component_under_another_digest_is_refused(subject: &dyn Subject) {
