@@ -57,10 +57,8 @@ pub(crate) struct Engines {
 impl Engines {
     /// Engines whose pool holds so many component instances.
     pub(crate) fn new(pool: u32) -> Result<Self> {
-        let mut pooled = config(Variant::Plain);
-        pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(pool.max(1))));
         Ok(Self {
-            pooled: Runtime::new(&pooled)?,
+            pooled: Runtime::new(&pooled(pool))?,
             on_demand: Runtime::new(&config(Variant::Plain))?,
             fueled: Runtime::new(&config(Variant::Fueled))?,
         })
@@ -89,9 +87,24 @@ impl Runtime {
     }
 }
 
+/// An engine with the settings of the one that tools run on, for so many component instances: what the call boundary
+/// costs is measured against it.
+///
+/// # Errors
+/// The runtime's, when the machine refuses the pool.
+pub fn pooled_engine(pool: u32) -> Result<Engine> {
+    Engine::new(&pooled(pool))
+}
+
 /// An engine that only compiles: it reserves no pool.
 pub(crate) fn compiler(variant: Variant) -> Result<Engine> {
     Engine::new(&config(variant))
+}
+
+fn pooled(pool: u32) -> Config {
+    let mut config = config(Variant::Plain);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(pool.max(1))));
+    config
 }
 
 /// Settings that every engine shares, so that code compiled by one runs on another.

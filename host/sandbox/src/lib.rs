@@ -28,5 +28,6 @@ mod values;
 mod wasi;
 
 pub use compile::compile_child;
+pub use engine::pooled_engine;
 pub use sandbox::WasmSandbox;
 pub use settings::{CompileCommand, SandboxSettings};

@@ -6,6 +6,7 @@
     reason = "a program for a terminal"
 )]
 
+mod bench;
 mod demo;
 mod folders;
 mod guests;
@@ -33,6 +34,8 @@ enum Task {
     /// Everything that has to hold: format, lints, tests, docs, licences
     Test,
     Guests(guests::Arguments),
+    /// What the call boundary costs, as one table of ratios
+    Bench,
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test => test::run(),
         Task::Guests(arguments) => guests::run(&arguments),
+        Task::Bench => bench::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
