@@ -190,13 +190,10 @@ impl Way {
             return End::cancelled("the run's lease could not be kept, so nothing was sent");
         }
         let sent = clock.tick();
+        let timeout = service.policy.timeout.min(self.latest.since(sent));
         // The store was asked meanwhile, perhaps for long; nothing is sent on behalf of an attempt that is over.
-        if self.ended.is_cancelled() || sent >= self.latest {
+        if self.ended.is_cancelled() || timeout.is_zero() {
             return End::cancelled("the attempt ended before the effect was sent");
-        }
-        let timeout = service.policy.timeout.min(self.left());
-        if timeout.is_zero() {
-            return End::cancelled("the attempt's time was over before the effect was sent");
         }
         let outgoing = Outgoing {
             origin,

@@ -215,9 +215,11 @@ async fn a_key_has_a_sensible_length() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_who_waits_for_the_run_of_another_host_does_not_hold_up_a_drain() {
     let world = World::answering(|_, _| status(200)).await;
+    let mut long = tool("pay", Idempotency::Keyed, 1, Vec::new());
+    long.default_function.timeout = Duration::from_secs(3600);
     world
-        .deploy(tool("pay", Idempotency::Keyed, 1, Vec::new()), |_, _| async {
-            sleep(60).await;
+        .deploy(long, |_, _| async {
+            sleep(600).await;
             ok()
         })
         .await;
