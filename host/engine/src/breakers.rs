@@ -1,9 +1,11 @@
 //! Every breaker of this host: admission and settlement by the effects, its transitions handed over to be stored.
 
+mod lock;
 mod sync;
 #[cfg(test)]
 mod tests;
 
+use lock::{Lock, Locked};
 pub(crate) use sync::Published;
 
 use crate::ports::clock::Clock;
@@ -26,7 +28,7 @@ pub(crate) struct Cell {
     tenant: Arc<str>,
     key: Arc<str>,
     links: Arc<Links>,
-    inner: Mutex<Inner>,
+    inner: Lock<Inner>,
     /// Held while the state is written, so that two writers of one host do not take each other for another host.
     publishing: tokio::sync::Mutex<()>,
 }
@@ -65,7 +67,7 @@ impl Cell {
         Self {
             tenant: Arc::clone(tenant),
             key: Arc::from(key),
-            inner: Mutex::new(Inner {
+            inner: Lock::new(Inner {
                 breaker,
                 jitter: links.entropy.fraction(),
                 stored_epoch: known.as_ref().map_or(0, |(record, _)| record.epoch),
@@ -92,7 +94,7 @@ impl Cell {
         Arc::new(Self::new(&links, &Arc::from(""), key, policy, None))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> Locked<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

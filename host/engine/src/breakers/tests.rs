@@ -92,43 +92,43 @@ fn case_08_a_thousand_racers_at_expiry_admit_exactly_as_many_as_the_policy_says(
     }
 }
 
-/// Every interleaving that shuttle finds of racers that are admitted, drop their permits, or settle them late.
+/// Racers are admitted, then drop their permits or settle them, in the orders that shuttle tries.
 #[test]
 fn case_08_no_interleaving_admits_more_than_the_policy_says() {
-    use shuttle::sync::Mutex as Shuttled;
-    use std::sync::atomic::AtomicU32;
-    let race = || {
-        let mut breaker = Breaker::new(policy(2));
-        let permit = breaker.admit(Tick(0), 0.5).permit.unwrap();
-        let _ = breaker.settle(permit, Verdict::Failure, Duration::ZERO, Tick(0), 0.5);
-        let expired = Tick(0) + COOLDOWN;
-        let breaker = Arc::new(Shuttled::new(breaker));
-        let out = Arc::new(AtomicU32::new(0));
-        let racers = (0..5_u32).map(|racer| {
-            let (breaker, out) = (Arc::clone(&breaker), Arc::clone(&out));
+    const PROBES: usize = 2;
+    lock::explore(500, || {
+        let clock = Arc::new(Turned::default());
+        let cell = cell(&clock, 2);
+        trip(&cell, &clock);
+        clock.pass(COOLDOWN);
+        let (out, began) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let racers = (0..5).map(|racer| {
+            let (cell, clock) = (Arc::clone(&cell), Arc::clone(&clock));
+            let (out, began) = (Arc::clone(&out), Arc::clone(&began));
             shuttle::thread::spawn(move || {
-                let Ok(permit) = breaker.lock().unwrap().admit(expired, 0.5).permit else {
-                    return;
-                };
+                let Ok(held) = cell.admit(clock.tick()) else { return };
                 assert!(
-                    out.fetch_add(1, Ordering::SeqCst) < 2,
+                    out.fetch_add(1, Ordering::SeqCst) < PROBES,
                     "more probes are out than the policy says"
                 );
+                began.fetch_add(usize::from(held.began_probing()), Ordering::SeqCst);
                 shuttle::thread::yield_now();
-                let mut breaker = breaker.lock().unwrap();
                 out.fetch_sub(1, Ordering::SeqCst);
                 if racer % 2 == 0 {
-                    breaker.release(permit);
-                } else {
-                    let _ = breaker.settle(permit, Verdict::Ignored, Duration::ZERO, expired, 0.5);
+                    held.settle(Verdict::Ignored, Duration::ZERO, clock.tick());
                 }
             })
         });
         for racer in racers.collect::<Vec<_>>() {
             racer.join().unwrap();
         }
-    };
-    shuttle::check_random(race, 500);
+        assert_eq!(
+            began.load(Ordering::SeqCst),
+            1,
+            "whoever caused the half-open state probes first"
+        );
+        assert_eq!(state(&cell), "half-open");
+    });
 }
 
 #[test]
