@@ -10,6 +10,9 @@ use std::time::Duration;
 /// So many innermost frames tell known-bad letters apart.
 pub const TOP_FRAMES: usize = 5;
 
+/// What is said of a letter in doubt: it waits for a person, who cannot settle it by a command yet.
+pub const UNSETTLED: &str = "this version has no command that settles it; it keeps the letter and repeats nothing";
+
 /// What a letter is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -218,9 +221,7 @@ pub enum NotReplayable {
     #[error("the letter is being replayed: wait for the end of that replay")]
     Leased,
     /// An effect is in doubt.
-    #[error(
-        "an effect of the run is in doubt: find out whether it happened and settle it first; a replay could make it happen twice"
-    )]
+    #[error("an effect of the run is in doubt, and a replay could make it happen twice; {UNSETTLED}")]
     InDoubt,
     /// The run may not start over.
     #[error(

@@ -1,6 +1,7 @@
 //! How the attempts of a run ended, and what is left of the last one.
 
 use crate::attempt::Attempted;
+use crate::failures;
 use crate::ports::sandbox::{AttemptEnd, Remains};
 use crate::records::{Log, millis};
 use crate::refusals;
@@ -57,7 +58,8 @@ impl Failed {
 
     fn after(run: &mut Run, attempted: Attempted, failure: Failure) -> Self {
         run.began |= attempted.settled.effects.iter().any(left_the_host);
-        run.attempts.push(attempted.record(failure.message.clone()));
+        let record = attempted.record(failures::in_short(run, &attempted));
+        run.attempts.push(record);
         Self {
             failure,
             in_doubt: classify::in_doubt(&attempted.settled.effects),

@@ -5,6 +5,7 @@ use crate::ports::sandbox::{AttemptEnd, Limit};
 use crate::refusals::shown;
 use crate::runs::Run;
 use fusebox_core::classify::Judgement;
+use fusebox_core::dead_letter::UNSETTLED;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::retry::Reason;
 
@@ -19,7 +20,11 @@ pub(crate) fn of_attempt(run: &Run, attempted: &Attempted, judgement: &Judgement
         .as_ref()
         .filter(|name| !name.is_empty())
         .map(|name| name.to_string());
-    failure.retry_after = judgement.hint.map(|hint| hint.0);
+    if let Some(hint) = judgement.hint {
+        failure.retry_after = Some(hint.0);
+        // An upstream's word alone: how long a breaker stays open says nothing about when a replay is worth it.
+        failure.not_before = Some(attempted.started + attempted.took + hint.0);
+    }
     failure.chain.clone_from(&attempted.settled.reasons);
     if let AttemptEnd::Err { case, json } = &attempted.report.end {
         failure.case.clone_from(case);
@@ -42,12 +47,34 @@ pub(crate) fn gave_up(failure: &mut Failure, attempts: u32, reason: &Reason) {
 }
 
 fn message(run: &Run, attempted: &Attempted, judgement: &Judgement) -> String {
-    let name = format!("{}.{}", run.tool.policy.name, run.function.name);
-    let end = end(run, &name, attempted);
+    let answer = match &attempted.report.end {
+        AttemptEnd::Err { json, .. } => format!(": {}", cut(json)),
+        _ => String::new(),
+    };
+    let (tool, function) = (&run.tool.policy.name, &run.function.name);
+    let (end, why) = (end(run, attempted), after(attempted, judgement));
+    let advice = match judgement.class {
+        Class::InDoubt => format!("; {UNSETTLED}"),
+        _ => String::new(),
+    };
+    format!("{tool}.{function} {end}{answer}{why}{advice}")
+}
+
+/// How an attempt ended, as its record says it: what the function answered is in the failure alone.
+pub(crate) fn in_short(run: &Run, attempted: &Attempted) -> String {
+    let why = attempted
+        .judgement
+        .as_ref()
+        .map(|judgement| after(attempted, judgement));
+    format!("{}{}", end(run, attempted), why.unwrap_or_default())
+}
+
+/// The effect that an attempt came down to.
+fn after(attempted: &Attempted, judgement: &Judgement) -> String {
     let effect = judgement
         .effect
         .and_then(|seq| attempted.settled.records.iter().find(|record| record.seq == seq));
-    let Some(effect) = effect else { return end };
+    let Some(effect) = effect else { return String::new() };
     let (method, path) = effect.request.split_once(' ').unwrap_or((&effect.request, ""));
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let to = if effect.service.is_empty() {
@@ -65,33 +92,32 @@ fn message(run: &Run, attempted: &Attempted, judgement: &Judgement) -> String {
         effect.seq, effect.answer
     );
     match judgement.class {
-        Class::InDoubt => format!(
-            "{end}, and nobody knows whether {of} happened; it may not be repeated, so a person has to find out and settle it"
-        ),
-        _ => format!("{end}, after {of}"),
+        Class::InDoubt => format!(", and nobody knows whether {of} happened; it may not be repeated"),
+        _ => format!(", after {of}"),
     }
 }
 
-fn end(run: &Run, name: &str, attempted: &Attempted) -> String {
+/// What the function did, without its name.
+fn end(run: &Run, attempted: &Attempted) -> String {
     match &attempted.report.end {
-        AttemptEnd::Ok { .. } => format!("{name} returned"),
-        AttemptEnd::Err { case: Some(case), json } => format!("{name} answered `{case}`: {}", cut(json)),
-        AttemptEnd::Err { case: None, json } => format!("{name} answered an error: {}", cut(json)),
-        AttemptEnd::Trap { trap } => format!("{name} trapped: {trap}"),
-        AttemptEnd::Exit { code } => format!("{name} exited with code {code} instead of returning"),
-        AttemptEnd::Abi { message } => format!("{name} broke the component ABI: {message}"),
+        AttemptEnd::Ok { .. } => "returned".to_owned(),
+        AttemptEnd::Err { case: Some(case), .. } => format!("answered `{case}`"),
+        AttemptEnd::Err { case: None, .. } => "answered an error".to_owned(),
+        AttemptEnd::Trap { trap } => format!("trapped: {trap}"),
+        AttemptEnd::Exit { code } => format!("exited with code {code} instead of returning"),
+        AttemptEnd::Abi { message } => format!("broke the component ABI: {message}"),
         AttemptEnd::Limit { limit, message } => {
-            format!("{name} reached its limit `limits.{}`: {message}", limit_key(*limit))
+            format!("reached its limit `limits.{}`: {message}", limit_key(*limit))
         }
         AttemptEnd::Timeout => match attempted.bound {
             Bound::Timeout => format!(
-                "{name} did not end within its `timeout`, {}",
+                "did not end within its `timeout`, {}",
                 shown(run.function.policy.timeout)
             ),
-            Bound::Deadline => format!("{name} did not end before its deadline"),
+            Bound::Deadline => "did not end before its deadline".to_owned(),
         },
-        AttemptEnd::Cancelled => format!("{name} was cancelled"),
-        AttemptEnd::Host { message } => format!("{name} could not be run: {message}"),
+        AttemptEnd::Cancelled => "was cancelled".to_owned(),
+        AttemptEnd::Host { message } => format!("could not be run: {message}"),
     }
 }
 

@@ -42,6 +42,7 @@ async fn succeed(
         stored: false,
         attempts,
         in_doubt,
+        replayed: None,
     };
     if !run.is_recorded() {
         return Ok(reply);
@@ -128,7 +129,6 @@ async fn fail(engine: &Engine, run: Run, mut failed: Failed) -> Result<Reply, Bo
     let now = engine.ports.clock.wall();
     let recorded = kind.is_some() || run.is_recorded();
     failed.failure.run = recorded.then(|| run.id.clone());
-    failed.failure.not_before = failed.failure.retry_after.map(|after| now + after);
     let mut record = run.record(state);
     record.finished = state.is_over().then_some(now.0);
     record.in_doubt.clone_from(&failed.in_doubt);

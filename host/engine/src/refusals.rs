@@ -4,9 +4,10 @@ use crate::ports::store::StoreError;
 use crate::records::{LetterRecord, RunRecord};
 use crate::tasks::Full;
 use fusebox_core::breaker::Refusal;
-use fusebox_core::dead_letter::NotReplayable;
+use fusebox_core::dead_letter::{NotReplayable, UNSETTLED};
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::ids::RunId;
+use fusebox_core::run::State;
 use std::time::Duration;
 
 fn caller(code: Code, message: String) -> Box<Failure> {
@@ -166,7 +167,8 @@ pub(crate) fn key_in_use(run: RunId, alive: bool) -> Box<Failure> {
         format!("{run} has this idempotency key and is not finished; wait for it, or ask again later with the same key")
     } else {
         format!(
-            "{run} has this idempotency key, and the host that ran it has gone: `fusebox runs show {run}` shows how far it came"
+            "{run} has this idempotency key and was left by a process that died: its key stays taken, and nobody knows how far it \
+             came (`fusebox runs show {run}`); use a new key only if a second execution is harmless"
         )
     };
     let mut failure = caller(Code::KeyInUse, message);
@@ -176,7 +178,12 @@ pub(crate) fn key_in_use(run: RunId, alive: bool) -> Box<Failure> {
 
 pub(crate) fn key_in_letter(run: RunRecord) -> Box<Failure> {
     let next = match &run.letter {
-        Some(letter) => format!("`fusebox dlq show {letter}` shows why, `fusebox dlq replay {letter}` tries it again"),
+        Some(letter) if State::from_name(&run.state) == Some(State::InDoubt) => {
+            format!("`fusebox dlq show {letter}` shows its effects; {UNSETTLED}")
+        }
+        Some(letter) => {
+            format!("`fusebox dlq show {letter}` shows why, `fusebox dlq replay {letter} --from-start` tries it again")
+        }
         None => format!("`fusebox runs show {}` shows why", run.id),
     };
     let mut failure = caller(

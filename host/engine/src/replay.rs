@@ -101,7 +101,10 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
 /// The run has succeeded since: its outcome stands, and nothing is run again.
 async fn succeeded_before(engine: &Engine, caller: &Caller, letter: &LetterRecord) -> Result<Reply, Box<Failure>> {
     match engine.ports.store.run(&caller.tenant, &letter.run.id).await {
-        Ok(Some(run)) => runs::outcome_of(run),
+        Ok(Some(run)) => runs::outcome_of(run).map(|reply| Reply {
+            replayed: Some(letter.id.clone()),
+            ..reply
+        }),
         Ok(None) => Err(refusals::no_run(letter.run.id.as_str())),
         Err(error) => Err(refusals::store("the outcome of the run cannot be read", &error)),
     }

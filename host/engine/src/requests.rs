@@ -60,12 +60,14 @@ pub struct Reply {
     pub run: Option<RunId>,
     /// The result as JSON text.
     pub output: String,
-    /// Whether it is the stored outcome of an earlier call with the same key.
+    /// Whether it is the stored outcome of an earlier call with the same key, or of an earlier replay.
     pub stored: bool,
     /// Attempts that this call took; 0 when it is a stored outcome.
     pub attempts: u32,
     /// Numbers of effects that are in doubt although the function returned well.
     pub in_doubt: Vec<u32>,
+    /// The letter that was replayed before: its run's stored outcome is this one, whether or not the run had a key.
+    pub replayed: Option<LetterId>,
 }
 
 /// A component tried without manifest and database.

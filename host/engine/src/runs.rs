@@ -243,10 +243,18 @@ pub(crate) fn outcome_of(record: RunRecord) -> Result<Reply, Box<Failure>> {
             stored: true,
             attempts: 0,
             in_doubt: record.in_doubt,
+            replayed: None,
         }),
         (Some(failure), _) => {
             let mut failure = Failure::from(&failure);
+            failure.message = format!(
+                "{} (the stored outcome of {}; nothing was run)",
+                failure.message, record.id
+            );
             failure.run = Some(record.id);
+            // What is over has no letter that could be replayed.
+            failure.letter = None;
+            failure.not_before = None;
             Err(Box::new(failure))
         }
         (None, None) => Err(refusals::internal(format!("{} is over and has no outcome", record.id))),

@@ -38,12 +38,8 @@ pub(crate) async fn run(engine: Arc<Engine>, caller: Caller, trial: Trial) -> Re
         .judgement
         .as_ref()
         .map(|judgement| failures::of_attempt(&run, &attempted, judgement));
-    let record = attempted.record(
-        failure
-            .as_ref()
-            .map(|failure| failure.message.clone())
-            .unwrap_or_default(),
-    );
+    let in_short = failure.as_ref().map(|_| failures::in_short(&run, &attempted));
+    let record = attempted.record(in_short.unwrap_or_default());
     let result = match (failure, attempted.report.end) {
         (Some(failure), _) => Err(Box::new(failure)),
         (None, AttemptEnd::Ok { json }) => Ok(json),

@@ -10,6 +10,7 @@ use crate::records::{BreakerRecord, ErrorRecord, LetterRecord, RunRecord, ToolRe
 use crate::refusals;
 use crate::requests::{BreakerOrder, Caller, MemoryRange};
 use crate::services;
+use fusebox_core::dead_letter::State as LetterState;
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::{LetterId, RunId};
 use fusebox_core::policy::{BreakerPolicy, ToolPolicy};
@@ -99,9 +100,10 @@ impl Host {
     /// That there is none, or those of the store.
     pub async fn letter(&self, caller: &Caller, id: &LetterId) -> Answer<LetterRecord> {
         let letter = self.engine.ports.store.letter(&caller.tenant, id).await;
-        letter
+        let letter = letter
             .map_err(|error| refusals::store("the letter cannot be read", &error))?
-            .ok_or_else(|| refusals::no_letter(id.as_str()))
+            .ok_or_else(|| refusals::no_letter(id.as_str()))?;
+        self.with_run(letter).await
     }
 
     /// The letter of a run.
@@ -110,9 +112,20 @@ impl Host {
     /// That there is none, or those of the store.
     pub async fn letter_of(&self, caller: &Caller, run: &RunId) -> Answer<LetterRecord> {
         let letter = self.engine.ports.store.letter_of(&caller.tenant, run).await;
-        letter
+        let letter = letter
             .map_err(|error| refusals::store("the letter cannot be read", &error))?
-            .ok_or_else(|| refusals::no_letter_of(run.as_str()))
+            .ok_or_else(|| refusals::no_letter_of(run.as_str()))?;
+        self.with_run(letter).await
+    }
+
+    /// A letter that is closed tells of its run as it ended; an open one as it was when it failed last.
+    async fn with_run(&self, mut letter: LetterRecord) -> Answer<LetterRecord> {
+        if LetterState::from_name(&letter.state).is_some_and(LetterState::is_closed) {
+            let run = self.engine.ports.store.run(&letter.tenant, &letter.run.id).await;
+            let run = run.map_err(|error| refusals::store("the run of the letter cannot be read", &error))?;
+            letter.run = run.unwrap_or(letter.run);
+        }
+        Ok(letter)
     }
 
     /// Closes letters; leased ones and those in doubt stay. Says which were closed.

@@ -3,6 +3,7 @@
 use super::{Tenant, listed, span};
 use crate::ports::store::{Fence, Finish, LetterChange, LetterFilter, PAGE_GRACE, StoreError};
 use crate::records::LetterRecord;
+use fusebox_core::dead_letter::UNSETTLED;
 use fusebox_core::ids::{Digest, LetterId, OwnerId, RunId};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -78,7 +79,7 @@ impl Tenant {
         }
         if letter.kind == "in-doubt" {
             return Err(refused(format!(
-                "letter {id} is in doubt: an effect may have happened, and a person has to settle it first"
+                "letter {id} is in doubt: an effect may have happened, and a replay could make it happen twice; {UNSETTLED}"
             )));
         }
         if row.alive(now) {

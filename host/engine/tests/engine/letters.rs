@@ -46,6 +46,16 @@ async fn a_letter_holds_what_is_known_and_a_replay_that_succeeds_closes_it() {
     let closed = world.host.letter(&Caller::local(), &letter.id).await.unwrap();
     assert_eq!((closed.state.as_str(), closed.replays), ("replayed", 1));
     let run = world.host.run(&Caller::local(), &letter.run.id).await.unwrap();
+    assert!(run.finished.is_some());
+    assert_eq!(closed.run, run, "the letter tells of its run as it ended");
+    let of_run = world.host.letter_of(&Caller::local(), &run.id).await.unwrap();
+    assert_eq!(of_run.run, run);
+    // Its run has no key, and a second replay does not speak of one.
+    let again = world.replay(&letter).await.unwrap();
+    assert_eq!(
+        (again.stored, again.replayed, again.output),
+        (true, Some(letter.id.clone()), reply.output)
+    );
     let numbers: Vec<_> = run.attempts.iter().map(|attempt| attempt.number).collect();
     assert_eq!((run.state.as_str(), numbers), ("succeeded", vec![1, 2, 3, 4]));
     let effects: Vec<_> = run
@@ -55,6 +65,67 @@ async fn a_letter_holds_what_is_known_and_a_replay_that_succeeds_closes_it() {
         .map(|effect| effect.seq)
         .collect();
     assert_eq!(effects, [1, 2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_is_put_away_leaves_its_run_over_and_its_failure_stored() {
+    let world = World::answering(|_, _| status(503)).await;
+    world
+        .deploy(
+            tool("pay", Idempotency::Keyed, 1, vec![honouring("bank")]),
+            asks("POST", "bank"),
+        )
+        .await;
+    let failure = world.keyed("pay", "k", "{}").await.unwrap_err();
+    let letter = world.letter().await;
+    let attempt = &letter.run.attempts[0];
+    assert_eq!(
+        attempt.message,
+        "answered an error, after effect 1 (POST /x to bank: 503)"
+    );
+    assert_eq!(letter.failure.error.as_deref(), Some("\"no\""));
+    let joined = world.keyed("pay", "k", "{}").await.unwrap_err();
+    let replay = format!("`fusebox dlq replay {} --from-start`", letter.id);
+    assert!(joined.message.contains(&replay), "{}", joined.message);
+
+    let caller = Caller::local();
+    world
+        .host
+        .purge(&caller, std::slice::from_ref(&letter.id))
+        .await
+        .unwrap();
+    let run = world.host.run(&caller, &letter.run.id).await.unwrap();
+    assert_eq!((run.state.as_str(), run.finished.is_some()), ("failed", true));
+    assert_eq!(world.host.letter(&caller, &letter.id).await.unwrap().run, run);
+    let stored = world.keyed("pay", "k", "{}").await.unwrap_err();
+    assert_eq!(
+        (stored.code, stored.letter, stored.run),
+        (failure.code, None, failure.run)
+    );
+    assert!(stored.message.contains("the stored outcome"), "{}", stored.message);
+    assert_eq!(world.transport.sent().len(), 1);
+    world.pass(world.settings.key_lifetime).await;
+    world.keyed("pay", "k", "{}").await.unwrap_err();
+    assert_eq!(world.transport.sent().len(), 2, "the key is free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_in_doubt_says_that_no_command_settles_it() {
+    let world = World::answering(|_, _| lost(Lost::Reset)).await;
+    world
+        .deploy(
+            tool("send", Idempotency::NonIdempotent, 1, vec![service("mail")]),
+            asks("POST", "mail"),
+        )
+        .await;
+    let failure = world.keyed("send", "k", "{}").await.unwrap_err();
+    let letter = world.letter().await;
+    let joined = world.keyed("send", "k", "{}").await.unwrap_err();
+    let refused = world.replay(&letter).await.unwrap_err();
+    for told in [&failure, &joined, &refused] {
+        assert!(told.message.contains("no command that settles it"), "{}", told.message);
+        assert!(!told.message.contains("dlq replay"), "{}", told.message);
+    }
 }
 
 #[tokio::test(start_paused = true)]

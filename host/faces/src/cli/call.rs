@@ -94,8 +94,12 @@ pub(super) fn show(reply: &Reply, cx: &mut Context<'_>) -> Result<(), Failed> {
         return Ok(());
     }
     cx.out.line(&reply.output)?;
-    if reply.stored {
-        cx.note("the stored outcome of an earlier call with this key; nothing was run");
+    match &reply.replayed {
+        Some(letter) => cx.note(&format!(
+            "{letter} was replayed before: this is the stored outcome of its run; nothing was run"
+        )),
+        None if reply.stored => cx.note("the stored outcome of an earlier call with this key; nothing was run"),
+        None => {}
     }
     if reply.attempts > 1 {
         cx.note(&format!("took {} attempts", reply.attempts));

@@ -4,6 +4,7 @@ use crate::failures::{Failed, fenced as lost, refused, unless_taken};
 use crate::rows::{Unreadable, decode, encode};
 use crate::sqlite::sql::{alive, fenced, listed, now};
 use crate::sqlite::{blobs, runs};
+use fusebox_core::dead_letter::UNSETTLED;
 use fusebox_core::ids::{LetterId, OwnerId};
 use fusebox_engine::ports::store::{Fence, LetterChange, LetterFilter};
 use fusebox_engine::records::{LetterRecord, RunRecord, Snapshot};
@@ -254,7 +255,7 @@ fn may_lease(row: &SqliteRow, id: &LetterId) -> Result<(), Failed> {
     }
     if kind == "in-doubt" {
         return Err(refused(format!(
-            "letter {id} is in doubt: an effect may have happened, and a person has to settle it first"
+            "letter {id} is in doubt: an effect may have happened, and a replay could make it happen twice; {UNSETTLED}"
         )));
     }
     if row.try_get::<Option<bool>, _>("leased")? == Some(true) {
