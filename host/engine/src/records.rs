@@ -1,70 +1,16 @@
 //! What is stored and printed: one shape for the body of a row, for `--json`, and for the HTTP face.
 
+pub mod maybe_text;
+mod snapshot;
+pub mod text;
+
+pub use snapshot::{Frame, GlobalState, InstanceState, MemoryState, Page, Snapshot, StoredPage};
+
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::ids::{Digest, LetterId, RunId};
 use fusebox_core::time::Wall;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::str::FromStr;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-/// Serializes a value by its text form, so that a reader of the JSON needs no key to it.
-pub mod text {
-    use super::{Deserialize, Deserializer, FromStr, Serializer};
-    use std::fmt::Display;
-
-    /// Writes the text form.
-    ///
-    /// # Errors
-    /// Those of the serializer.
-    pub fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(value)
-    }
-
-    /// Reads the text form.
-    ///
-    /// # Errors
-    /// Text that is no such value.
-    pub fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
-    where
-        T: FromStr,
-        T::Err: Display,
-        D: Deserializer<'de>,
-    {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// The same for an optional value.
-pub mod maybe_text {
-    use super::{Deserialize, Deserializer, FromStr, Serializer};
-    use std::fmt::Display;
-
-    /// Writes the text form, or null.
-    ///
-    /// # Errors
-    /// Those of the serializer.
-    pub fn serialize<T: Display, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(value) => to.collect_str(value),
-            None => to.serialize_none(),
-        }
-    }
-
-    /// Reads the text form, or null.
-    ///
-    /// # Errors
-    /// Text that is no such value.
-    pub fn deserialize<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
-    where
-        T: FromStr,
-        T::Err: Display,
-        D: Deserializer<'de>,
-    {
-        Option::<String>::deserialize(from)?
-            .map(|text| text.parse().map_err(serde::de::Error::custom))
-            .transpose()
-    }
-}
 
 /// What a guest printed: the start and the end of it, when it was more than its limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,89 +30,6 @@ pub struct LogLine {
     pub err: bool,
     /// Its text, invalid UTF-8 replaced.
     pub text: String,
-}
-
-/// The state of a component when its attempt failed (durability.md, "The letter's snapshot").
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Snapshot {
-    /// Runtime and version that it ran on.
-    pub runtime: String,
-    /// Fingerprint of the runtime's settings that matter to compiled code.
-    pub config: String,
-    /// Name of the trap, when there was one.
-    pub trap: Option<String>,
-    /// Symbolised frames, innermost first.
-    pub frames: Vec<Frame>,
-    /// Core instances of the store, in the order in which they were made.
-    pub instances: Vec<InstanceState>,
-    /// Host resources that were open, such as `outgoing-request ×2`.
-    pub resources: Vec<String>,
-    /// Compressed pages by digest. They travel beside the snapshot and are stored as blobs of their own.
-    #[serde(skip)]
-    pub pages: Vec<Page>,
-}
-
-/// One 64 KiB page that is not empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// Digest of the page before compression.
-    pub digest: Digest,
-    /// The page, compressed with zstd.
-    pub zstd: Vec<u8>,
-}
-
-/// One frame of a guest's stack.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Frame {
-    /// Index into [`Snapshot::instances`] when it is known.
-    pub instance: Option<u32>,
-    /// Function index within its module.
-    pub function: u32,
-    /// Demangled name, when the component carries names.
-    pub name: Option<String>,
-    /// `file:line:column`, when the component carries line tables.
-    pub location: Option<String>,
-    /// Offset in the module's code, when it is known.
-    pub offset: Option<u64>,
-}
-
-/// Globals and memories of one core instance.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstanceState {
-    /// The module's own name, when it has one.
-    pub module: Option<String>,
-    /// Globals in the order of their index.
-    pub globals: Vec<GlobalState>,
-    /// Memories in the order of their index.
-    pub memories: Vec<MemoryState>,
-}
-
-/// One global.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GlobalState {
-    /// `i32`, `i64`, `f32`, `f64`, `v128`, or `ref`.
-    pub kind: String,
-    /// Its bits in hexadecimal, so that a NaN survives; `null` for a reference.
-    pub bits: Option<String>,
-}
-
-/// One linear memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemoryState {
-    /// Its size in pages of 64 KiB.
-    pub pages: u64,
-    /// Pages that are not empty: index, and digest of the page before compression.
-    pub stored: Vec<StoredPage>,
-}
-
-/// Where the content of one page is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredPage {
-    /// Index of the page in its memory.
-    pub index: u64,
-    /// Digest of the page before compression.
-    #[serde(with = "text")]
-    pub digest: Digest,
 }
 
 /// A failure as data.
