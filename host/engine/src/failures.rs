@@ -93,6 +93,11 @@ fn after(attempted: &Attempted, judgement: &Judgement) -> String {
     );
     match judgement.class {
         Class::InDoubt => format!(", and nobody knows whether {of} happened; it may not be repeated"),
+        // The guest may have told its caller anything about a refusal; this is what it was.
+        Class::Control => {
+            let why = attempted.settled.why(effect.seq).unwrap_or("its policy refuses it");
+            format!(", after {of}: {why}")
+        }
         _ => format!(", after {of}"),
     }
 }

@@ -69,6 +69,8 @@ pub(crate) struct Settled {
     pub(crate) services: Vec<Arc<Service>>,
     /// What a person should know of those that got no answer.
     pub(crate) reasons: Vec<String>,
+    /// The reason of each effect that got no answer, in the order of the effects.
+    why: Vec<Option<String>>,
 }
 
 impl Ledger {
@@ -179,12 +181,21 @@ impl Ledger {
             records: both().map(|(effect, detail)| record(effect, detail.at)).collect(),
             reasons: reasons(&effects, &details),
             services: services(&effects, &details),
+            why: details.into_iter().map(|detail| detail.reason).collect(),
             effects,
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Settled {
+    /// Why that effect got no answer.
+    pub(crate) fn why(&self, seq: u32) -> Option<&str> {
+        let mut both = self.effects.iter().zip(&self.why);
+        both.find(|(effect, _)| effect.seq == seq)?.1.as_deref()
     }
 }
 

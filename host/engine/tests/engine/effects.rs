@@ -8,7 +8,7 @@ use fusebox_engine::host::Settings;
 use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::clock::Clock as _;
 use fusebox_engine::ports::sandbox::{AttemptEnd, EffectError};
-use fusebox_engine::ports::transport::Incoming;
+use fusebox_engine::ports::transport::{ExchangeError, Incoming};
 use fusebox_engine::requests::{Call, Caller};
 use fusebox_engine::testing::fake_clock::FakeClock;
 use fusebox_engine::testing::faulty_store::FaultyStore;
@@ -218,6 +218,57 @@ async fn nothing_is_sent_after_the_attempt_has_ended() {
     assert_eq!(world.clock.tick().since(Default::default()).as_secs(), 1);
     world.pass(Duration::from_secs(60)).await;
     assert_eq!(world.transport.sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_the_manifest_takes_for_an_outage_is_told_once_and_becomes_no_letter() {
+    let refused = |number: u32| match number {
+        1 => Err(ExchangeError::Denied {
+            reason: "10.0.0.1 is a private address".to_owned(),
+        }),
+        _ => status(200),
+    };
+    let mut keyless = service("bad");
+    keyless.headers = vec![HeaderPolicy {
+        name: "authorization".to_owned(),
+        value: vec![HeaderPart::Secret("NOWHERE".to_owned())],
+    }];
+    let table = [
+        (service("a"), "evil", "not a host of any service"),
+        (keyless, "bad", "secret `NOWHERE` is not set"),
+        (service("inside"), "inside", "10.0.0.1 is a private address"),
+    ];
+    for (service, asked, cause) in table {
+        let world = World::answering(move |number, _| refused(number)).await;
+        let mut policy = tool("find", Idempotency::Idempotent, 5, vec![service]);
+        let errors = &mut policy.default_function.errors;
+        errors.insert("unavailable".to_owned(), Class::Transient);
+        world
+            .deploy(policy, move |_, spec| async move {
+                request(spec.effects.as_ref(), "GET", asked).await.unwrap_err();
+                AttemptEnd::Err {
+                    case: Some("unavailable".to_owned()),
+                    json: "\"unavailable\"".to_owned(),
+                }
+            })
+            .await;
+        let failure = world.call("find").await.unwrap_err();
+        assert_eq!(
+            (failure.class, failure.code),
+            (Class::Control, Code::Denied),
+            "{failure:#?}"
+        );
+        assert!(failure.message.contains(cause), "{}", failure.message);
+        assert_eq!(
+            (failure.letter, world.clock.tick().0),
+            (None, 0),
+            "one attempt, no backoff"
+        );
+        world.host.drain().await;
+        let errors = world.host.errors(&Caller::local(), None, 0).await.unwrap();
+        assert_eq!(errors.len(), 1);
+        assert!(errors[0].failure.message.contains(cause));
+    }
 }
 
 /// A service that never answers, as the transport tells it.
