@@ -16,4 +16,5 @@ mod crashes;
 mod faults;
 mod letters;
 mod refusals;
+mod signals;
 mod site;

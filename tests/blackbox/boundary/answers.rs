@@ -125,3 +125,41 @@ fn bad_input_names_its_path_and_reaches_nobody() {
     assert_eq!(site.letters().len(), 0);
     assert_eq!(site.errors().len(), 4);
 }
+
+#[test]
+fn hostile_input_is_refused_and_ends_nothing() {
+    let site = Site::deployed(&["calculator"]);
+    for (text, says) in [
+        (
+            format!("{{\"expression\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000)),
+            "array",
+        ),
+        (format!("{}{}", "[".repeat(200_000), "]".repeat(200_000)), "array"),
+        (r#"{"expression":"1","expression":"2"}"#.to_owned(), "twice"),
+        (r#"{"expression":"\ud800"}"#.to_owned(), "surrogate"),
+        (r#"{"expression":"1"} x"#.to_owned(), "end of the text"),
+        (r#"{"expression":"1"#.to_owned(), "end"),
+        ("[1".to_owned(), ""),
+        (r#"{"expression":null}"#.to_owned(), "expected string"),
+    ] {
+        let ran = site
+            .pipe(&["call", "calculator.evaluate", "-"], text.as_bytes())
+            .exits(65);
+        let shown: String = ran.stderr.chars().take(500).collect();
+        assert!(shown.contains("stdin: ") && shown.contains(says), "{shown}");
+        assert!(ran.took.as_secs() < 10, "{:?}", ran.took);
+    }
+    site.pipe(&["call", "calculator.evaluate", "-"], b"{\"expression\":\"\xff\"}")
+        .exits(64)
+        .says("UTF-8");
+    for key in ["", &"x".repeat(300)] {
+        let call = ["call", "calculator.evaluate", r#"{"expression":"1"}"#, "--key", key];
+        site.fusebox(&call).exits(65).says("255 bytes");
+    }
+    assert_eq!(
+        site.call("calculator.evaluate", &json!({ "expression": "1" }))
+            .exits(0)
+            .json()["output"],
+        1.0
+    );
+}

@@ -1,7 +1,7 @@
 //! Secrets: they reach the upstream that they are meant for, and nothing else ever holds them.
 
 use crate::site::Site;
-use fusebox_simulator::Service;
+use fusebox_simulator::{Fault, Service};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -89,6 +89,40 @@ fn files_with(site: &Site, values: &[&str]) -> Vec<String> {
 }
 
 #[test]
+fn an_upstream_that_repeats_a_secret_tells_nobody() {
+    let site = Site::deployed(&["faulty"]);
+    let echo = |status| Fault::Status {
+        status,
+        retry_after: None,
+        body: Some("you said: Bearer search-secret".to_owned()),
+    };
+    site.fault(Service::Search, echo(200), Some(1));
+    let input = json!({ "upstream": "search", "method": "GET", "path": "/v1/query?q=wasm", "body": null });
+    let ran = site.call("faulty.request", &input).exits(0);
+    let body = ran.json()["output"]["body"].as_str().unwrap().to_owned();
+    assert!(body.starts_with("you said: Bearer "), "{body}");
+    assert!(!ran.stdout.contains("search-secret"), "{}", ran.shown());
+
+    // A guest that panics with the answer of its upstream: message, log and memory are kept.
+    site.fault(Service::Search, echo(503), None);
+    let input = json!({ "upstream": "search", "path": "/v1/query?q=wasm" });
+    let ran = site.call("faulty.unwrap-on-503", &input).exits(13);
+    let letter = ran.letter();
+    site.fusebox(&[
+        "dlq",
+        "export",
+        &letter,
+        "--to",
+        "letter.json",
+        "--coredump",
+        "letter.core",
+    ])
+    .exits(0);
+    assert!(site.read("letter.json").contains("you said: Bearer "));
+    assert_eq!(files_with(&site, &VALUES), ["secrets.toml"]);
+}
+
+#[test]
 fn a_secret_goes_only_to_the_hosts_that_it_was_set_for() {
     let site = Site::new();
     site.fusebox(&["secrets", "remove", "SEARCH_KEY"]).exits(0);
@@ -129,6 +163,24 @@ fn a_guests_own_header_does_not_replace_the_hosts() {
         site.requests(Service::Search)[0].headers["authorization"],
         "Bearer search-secret"
     );
+}
+
+#[test]
+fn files_are_for_the_owner_alone() {
+    let site = Site::deployed(&["faulty"]);
+    let id = site.call("faulty.trap", &json!({})).exits(21).letter();
+    site.fusebox(&["dlq", "export", &id, "--to", "letter.json"]).exits(0);
+    for file in ["fusebox.db", "fusebox.db.lock", "secrets.toml", "letter.json"] {
+        let mode = fs::metadata(site.path(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{file}");
+    }
+    let call = ["call", "faulty.stateful", "--cache", "own-cache"];
+    site.fusebox(&call).exits(0);
+    let cache = site.path("own-cache");
+    assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
+    // Whoever may write there could have code run here.
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).unwrap();
+    site.fusebox(&call).exits(64).says("FB0508").says("chmod 700");
 }
 
 #[test]

@@ -120,6 +120,14 @@ impl Running {
         }
     }
 
+    /// Asks it to end: SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let sent = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
     /// Ends it as a crash would: `kill -9`.
     pub(crate) fn kill(mut self) -> Ran {
         self.child.kill().unwrap();
