@@ -85,11 +85,11 @@ fn main() -> ExitCode {
         clock: SystemClock::new(),
     };
     let end = runtime.block_on(async {
-        let work = async {
+        let work = Box::pin(async {
             let end = cli.run(&mut context).await;
             process.close().await;
             end
-        };
+        });
         signals::heed(work, || process.stop()).await
     });
     match end {

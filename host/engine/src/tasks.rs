@@ -45,7 +45,7 @@ impl Tasks {
             })
     }
 
-    /// The tasks that [`Tasks::drain`] waits for.
+    /// The tasks that a drain waits for.
     pub(crate) fn tracker(&self) -> &TaskTracker {
         &self.tracker
     }
