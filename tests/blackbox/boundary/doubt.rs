@@ -109,9 +109,8 @@ fn trap_in_flight(site: &Site, fault: &Fault) -> Trapped {
             .iter()
             .map(|effect| effect["answer"].as_str().unwrap().to_owned())
             .collect();
-        assert_eq!(answers.len(), 2, "both are on record");
-        let late = answers.iter().filter(|answer| *answer == TOO_LATE).count();
-        assert_eq!(sent, 2 - late, "and what is said to be unsent is unsent");
+        let said = answers.iter().filter(|answer| *answer != TOO_LATE).count();
+        assert_eq!(sent, said, "what was sent is on record, and nothing else is said to be");
         if sent > 0 {
             last = Some(Trapped { ran, letter, answers });
         }
