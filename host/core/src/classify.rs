@@ -137,10 +137,12 @@ fn by_effect<'a>(evidence: &Evidence<'a>) -> Option<Finding<'a>> {
     Some((class, code_of(class, Some(effect)), Some(effect)))
 }
 
-/// The latest effect that failed or was refused and whose request has not been answered since.
+/// The latest effect that failed or was refused and whose request has not been answered since. One that the end of its attempt came
+/// before cannot be why the attempt ended.
 fn last_failed(effects: &[Effect]) -> Option<&Effect> {
     let mut answered = HashSet::new();
-    effects.iter().rev().find(|effect| {
+    let before_the_end = |effect: &&Effect| effect.answer != Some(Answer::Cancelled);
+    effects.iter().rev().filter(before_the_end).find(|effect| {
         if !has_failed(effect) && !is_denied(effect) {
             answered.insert(effect.request);
             return false;

@@ -321,6 +321,15 @@ fn case_65_two_posts_in_flight_when_the_guest_traps_are_in_doubt_if_unknown() {
 }
 
 #[test]
+fn case_65_a_post_that_the_trap_came_before_is_not_why_the_guest_trapped() {
+    let late = once_only(2, Some(Answer::Cancelled));
+    let found = judged_in_flight(End::Trap, &[once_only(1, answered(202)), late.clone()], &[1, 2]);
+    assert_eq!((found.class, found.code, found.effect), (Class::Fault, Code::Fault, None));
+    let found = judged_in_flight(End::Trap, &[effect(1, answered(503)), late], &[2]);
+    assert_eq!((found.class, found.effect), (Class::Transient, Some(1)));
+}
+
+#[test]
 fn case_66_a_504_on_a_post_is_in_doubt_whatever_the_end() {
     let effects = [once_only(1, answered(504)), effect(2, answered(200))];
     for end in [

@@ -187,7 +187,8 @@ impl Way {
         if let Some(right) = &self.right
             && !right.outlasts(service.policy.timeout.min(self.left())).await
         {
-            return End::cancelled("the run's lease could not be kept, so nothing was sent");
+            let reason = "the run's lease could not be kept, so nothing was sent".to_owned();
+            return End::without(Answer::NotSent(NotSent::NotWritten), EffectError::Ended, reason);
         }
         let sent = clock.tick();
         let timeout = service.policy.timeout.min(self.latest.since(sent));
