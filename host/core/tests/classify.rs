@@ -324,7 +324,10 @@ fn case_65_two_posts_in_flight_when_the_guest_traps_are_in_doubt_if_unknown() {
 fn case_65_a_post_that_the_trap_came_before_is_not_why_the_guest_trapped() {
     let late = once_only(2, Some(Answer::Cancelled));
     let found = judged_in_flight(End::Trap, &[once_only(1, answered(202)), late.clone()], &[1, 2]);
-    assert_eq!((found.class, found.code, found.effect), (Class::Fault, Code::Fault, None));
+    assert_eq!(
+        (found.class, found.code, found.effect),
+        (Class::Fault, Code::Fault, None)
+    );
     let found = judged_in_flight(End::Trap, &[effect(1, answered(503)), late], &[2]);
     assert_eq!((found.class, found.effect), (Class::Transient, Some(1)));
 }
