@@ -1,6 +1,7 @@
 //! The built binary, as somebody uses it: real guests, a real database, upstreams that fail on command and count what they did.
 //!
-//! The guests come from `cargo xtask guests`. Compiled code is kept in `target/blackbox-cache` for all tests.
+//! The guests come from `cargo xtask guests`. Compiled code is kept in `target/blackbox-cache` for all tests. Besides the binary they run
+//! `sqlite3` (to look at the database from outside), `bash` and `script` (for pipes and terminals).
 
 #![allow(
     clippy::unwrap_used,
