@@ -70,7 +70,12 @@ async fn database(process: &Process, path: &Path) -> Checkup {
     }
     let store = match process.store().await {
         Ok(store) => store,
-        Err(failed) => return unwell("database", &failed),
+        Err(failed) => {
+            return Checkup {
+                help: Some("look at the file, its folder and the room on its disk".to_owned()),
+                ..unwell("database", &failed)
+            };
+        }
     };
     match store.tools(&Caller::local().tenant).await {
         Ok(tools) => well("database", format!("{}, {} tool(s)", path.display(), tools.len())),

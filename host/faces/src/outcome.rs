@@ -89,7 +89,7 @@ pub fn outcome(code: Code) -> Outcome {
             17,
             409,
             "a run with this key is not over",
-            "add `--wait` to get its outcome, or look at it with `fusebox runs show RUN`",
+            "look at it with `fusebox runs show RUN`; `--wait` waits for its outcome while it runs",
         ),
         Code::Cancelled => (18, 409, "the run was cancelled", "call again if that was a mistake"),
         Code::Overloaded => (19, 503, "the host is full or shuts down", "try again shortly"),

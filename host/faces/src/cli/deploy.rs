@@ -46,7 +46,7 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
         {
             loaded.findings.push(twice(lowered, &first));
         }
-        findings.append(&mut loaded.findings);
+        findings.extend(loaded.findings.iter().cloned());
         ready.push(loaded);
     }
     cx.progress("");
@@ -141,10 +141,10 @@ async fn deploy(loaded: Loaded, host: &Host, cx: &mut Context<'_>) -> Result<(),
         policy: lowered.policy,
     };
     let deployed = host.deploy(&cx.caller, deploy).await?;
-    show(&deployed, &lowered.widens, cx)
+    show(&deployed, &lowered.widens, &loaded.findings, cx)
 }
 
-fn show(deployed: &Deployed, widens: &[String], cx: &mut Context<'_>) -> Result<(), Failed> {
+fn show(deployed: &Deployed, widens: &[String], findings: &[Diagnostic], cx: &mut Context<'_>) -> Result<(), Failed> {
     let tool = &deployed.tool;
     let functions: Vec<_> = deployed
         .shape
@@ -165,6 +165,7 @@ fn show(deployed: &Deployed, widens: &[String], cx: &mut Context<'_>) -> Result<
             "compiled-size": deployed.facts.compiled_size,
             "unpooled": deployed.facts.unpooled,
             "widens": widens,
+            "findings": findings.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
         }))?);
     }
     let word = if deployed.new { "deployed" } else { "unchanged" };

@@ -56,7 +56,7 @@ pub(super) struct Filter {
     #[arg(long)]
     all: bool,
     /// At most so many
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 }
 

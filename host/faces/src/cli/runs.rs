@@ -41,7 +41,7 @@ pub(super) struct List {
     #[arg(long, value_parser = parse_duration)]
     since: Option<Duration>,
     /// At most so many
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 }
 
