@@ -39,6 +39,12 @@ impl Idempotency {
             Self::NonIdempotent => "non-idempotent",
         }
     }
+
+    /// Whether a run may start over whatever it did before.
+    #[must_use]
+    pub fn may_start_over(self) -> bool {
+        matches!(self, Self::Readonly | Self::Idempotent)
+    }
 }
 
 /// How much of a run is made durable (durability.md, "The journal").
@@ -211,6 +217,12 @@ impl Default for FunctionPolicy {
 }
 
 impl FunctionPolicy {
+    /// The time of a call whose caller asked for so much: never more than the function's own.
+    #[must_use]
+    pub fn patience(&self, asked: Option<Duration>) -> Duration {
+        asked.map_or(self.deadline, |asked| asked.min(self.deadline))
+    }
+
     /// The durability that a level has unless the manifest says otherwise.
     #[must_use]
     pub fn default_durability(level: Idempotency) -> Durability {

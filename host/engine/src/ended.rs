@@ -9,7 +9,6 @@ use crate::runs::Run;
 use fusebox_core::classify;
 use fusebox_core::effect::{Answer, Effect};
 use fusebox_core::failure::{Class, Code, Failure};
-use fusebox_core::policy::Idempotency;
 use std::time::Duration;
 
 /// How the attempts of a run ended.
@@ -121,10 +120,7 @@ impl Ended {
     pub(crate) fn panicked(run: &mut Run) -> Self {
         run.began = true;
         let mut failure = *refusals::internal("the run was lost by a defect of Fusebox; the log has its place");
-        if !matches!(
-            run.function.policy.idempotency,
-            Idempotency::Readonly | Idempotency::Idempotent
-        ) {
+        if !run.function.policy.idempotency.may_start_over() {
             failure.class = Class::InDoubt;
         }
         Self::refused(failure)

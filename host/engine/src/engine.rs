@@ -8,13 +8,15 @@ use crate::ports::authorizer::Authorizer;
 use crate::ports::clock::Clock;
 use crate::ports::entropy::Entropy;
 use crate::ports::policies::PolicySource;
-use crate::ports::sandbox::Sandbox;
+use crate::ports::sandbox::{Component, LoadError, Sandbox};
 use crate::ports::secrets::Secrets;
 use crate::ports::store::Store;
 use crate::ports::transport::Transport;
+use crate::requests::digest_of;
 use crate::services::Services;
 use crate::tasks::Tasks;
-use fusebox_core::ids::OwnerId;
+use bytes::Bytes;
+use fusebox_core::ids::{Digest, OwnerId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -88,4 +90,16 @@ pub(crate) struct Engine {
     pub(crate) services: Services,
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) tasks: Tasks,
+}
+
+impl Engine {
+    /// The compiled component, from the cache where it is known already; nothing is registered.
+    pub(crate) async fn inspect(&self, wasm: Bytes) -> Result<(Digest, Arc<dyn Component>), LoadError> {
+        let digest = digest_of(&wasm);
+        let component = match self.ports.sandbox.cached(digest).await {
+            Some(component) => component,
+            None => self.ports.sandbox.compile(digest, wasm).await?,
+        };
+        Ok((digest, component))
+    }
 }

@@ -11,7 +11,7 @@ use crate::runs::Run;
 use fusebox_core::dead_letter::{self, Ending, Kind};
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::idempotency;
-use fusebox_core::policy::{Durability, Idempotency};
+use fusebox_core::policy::Durability;
 use fusebox_core::run::{self, Event, State};
 
 /// Ends a run and says what its caller is told.
@@ -73,10 +73,7 @@ async fn succeed(
 /// The function returned and that could not be stored. Where a second run would do harm nobody may take it for undone.
 fn unstored(run: &Run, reply: Reply, error: &StoreError) -> Result<Reply, Box<Failure>> {
     tracing::error!(run = %run.id, tool = run.tool.policy.name, function = run.function.name, %error, "a success could not be stored");
-    if matches!(
-        run.function.policy.idempotency,
-        Idempotency::Readonly | Idempotency::Idempotent
-    ) {
+    if run.function.policy.idempotency.may_start_over() {
         return Ok(reply);
     }
     let message = format!(

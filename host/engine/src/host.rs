@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::history::History;
 use crate::refusals;
 use crate::replay;
-use crate::requests::{Call, Caller, Deploy, Deployed, Replay, Reply, Trial, Tried, digest_of};
+use crate::requests::{Call, Caller, Deploy, Deployed, Replay, Reply, Trial, Tried};
 use crate::services::Services;
 use crate::tasks::Tasks;
 use crate::trial;
@@ -113,13 +113,7 @@ impl Host {
     /// # Errors
     /// Why it cannot be loaded.
     pub async fn inspect(&self, wasm: Bytes) -> Result<(Digest, Arc<dyn Component>), LoadError> {
-        let digest = digest_of(&wasm);
-        let sandbox = &self.engine.ports.sandbox;
-        let component = match sandbox.cached(digest).await {
-            Some(component) => component,
-            None => sandbox.compile(digest, wasm).await?,
-        };
-        Ok((digest, component))
+        self.engine.inspect(wasm).await
     }
 
     /// The bytes of a deployed component.

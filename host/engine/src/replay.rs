@@ -36,9 +36,7 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
         .pinned(engine, &caller.tenant, &pinned.tool, pinned.version, pinned.component)
         .await?;
     let function = Arc::clone(tool.function(&pinned.function)?);
-    let patience = replay
-        .deadline
-        .map_or(function.policy.deadline, |asked| asked.min(function.policy.deadline));
+    let patience = function.policy.patience(replay.deadline);
     may_replay(engine, &letter, &tool, function.policy.idempotency, patience)?;
     let input = tool
         .component

@@ -83,9 +83,6 @@ impl Run {
         } else {
             stopping.child_token()
         };
-        let patience = call
-            .deadline
-            .map_or(function.policy.deadline, |asked| asked.min(function.policy.deadline));
         Self {
             id: RunId::new(created, engine.ports.entropy.id()),
             tenant: Arc::clone(&caller.tenant),
@@ -102,7 +99,7 @@ impl Run {
                 .map(|key| keys::call_key(&caller.tenant, &tool.policy.name, &function.name, key)),
             key: call.key.clone(),
             created,
-            deadline: engine.ports.clock.tick() + patience,
+            deadline: engine.ports.clock.tick() + function.policy.patience(call.deadline),
             attempts: Vec::new(),
             began: false,
             letter: None,

@@ -8,7 +8,7 @@ use fusebox_core::budget::Budget;
 use fusebox_core::policy::ServicePolicy;
 use rate_limit::RateLimiter;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Semaphore;
 
 /// One service of one tenant.
@@ -52,7 +52,7 @@ impl Service {
     }
 
     /// The bucket that retries of every call of this service spend from.
-    pub(crate) fn budget(&self) -> std::sync::MutexGuard<'_, Budget> {
+    pub(crate) fn budget(&self) -> MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -90,16 +90,16 @@ impl Services {
         tool: &str,
         policy: &ServicePolicy,
     ) -> Arc<Service> {
-        let key = key_of(tool, policy);
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = entries.get(&(Arc::clone(tenant), key.clone())).and_then(Weak::upgrade);
+        let name = (Arc::clone(tenant), key_of(tool, policy));
+        let mut entries = self.lock();
+        let old = entries.get(&name).and_then(Weak::upgrade);
         match old {
             Some(old) if old.policy == *policy => old,
             old => {
-                let breaker = breakers.configured(tenant, &key, &policy.breaker, stored);
-                let service = Arc::new(Service::new(&key, policy.clone(), breaker, old.as_deref()));
+                let breaker = breakers.configured(tenant, &name.1, &policy.breaker, stored);
+                let service = Arc::new(Service::new(&name.1, policy.clone(), breaker, old.as_deref()));
                 entries.retain(|_, service| service.strong_count() > 0);
-                entries.insert((Arc::clone(tenant), key), Arc::downgrade(&service));
+                entries.insert(name, Arc::downgrade(&service));
                 service
             }
         }
@@ -114,11 +114,8 @@ impl Services {
         tool: &str,
         policy: &ServicePolicy,
     ) -> Arc<Service> {
-        let key = key_of(tool, policy);
-        let today = {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            entries.get(&(Arc::clone(tenant), key)).and_then(Weak::upgrade)
-        };
+        let name = (Arc::clone(tenant), key_of(tool, policy));
+        let today = self.lock().get(&name).and_then(Weak::upgrade);
         match today {
             None => self.current(breakers, stored, tenant, tool, policy),
             Some(today) => Arc::new(Service {
@@ -131,6 +128,10 @@ impl Services {
                 limiter: today.limiter.clone(),
             }),
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Weak<Service>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::failures;
 use crate::ports::sandbox::AttemptEnd;
 use crate::records::ToolRecord;
 use crate::refusals;
-use crate::requests::{Call, Caller, Trial, Tried, digest_of};
+use crate::requests::{Call, Caller, Trial, Tried};
 use crate::runs::Run;
 use crate::services::Service;
 use fusebox_core::failure::{Class, Code, Failure};
@@ -54,15 +54,9 @@ pub(crate) async fn run(engine: Arc<Engine>, caller: Caller, trial: Trial) -> Re
 }
 
 async fn load(engine: &Engine, caller: &Caller, trial: &Trial) -> Result<Tool, Box<Failure>> {
-    let digest = digest_of(&trial.wasm);
-    let sandbox = &engine.ports.sandbox;
-    let component = match sandbox.cached(digest).await {
-        Some(component) => component,
-        None => sandbox
-            .compile(digest, trial.wasm.clone())
-            .await
-            .map_err(|error| Box::new(Failure::new(Code::BadInput, Class::Caller, error.to_string())))?,
-    };
+    let loaded = engine.inspect(trial.wasm.clone()).await;
+    let (digest, component) =
+        loaded.map_err(|error| Box::new(Failure::new(Code::BadInput, Class::Caller, error.to_string())))?;
     let policy = trial.policy.clone();
     let alone = |key: &str, policy| Cell::alone(&engine.ports.clock, &engine.ports.entropy, key, policy);
     let services = policy.services.iter().map(|service| {
