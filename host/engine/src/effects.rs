@@ -153,10 +153,12 @@ impl Way {
     async fn exchange(&self, service: &Service, origin: Origin, request: GuestRequest, key: Option<Digest>) -> End {
         let clock = &self.engine.ports.clock;
         if let Some(limiter) = &service.limiter {
-            match limiter.reserve(clock.tick(), self.latest) {
+            let asked = clock.tick();
+            match limiter.reserve(asked, self.latest) {
                 Ok(Duration::ZERO) => {}
                 Ok(wait) => {
                     if !self.wait(clock.sleep(wait)).await {
+                        limiter.give_back(asked + wait);
                         return End::cancelled("the attempt ended while the effect waited for the rate limit");
                     }
                 }

@@ -445,3 +445,38 @@ async fn callers_with_short_deadlines_open_no_breaker() {
         assert_eq!(world.breaker("find/a").await, state, "{deadline} s");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_asks_for_much_and_ends_does_not_use_up_the_rate_limit_of_others() {
+    let world = World::answering(|_, _| status(200)).await;
+    let mut upstream = service("a");
+    upstream.shared = true;
+    upstream.rate_limit = Some(RateLimit {
+        requests: 1,
+        per: Duration::from_secs(10),
+    });
+    world
+        .deploy(
+            tool("flood", Idempotency::Readonly, 1, vec![upstream.clone()]),
+            |_, spec| async move {
+                let requests = (0..3).map(|_| request(spec.effects.as_ref(), "GET", "a"));
+                tokio::select! {
+                    _ = futures::future::join_all(requests) => err(),
+                    () = sleep(1) => ok(),
+                }
+            },
+        )
+        .await;
+    world
+        .deploy(tool("find", Idempotency::Readonly, 1, vec![upstream]), asks("GET", "a"))
+        .await;
+    let start = world.clock.tick();
+    world.call("flood").await.unwrap();
+    world.call("find").await.unwrap();
+    let took = world.clock.tick().since(start);
+    assert!(
+        (Duration::from_secs(10)..Duration::from_secs(12)).contains(&took),
+        "{took:?}"
+    );
+    assert_eq!(world.transport.sent().len(), 2);
+}
