@@ -28,6 +28,7 @@ use fusebox_core::retry_after;
 use fusebox_core::time::{Tick, Wall};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
@@ -152,30 +153,10 @@ impl Way {
     /// Rate limit, bulkhead, permit, lease, then the exchange itself.
     async fn exchange(&self, service: &Service, origin: Origin, request: GuestRequest, key: Option<Digest>) -> End {
         let clock = &self.engine.ports.clock;
-        if let Some(limiter) = &service.limiter {
-            let asked = clock.tick();
-            match limiter.reserve(asked, self.latest) {
-                Ok(Duration::ZERO) => {}
-                Ok(wait) => {
-                    if !self.wait(clock.sleep(wait)).await {
-                        limiter.give_back(asked + wait);
-                        return End::cancelled("the attempt ended while the effect waited for the rate limit");
-                    }
-                }
-                Err(wait) => return End::not_sent(NotSent::RateLimited, beyond_limit(service, wait)),
-            }
-        }
-        let place = tokio::select! {
-            biased;
-            place = service.bulkhead.acquire() => place,
-            () = self.ended.cancelled() => return End::cancelled("the attempt ended while the effect waited for its turn"),
-            () = clock.sleep(self.left()) => {
-                return End::not_sent(NotSent::RateLimited, no_turn(service));
-            }
+        let _place = match self.turn(service).await {
+            Ok(place) => place,
+            Err(end) => return *end,
         };
-        if place.is_err() || self.ended.is_cancelled() {
-            return End::cancelled("the attempt ended before the effect was sent");
-        }
         let secrets = self.engine.ports.secrets.as_ref();
         let headers = request::headers(&request.headers, &service.policy, &origin, key, secrets);
         let (headers, secrets) = match headers {
@@ -215,6 +196,35 @@ impl Way {
             .within(timeout, service, self.bound);
         permit.settle(self.verdict(&end, timeout, service), end.took, now);
         end
+    }
+
+    /// Waits for the rate limit, then for a place in the bulkhead, both within the attempt's time.
+    async fn turn<'a>(&self, service: &'a Service) -> Result<SemaphorePermit<'a>, Box<End>> {
+        let clock = &self.engine.ports.clock;
+        if let Some(limiter) = &service.limiter {
+            let asked = clock.tick();
+            match limiter.reserve(asked, self.latest) {
+                Ok(Duration::ZERO) => {}
+                Ok(wait) => {
+                    if !self.wait(clock.sleep(wait)).await {
+                        limiter.give_back(asked + wait);
+                        let end = End::cancelled("the attempt ended while the effect waited for the rate limit");
+                        return Err(Box::new(end));
+                    }
+                }
+                Err(wait) => {
+                    let end = End::not_sent(NotSent::RateLimited, beyond_limit(service, wait));
+                    return Err(Box::new(end));
+                }
+            }
+        }
+        let end = tokio::select! {
+            biased;
+            Ok(place) = service.bulkhead.acquire() => return Ok(place),
+            () = self.ended.cancelled() => End::cancelled("the attempt ended while the effect waited for its turn"),
+            () = clock.sleep(self.left()) => End::not_sent(NotSent::RateLimited, no_turn(service)),
+        };
+        Err(Box::new(end))
     }
 
     /// What the end says of its service. One whom the run's deadline left less than half of its time was not put to the test, or a caller
