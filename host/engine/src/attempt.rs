@@ -70,9 +70,7 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, run: &Run, permit: Held) -> At
         _ => (left, Bound::Deadline),
     };
     let way = way_out(engine, run, start, (start + timeout, bound), &span);
-    let report = on_guests(engine, run, specify(run, &way, timeout))
-        .instrument(span.clone())
-        .await;
+    let report = on_guests(engine, run, specify(run, &way, timeout), &span).await;
     let in_flight = way.ledger.close();
     way.ended.cancel();
     let settled = way.ledger.settled(in_flight).await;
@@ -130,11 +128,11 @@ fn specify(run: &Run, way: &Arc<Way>, timeout: Duration) -> AttemptSpec {
 }
 
 /// A panic in there is a defect of the host, not of the tool; whatever it held is released.
-async fn on_guests(engine: &Engine, run: &Run, spec: AttemptSpec) -> AttemptReport {
+async fn on_guests(engine: &Engine, run: &Run, spec: AttemptSpec, span: &Span) -> AttemptReport {
     let tool = Arc::clone(&run.tool);
-    let attempt = async move { tool.component.attempt(spec).await }.in_current_span();
+    let attempt = async move { tool.component.attempt(spec).await }.instrument(span.clone());
     engine.ports.guests.run(attempt).await.unwrap_or_else(|Lost| {
-        tracing::error!("the attempt was lost before its end");
+        tracing::error!(parent: span, "the attempt was lost before its end");
         AttemptReport {
             end: AttemptEnd::Host {
                 message: "the attempt was lost by a defect of Fusebox; the log has its place".to_owned(),
