@@ -123,7 +123,7 @@ impl Task {
         }
     }
 
-    /// One transaction for all, a savepoint for each: one that fails undoes itself alone.
+    /// One transaction for all, a savepoint for each unless it is the only one: one that fails undoes itself alone.
     async fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -149,6 +149,12 @@ impl Task {
 async fn commit(connection: &mut SqliteConnection, batch: &mut [Box<dyn Job>], path: &Path) -> Result<(), StoreError> {
     let at = |error: sqlx::Error| Failed::from(error).at(path);
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(at)?;
+    if let [alone] = batch {
+        return match alone.perform(&mut transaction, path).await {
+            Ok(()) => transaction.commit().await.map_err(at),
+            Err(failed) => transaction.rollback().await.map_err(|_| failed),
+        };
+    }
     for job in batch {
         let mut savepoint = transaction.begin().await.map_err(at)?;
         match job.perform(&mut savepoint, path).await {
