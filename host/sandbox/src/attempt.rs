@@ -14,6 +14,7 @@ use fusebox_engine::records::{Log, Snapshot};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::Val;
@@ -42,10 +43,11 @@ pub(crate) async fn run(loaded: Arc<Loaded>, spec: AttemptSpec, clock: SystemClo
     };
     let deadline = store.data().deadline.clone();
     let called = {
-        let call = AssertUnwindSafe(call(&loaded, &mut store, &function, arguments.values())).catch_unwind();
+        // Pinned where it is made, since it is large.
+        let call = pin!(call(&loaded, &mut store, &function, arguments.values()));
         tokio::select! {
             biased;
-            called = call => called.map_or(Called::Panicked, Called::Returned),
+            called = AssertUnwindSafe(call).catch_unwind() => called.map_or(Called::Panicked, Called::Returned),
             ended = deadline.overrun(GRACE) => Called::Dropped(ended),
         }
     };

@@ -23,9 +23,8 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// A deadline `timeout` from now.
-    pub(crate) fn new(clock: SystemClock, timeout: Duration, cancel: CancellationToken) -> Self {
-        let at = clock.tick() + timeout;
+    /// A deadline at that tick of `clock`, or when `cancel` is cancelled.
+    pub(crate) fn new(clock: SystemClock, at: Tick, cancel: CancellationToken) -> Self {
         Self { clock, at, cancel }
     }
 

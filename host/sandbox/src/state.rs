@@ -5,7 +5,7 @@ use crate::http::Outbound;
 use crate::limits::{GuestBudget, HostMemory, Refusal};
 use crate::wasi::clock::VirtualClock;
 use crate::wasi::{self, log::Collector};
-use fusebox_engine::ports::clock::SystemClock;
+use fusebox_engine::ports::clock::{Clock as _, SystemClock};
 use fusebox_engine::ports::sandbox::AttemptSpec;
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
@@ -37,11 +37,12 @@ impl State {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         let host_memory = HostMemory::new(spec.limits.host_memory);
-        let virtual_clock = Arc::new(VirtualClock::new(clock));
+        let now = clock.tick();
+        let virtual_clock = Arc::new(VirtualClock::starting(clock, now));
         Self {
             table,
             budget: GuestBudget::new(Arc::clone(&spec.limits), largest),
-            deadline: Deadline::new(clock, spec.timeout, spec.cancel.clone()),
+            deadline: Deadline::new(clock, now + spec.timeout, spec.cancel.clone()),
             log: Collector::new(spec.limits.log),
             env: Arc::clone(&spec.env),
             seed: spec.seed,

@@ -27,11 +27,11 @@ pub(crate) struct VirtualClock {
 }
 
 impl VirtualClock {
-    /// A clock that starts now.
-    pub(crate) fn new(real: SystemClock) -> Self {
+    /// A clock that starts now, which is `start` on the real one.
+    pub(crate) fn starting(real: SystemClock, start: Tick) -> Self {
         Self {
             real,
-            start: real.tick(),
+            start,
             wall: real.wall(),
             passed: AtomicU64::new(0),
         }
