@@ -64,7 +64,7 @@ pub async fn a_closed_letter_ends_its_run(subject: &dyn Subject) {
         ..RunFilter::default()
     };
     let listed = store.runs(TENANT, &failed).await.unwrap();
-    assert_eq!(listed, [over.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&over));
     let claim = store.claim(new_run(21, Some("k1"))).await.unwrap();
     assert_eq!(
         claim,
