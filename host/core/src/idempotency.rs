@@ -7,7 +7,6 @@ use crate::effect::Effect;
 use crate::failure::Code;
 use crate::ids::{Digest, RunId};
 use crate::policy::Idempotency;
-use crate::run::State;
 use crate::time::Wall;
 use std::time::Duration;
 
@@ -74,10 +73,10 @@ pub(crate) fn material(domain: &[u8], parts: &[&[u8]]) -> Vec<u8> {
 pub struct Holder {
     /// Digest of its decoded input.
     pub fingerprint: Digest,
-    /// Where it is.
-    pub state: State,
-    /// Until when it has the key; `None` while that is open ([`key_expires`]).
-    pub expires: Option<Wall>,
+    /// Whether it is over, and its letter, if it had one, is closed.
+    pub over: bool,
+    /// Whether its lifetime has ended ([`key_expires`]).
+    pub expired: bool,
 }
 
 /// What a call gets that brings a key.
@@ -95,12 +94,12 @@ pub enum Claim {
 
 /// Decides on a claim.
 #[must_use]
-pub fn claim(holder: Option<&Holder>, fingerprint: Digest, now: Wall) -> Claim {
+pub fn claim(holder: Option<&Holder>, fingerprint: Digest) -> Claim {
     match holder {
         None => Claim::Fresh,
-        Some(holder) if holder.expires.is_some_and(|at| now >= at) => Claim::Fresh,
+        Some(holder) if holder.over && holder.expired => Claim::Fresh,
         Some(holder) if holder.fingerprint != fingerprint => Claim::Conflict,
-        Some(holder) if holder.state.is_over() => Claim::Stored,
+        Some(holder) if holder.over => Claim::Stored,
         Some(_) => Claim::Joins,
     }
 }

@@ -20,8 +20,8 @@ const TWO: Digest = Digest([2; 32]);
 fn holder(state: State) -> Holder {
     Holder {
         fingerprint: ONE,
-        state,
-        expires: state.is_over().then(|| NOW + SHORTEST_LIFETIME),
+        over: state.is_over(),
+        expired: false,
     }
 }
 
@@ -49,7 +49,7 @@ fn case_31_of_many_claims_one_is_fresh() {
     let mut held = None;
     let mut fresh = 0;
     for _ in 0..100 {
-        match claim(held.as_ref(), ONE, NOW) {
+        match claim(held.as_ref(), ONE) {
             Claim::Fresh => {
                 fresh += 1;
                 held = Some(holder(State::Running));
@@ -63,7 +63,7 @@ fn case_31_of_many_claims_one_is_fresh() {
 #[test]
 fn case_32_another_payload_is_a_conflict_in_flight_and_after() {
     for state in State::ALL {
-        assert_eq!(claim(Some(&holder(state)), TWO, NOW), Claim::Conflict, "{state}");
+        assert_eq!(claim(Some(&holder(state)), TWO), Claim::Conflict, "{state}");
     }
 }
 
@@ -71,7 +71,7 @@ fn case_32_another_payload_is_a_conflict_in_flight_and_after() {
 fn case_61_a_key_joins_its_run_wherever_that_is() {
     for state in State::ALL {
         let expected = if state.is_over() { Claim::Stored } else { Claim::Joins };
-        assert_eq!(claim(Some(&holder(state)), ONE, NOW), expected, "{state}");
+        assert_eq!(claim(Some(&holder(state)), ONE), expected, "{state}");
     }
 }
 
@@ -86,16 +86,16 @@ fn case_40_a_lifetime_counts_from_the_end_and_never_ends_a_run_that_goes_on() {
         "at least a day"
     );
     assert_eq!(key_expires(Some(NOW), false, hour * 48), Some(NOW + hour * 48));
-    let running = Holder {
-        expires: key_expires(None, false, hour),
-        ..holder(State::Running)
+    let at = |now: Wall, over: bool| Holder {
+        fingerprint: ONE,
+        over,
+        expired: key_expires(Some(NOW).filter(|_| over), false, hour).is_some_and(|end| now >= end),
     };
-    assert_eq!(claim(Some(&running), ONE, NOW + hour * 1_000_000), Claim::Joins);
-    let over = holder(State::Succeeded);
-    let end = over.expires.unwrap();
-    assert_eq!(claim(Some(&over), ONE, Wall(end.0 - 1)), Claim::Stored);
-    assert_eq!(claim(Some(&over), ONE, end), Claim::Fresh);
-    assert_eq!(claim(Some(&over), TWO, end), Claim::Fresh);
+    let end = NOW + SHORTEST_LIFETIME;
+    assert_eq!(claim(Some(&at(NOW + hour * 1_000_000, false)), ONE), Claim::Joins);
+    assert_eq!(claim(Some(&at(Wall(end.0 - 1), true)), ONE), Claim::Stored);
+    assert_eq!(claim(Some(&at(end, true)), ONE), Claim::Fresh);
+    assert_eq!(claim(Some(&at(end, true)), TWO), Claim::Fresh);
 }
 
 #[test]

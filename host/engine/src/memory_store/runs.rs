@@ -3,6 +3,7 @@
 use super::{Tenant, listed, span};
 use crate::ports::store::{Claim, Fence, Finish, LetterChange, NewRun, RunFilter, StoreError};
 use crate::records::{AttemptRecord, RunRecord};
+use fusebox_core::idempotency::{self, Holder};
 use fusebox_core::ids::{Digest, LetterId, OwnerId, RunId};
 
 /// A run and who owns it.
@@ -77,18 +78,22 @@ impl Tenant {
         if let Some(key) = new.call_key.and_then(|key| self.keys.get(&key)) {
             let row = self.runs.get(&key.run);
             let lettered = self.open_letter_of(&key.run).is_some();
-            let free = !lettered && key.free_at.is_some_and(|at| at <= now);
-            if let Some(row) = row.filter(|_| !free) {
-                return Ok(if key.fingerprint != new.run.fingerprint {
-                    Claim::Conflict(key.run.clone())
-                } else if key.free_at.is_some() && !lettered {
-                    Claim::Stored(Box::new(row.view(now)))
-                } else {
-                    Claim::Joined {
+            let holder = Holder {
+                fingerprint: key.fingerprint,
+                over: key.free_at.is_some() && !lettered,
+                expired: key.free_at.is_some_and(|at| at <= now),
+            };
+            let decided = idempotency::claim(row.map(|_| &holder), new.run.fingerprint);
+            match (decided, row) {
+                (idempotency::Claim::Conflict, _) => return Ok(Claim::Conflict(key.run.clone())),
+                (idempotency::Claim::Stored, Some(row)) => return Ok(Claim::Stored(Box::new(row.view(now)))),
+                (idempotency::Claim::Joins, Some(row)) => {
+                    return Ok(Claim::Joined {
                         run: Box::new(row.view(now)),
                         alive: row.alive(now),
-                    }
-                });
+                    });
+                }
+                _ => {}
             }
         }
         self.insert_run(new, now)

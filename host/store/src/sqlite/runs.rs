@@ -4,6 +4,7 @@ use crate::failures::{Failed, fenced as lost, refused, unless_taken};
 use crate::rows::{Unreadable, decode, encode};
 use crate::sqlite::letters;
 use crate::sqlite::sql::{alive, fenced, listed, now, span};
+use fusebox_core::idempotency::{self, Holder};
 use fusebox_core::ids::{Digest, RunId};
 use fusebox_engine::ports::store::{Claim, Fence, Finish, LetterChange, NewRun, RunFilter};
 use fusebox_engine::records::{AttemptRecord, RunRecord};
@@ -116,12 +117,21 @@ async fn taken(connection: &mut SqliteConnection, run: &RunRecord, key: &Digest)
         return Ok(None);
     };
     let (over, lettered): (bool, bool) = (row.try_get("over")?, row.try_get("lettered")?);
-    let expired = row.try_get::<Option<bool>, _>("expired")? == Some(true);
-    if expired && !lettered {
+    let id: String = row.try_get("run")?;
+    let fingerprint: Vec<u8> = row.try_get("fingerprint")?;
+    let holder = Holder {
+        fingerprint: Digest(fingerprint.try_into().map_err(|_| Unreadable {
+            row: format!("the key of run {id}"),
+            reason: "its fingerprint is no SHA-256".to_owned(),
+        })?),
+        over: over && !lettered,
+        expired: row.try_get::<Option<bool>, _>("expired")? == Some(true),
+    };
+    let decided = idempotency::claim(Some(&holder), run.fingerprint);
+    if decided == idempotency::Claim::Fresh {
         return Ok(None);
     }
-    let id: String = row.try_get("run")?;
-    if row.try_get::<Vec<u8>, _>("fingerprint")? != run.fingerprint.0 {
+    if decided == idempotency::Claim::Conflict {
         let id: RunId = id.parse().map_err(|error| Unreadable {
             row: format!("the key of run {id}"),
             reason: format!("{error}"),
@@ -134,7 +144,7 @@ async fn taken(connection: &mut SqliteConnection, run: &RunRecord, key: &Digest)
         .fetch_one(connection)
         .await?;
     let holder = Box::new(self::run(&row)?);
-    Ok(Some(if over && !lettered {
+    Ok(Some(if decided == idempotency::Claim::Stored {
         Claim::Stored(holder)
     } else {
         Claim::Joined {
