@@ -43,7 +43,8 @@ codes! {
     pub(crate) BAD_PATTERN = "FB0112";
     pub(crate) BAD_HEADER = "FB0113";
     pub(crate) BAD_VERSION = "FB0114";
-    pub(crate) BAD_COMPONENT = "FB0115";
+    /// The component is not to be had where the manifest says.
+    pub BAD_COMPONENT = "FB0115";
     pub(crate) BAD_NETWORK_RULE = "FB0116";
     pub(crate) TOO_LARGE = "FB0117";
     pub(crate) BAD_TEXT = "FB0118";
@@ -55,7 +56,8 @@ codes! {
     pub(crate) DEADLINE_BELOW_TIMEOUT = "FB0205";
     pub(crate) CREDENTIAL_IN_MANIFEST = "FB0206";
     pub(crate) UNKNOWN_SHARED_SERVICE = "FB0207";
-    pub(crate) NAMED_TWICE = "FB0208";
+    /// Two things have one name.
+    pub NAMED_TWICE = "FB0208";
     pub(crate) NOT_AVAILABLE = "FB0209";
     pub(crate) OCI_REFERENCE = "FB0210";
     pub(crate) SECRET_IN_CLEAR = "FB0211";
@@ -79,7 +81,8 @@ codes! {
     pub UNDESCRIBED_PARAM = "FB0402";
     pub(crate) LONG_MODEL_NAME = "FB0403";
     pub(crate) SAME_MODEL_NAME = "FB0404";
-    pub(crate) BAD_WIT = "FB0405";
+    /// The WIT source cannot be read, or does not match the component.
+    pub BAD_WIT = "FB0405";
     pub(crate) UNKNOWN_PARAM = "FB0406";
 
     /// The bytes are not a WebAssembly component.

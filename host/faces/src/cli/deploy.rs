@@ -9,7 +9,7 @@ use fusebox_engine::host::Host;
 use fusebox_engine::requests::{Deploy, Deployed, digest_of};
 use fusebox_manifest::diagnostic::Diagnostic;
 use fusebox_manifest::render::render;
-use fusebox_manifest::{Lowered, UNDESCRIBED_FUNCTION, UNDESCRIBED_PARAM, grown};
+use fusebox_manifest::{Lowered, NAMED_TWICE, UNDESCRIBED_FUNCTION, UNDESCRIBED_PARAM, grown};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -83,7 +83,7 @@ fn warn(findings: Vec<Diagnostic>, cx: &mut Context<'_>) -> Result<(), Failed> {
 
 fn twice(lowered: &Lowered, first: &std::path::Path) -> Diagnostic {
     Diagnostic::error(
-        "FB0208",
+        NAMED_TWICE,
         format!(
             "the tool `{}` is deployed by {} already",
             lowered.policy.name,

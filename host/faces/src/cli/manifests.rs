@@ -7,7 +7,7 @@ use fusebox_core::ids::Digest;
 use fusebox_engine::host::Host;
 use fusebox_engine::ports::sandbox::Component;
 use fusebox_manifest::diagnostic::Diagnostic;
-use fusebox_manifest::{COMPONENT_TOO_LARGE, ComponentRef, Lowered, Manifest, Words};
+use fusebox_manifest::{BAD_COMPONENT, BAD_WIT, COMPONENT_TOO_LARGE, ComponentRef, Lowered, Manifest, Words};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -107,7 +107,7 @@ fn read_manifest(path: &Path) -> Result<String, Failed> {
 pub(super) fn read_component(path: &Path) -> Result<Bytes, Diagnostic> {
     let unreadable = |error: io::Error| {
         Diagnostic::error(
-            "FB0115",
+            BAD_COMPONENT,
             format!("the component {} cannot be read: {error}", path.display()),
         )
         .help("build the component, or write the path of its file, relative to the manifest")
@@ -133,18 +133,21 @@ async fn bytes_of(reference: &ComponentRef, folder: &Path, cx: &Context<'_>) -> 
     match reference {
         ComponentRef::File(file) => read_component(&folder.join(file)),
         ComponentRef::Digest(digest) => deployed(*digest, cx).await,
-        ComponentRef::Oci(_) => Err(Diagnostic::error("FB0115", "the component is not in a file")),
+        ComponentRef::Oci(_) => Err(Diagnostic::error(BAD_COMPONENT, "the component is not in a file")),
     }
 }
 
 async fn deployed(digest: Digest, cx: &Context<'_>) -> Result<Bytes, Diagnostic> {
     let host: Arc<Host> = cx.wiring.host().await.map_err(|_| {
-        Diagnostic::error("FB0115", format!("{digest} cannot be looked up: the database failed"))
-            .help("type `fusebox doctor`")
+        Diagnostic::error(
+            BAD_COMPONENT,
+            format!("{digest} cannot be looked up: the database failed"),
+        )
+        .help("type `fusebox doctor`")
     })?;
     match host.component(&cx.caller, digest).await {
         Ok(bytes) => Ok(bytes),
-        Err(failure) => Err(Diagnostic::error("FB0115", failure.message)
+        Err(failure) => Err(Diagnostic::error(BAD_COMPONENT, failure.message)
             .help("write the path of a file, or a digest that `fusebox tools` lists")),
     }
 }
@@ -166,7 +169,7 @@ fn words(
                 findings.extend(problems);
             }
             Err(error) => findings.push(
-                Diagnostic::error("FB0405", format!("the WIT source `{wit}` cannot be read: {error}"))
+                Diagnostic::error(BAD_WIT, format!("the WIT source `{wit}` cannot be read: {error}"))
                     .help(
                         "write the folder of the component's WIT source, relative to the manifest, or leave `wit` out",
                     )
