@@ -1,7 +1,7 @@
 //! What a failure was, judged from evidence: the typed end of an attempt and its effects (semantics.md §3).
 
 use crate::breaker::Verdict;
-use crate::effect::{Answer, Effect, Hint, NotSent};
+use crate::effect::{Answer, Effect, Hint, Kind, NotSent};
 use crate::failure::{Class, Code};
 use crate::policy::ServicePolicy;
 use std::collections::{BTreeMap, HashSet};
@@ -117,13 +117,17 @@ fn returned<'a>(evidence: &Evidence<'a>, case: Option<&str>) -> Finding<'a> {
 
 /// The time was over while an effect was in flight: its class at that moment, whatever came later; else the guest computed too long.
 fn timed_out<'a>(evidence: &Evidence<'a>) -> Finding<'a> {
-    let in_flight = |effect: &&Effect| evidence.in_flight.contains(&effect.seq);
+    // A guest that waits for a timer waits for nobody else.
+    let upstreams = |effect: &&Effect| matches!(effect.kind, Kind::Http | Kind::Call);
+    let in_flight = |effect: &&Effect| upstreams(effect) && evidence.in_flight.contains(&effect.seq);
     match evidence.effects.iter().rev().find(in_flight) {
         None => (Class::Exhausted, Code::Exhausted, None),
         Some(effect) => {
             let class = match effect.answer {
                 Some(Answer::NotSent(_) | Answer::Cancelled | Answer::Denied) => Class::NotSent,
-                Some(Answer::Status { .. } | Answer::Lost(_)) | None => Class::Unknown,
+                Some(Answer::Status { .. } | Answer::Lost(_) | Answer::Done | Answer::Failed { .. }) | None => {
+                    Class::Unknown
+                }
             };
             (class, code_of(class, Some(effect)), Some(effect))
         }
@@ -194,6 +198,8 @@ pub fn class_of(effect: &Effect) -> Option<Class> {
         Some(Answer::NotSent(_) | Answer::Cancelled) => Some(Class::NotSent),
         Some(Answer::Lost(_)) | None => Some(Class::Unknown),
         Some(Answer::Denied) => Some(Class::Control),
+        Some(Answer::Done) => None,
+        Some(Answer::Failed { class, .. }) => Some(class),
     }
 }
 
@@ -218,9 +224,12 @@ pub fn verdict_of(answer: &Answer) -> Verdict {
             Some(Class::Throttled) => Verdict::Throttled,
             _ => Verdict::Success,
         },
-        Answer::NotSent(NotSent::BreakerOpen | NotSent::RateLimited) | Answer::Denied | Answer::Cancelled => {
-            Verdict::Ignored
-        }
+        Answer::NotSent(NotSent::BreakerOpen | NotSent::RateLimited)
+        | Answer::Denied
+        | Answer::Cancelled
+        // What a nested call did to a breaker its own effects have said already.
+        | Answer::Done
+        | Answer::Failed { .. } => Verdict::Ignored,
         Answer::NotSent(_) | Answer::Lost(_) => Verdict::Failure,
     }
 }
@@ -234,6 +243,13 @@ pub fn verdict_of_tool(end: End<'_>, judgement: Option<&Judgement>) -> Verdict {
         End::Trap if judgement.is_some_and(|judgement| judgement.class == Class::Fault) => Verdict::Failure,
         End::Trap | End::Limit | End::Timeout | End::Cancelled | End::Host => Verdict::Ignored,
     }
+}
+
+/// Whether a request of that method changes nothing and is read only for its answer.
+#[must_use]
+pub fn is_safe(method: &str) -> bool {
+    // Safe methods: RFC 9110, section 9.2.1.
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
 }
 
 /// Whether a request may be repeated, before its answer is looked at: by its method, by the key that it carries, or by the service's word.
@@ -261,7 +277,12 @@ pub fn may_be_repeated(effect: &Effect) -> bool {
 /// Whether nobody may repeat it and nobody knows what became of it: unknown, or a 5xx.
 #[must_use]
 pub fn is_in_doubt(effect: &Effect) -> bool {
-    !may_be_repeated(effect) && matches!(class_of(effect), Some(Class::Unknown | Class::Transient))
+    match class_of(effect) {
+        // A nested call is in doubt when one of its own effects is.
+        Some(Class::InDoubt) => true,
+        Some(Class::Unknown | Class::Transient) => !may_be_repeated(effect),
+        _ => false,
+    }
 }
 
 /// Numbers of the effects that are in doubt.
@@ -276,7 +297,7 @@ pub fn in_doubt(effects: &[Effect]) -> Vec<u32> {
 
 fn hint_of(effect: &Effect) -> Option<Hint> {
     match effect.answer {
-        Some(Answer::Status { hint, .. }) => hint,
+        Some(Answer::Status { hint, .. } | Answer::Failed { hint, .. }) => hint,
         _ => None,
     }
 }

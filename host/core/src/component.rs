@@ -24,6 +24,17 @@ pub struct ComponentShape {
     pub left_out: Vec<(String, String)>,
     /// Imports that nobody provides, such as `acme:db/store@1.0.0`.
     pub missing_imports: Vec<String>,
+    /// Interfaces of other tools that it imports: calls of them cross as JSON.
+    pub tools: Vec<ToolImport>,
     /// Interfaces that it imports and gets.
     pub imports: Vec<String>,
+}
+
+/// An interface of another tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolImport {
+    /// Such as `acme:search/api@1.0.0`.
+    pub interface: String,
+    /// The functions that are imported, with their types.
+    pub functions: Vec<FunctionShape>,
 }

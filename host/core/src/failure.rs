@@ -1,6 +1,6 @@
 //! What can go wrong, as one closed vocabulary: a class for every decision, a code for every face.
 
-use crate::ids::{LetterId, RunId};
+use crate::ids::{ApprovalId, LetterId, RunId};
 use crate::time::Wall;
 use std::fmt;
 use std::time::Duration;
@@ -82,8 +82,12 @@ pub enum Code {
     ToolDisabled,
     /// The policy refuses this caller, these arguments, or this host.
     Denied,
-    /// A person has to approve the call first.
+    /// A person has to approve the call first; the run waits for it.
     NeedsApproval,
+    /// A person declined the call, or nobody answered in time.
+    Declined,
+    /// What the component asked for differs from what the journal holds: it is another component, or none that can be replayed.
+    Diverged,
     /// The function demands an idempotency key and the call has none.
     KeyRequired,
     /// The idempotency key was used with other arguments.
@@ -114,12 +118,14 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::BadInput,
         Self::NotFound,
         Self::ToolDisabled,
         Self::Denied,
         Self::NeedsApproval,
+        Self::Declined,
+        Self::Diverged,
         Self::KeyRequired,
         Self::KeyReused,
         Self::KeyInUse,
@@ -144,6 +150,8 @@ impl Code {
             Self::ToolDisabled => "tool-disabled",
             Self::Denied => "denied",
             Self::NeedsApproval => "needs-approval",
+            Self::Declined => "declined",
+            Self::Diverged => "diverged",
             Self::KeyRequired => "key-required",
             Self::KeyReused => "key-reused",
             Self::KeyInUse => "key-in-use",
@@ -196,6 +204,8 @@ pub struct Failure {
     pub run: Option<RunId>,
     /// The letter that keeps what is needed to go on.
     pub letter: Option<LetterId>,
+    /// The question that a person has to answer first.
+    pub approval: Option<ApprovalId>,
     /// Causes, outermost first.
     pub chain: Vec<String>,
 }
@@ -215,6 +225,7 @@ impl Failure {
             not_before: None,
             run: None,
             letter: None,
+            approval: None,
             chain: Vec::new(),
         }
     }

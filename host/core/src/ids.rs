@@ -91,6 +91,18 @@ id!(
     "a letter id such as ltr_01jd4m9q7gk0v3x8w2h5t6y1ze"
 );
 id!(
+    ApprovalId,
+    "apr_",
+    "One question to a person: may this call be made?",
+    "an approval id such as apr_01jd4m9q7gk0v3x8w2h5t6y1ze"
+);
+id!(
+    RedriveId,
+    "rdv_",
+    "One bulk replay of letters.",
+    "a redrive id such as rdv_01jd4m9q7gk0v3x8w2h5t6y1ze"
+);
+id!(
     OwnerId,
     "own_",
     "One host process while it owns runs; every write of an owner is fenced by it and its epoch.",

@@ -6,7 +6,7 @@ use fusebox_core::classify::{
     End, Evidence, Judgement, class_of_status, is_in_doubt, is_repeatable, judge, may_be_repeated, verdict_of,
     verdict_of_tool,
 };
-use fusebox_core::effect::{Answer, Effect, Hint, Lost, NotSent};
+use fusebox_core::effect::{Answer, Effect, Hint, Kind, Lost, NotSent};
 use fusebox_core::failure::{Class, Code};
 use fusebox_core::ids::Digest;
 use fusebox_core::policy::{IdempotencyHeader, RequestPattern, ServiceKind, ServicePolicy};
@@ -32,12 +32,14 @@ fn answered(status: u16) -> Option<Answer> {
 fn effect(seq: u32, answer: Option<Answer>) -> Effect {
     Effect {
         seq,
+        kind: Kind::Http,
         service: "search".into(),
         method: "GET".to_owned(),
         path: "/".to_owned(),
         request: Digest([u8::try_from(seq).unwrap(); 32]),
         occurrence: 0,
         repeatable: true,
+        safe: true,
         rejected_before_effect: false,
         answer,
         took: Duration::from_millis(5),
@@ -49,6 +51,7 @@ fn once_only(seq: u32, answer: Option<Answer>) -> Effect {
     Effect {
         method: "POST".to_owned(),
         repeatable: false,
+        safe: false,
         ..effect(seq, answer)
     }
 }

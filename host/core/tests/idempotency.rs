@@ -1,7 +1,7 @@
 //! The named cases of idempotency (semantics.md §8), as decisions.
 #![allow(clippy::unwrap_used)]
 
-use fusebox_core::effect::{Answer, Effect, Lost, NotSent};
+use fusebox_core::effect::{Answer, Effect, Kind, Lost, NotSent};
 use fusebox_core::failure::Code;
 use fusebox_core::idempotency::{
     Claim, Holder, Owner, SHORTEST_LIFETIME, call_key_material, claim, demands_key, effect_key_material, keeps_key,
@@ -28,12 +28,14 @@ fn holder(state: State) -> Holder {
 fn post(request: Digest, answer: Option<Answer>) -> Effect {
     Effect {
         seq: 1,
+        kind: Kind::Http,
         service: "mail".into(),
         method: "POST".to_owned(),
         path: "/v1/messages".to_owned(),
         request,
         occurrence: 0,
         repeatable: false,
+        safe: false,
         rejected_before_effect: false,
         answer,
         took: Duration::ZERO,

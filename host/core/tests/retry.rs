@@ -5,7 +5,7 @@ use fusebox_core::backoff;
 use fusebox_core::breaker::{Breaker, Verdict};
 use fusebox_core::budget::Budget;
 use fusebox_core::classify::{End, Evidence, Judgement, judge};
-use fusebox_core::effect::{Answer, Effect, Hint, NotSent};
+use fusebox_core::effect::{Answer, Effect, Hint, Kind, NotSent};
 use fusebox_core::failure::{Class, Code};
 use fusebox_core::ids::Digest;
 use fusebox_core::policy::{BackoffPolicy, BreakerPolicy, BudgetPolicy, Jitter, RetryPolicy, ServiceKind};
@@ -74,12 +74,14 @@ fn again(seconds: u64) -> Decision {
 fn status(seq: u32, status: u16) -> Effect {
     Effect {
         seq,
+        kind: Kind::Http,
         service: "search".into(),
         method: "GET".to_owned(),
         path: "/".to_owned(),
         request: Digest([u8::try_from(seq).unwrap(); 32]),
         occurrence: 0,
         repeatable: true,
+        safe: true,
         rejected_before_effect: false,
         answer: Some(Answer::Status { status, hint: None }),
         took: SECOND,

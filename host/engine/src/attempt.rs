@@ -4,7 +4,6 @@ use crate::breakers::Held;
 use crate::effects::{Ledger, Settled, Way};
 use crate::engine::Engine;
 use crate::guests::Lost;
-use crate::keys;
 use crate::ownership::Ownership;
 use crate::ports::sandbox::{AttemptEnd, AttemptReport, AttemptSpec};
 use crate::records::{AttemptRecord, Log, millis};
@@ -119,7 +118,8 @@ fn specify(run: &Run, way: &Arc<Way>, timeout: Duration) -> AttemptSpec {
         input: Arc::clone(&run.input),
         limits: Arc::clone(&run.tool.limits),
         env: Arc::clone(&run.tool.env),
-        seed: keys::seed(&run.id),
+        seed: run.seed.0,
+        wall: run.created,
         timeout,
         cancel: run.cancel.clone(),
         effects: Arc::clone(way) as _,
@@ -153,7 +153,7 @@ fn end_of(end: &AttemptEnd) -> End<'_> {
         AttemptEnd::Abi { .. } => End::Abi,
         AttemptEnd::Limit { .. } => End::Limit,
         AttemptEnd::Timeout => End::Timeout,
-        AttemptEnd::Cancelled => End::Cancelled,
+        AttemptEnd::Cancelled | AttemptEnd::Stopped => End::Cancelled,
         AttemptEnd::Host { .. } => End::Host,
     }
 }

@@ -122,6 +122,7 @@ fn end(run: &Run, attempted: &Attempted) -> String {
             Bound::Deadline => "did not end before its deadline".to_owned(),
         },
         AttemptEnd::Cancelled => "was cancelled".to_owned(),
+        AttemptEnd::Stopped => "was stopped by its host".to_owned(),
         AttemptEnd::Host { message } => format!("could not be run: {message}"),
     }
 }

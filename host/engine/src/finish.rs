@@ -59,6 +59,7 @@ async fn succeed(
             LetterChange::None
         },
         run: record,
+        journal: Vec::new(),
     };
     if run.ownership.is_none() {
         engine.history.finished(finish).await;
@@ -147,6 +148,7 @@ async fn fail(engine: &Engine, run: Run, mut failed: Failed) -> Result<Reply, Bo
         run: record,
         keep_key,
         letter,
+        journal: Vec::new(),
     };
     if run.ownership.is_some() || kind.is_some() {
         return match commit(engine, &run, finish).await {

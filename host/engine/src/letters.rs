@@ -75,6 +75,9 @@ pub(crate) async fn write(
         last_failed: now.0,
         expires: dead_letter::expires(kind, settled_unrepeatable, now, keep).map(|at| at.0),
         replays: before.map_or(0, |letter| letter.replays),
+        auto_replays: before.map_or(0, |letter| letter.auto_replays),
+        auto_replay: false,
+        pinned: before.is_some_and(|letter| letter.pinned),
     }
 }
 

@@ -1,13 +1,21 @@
 //! What is stored and printed: one shape for the body of a row, for `--json`, and for the HTTP face.
 
+mod approval;
+mod journal;
 pub mod maybe_text;
+mod redrive;
+mod seed;
 mod snapshot;
 pub mod text;
 
+pub use approval::ApprovalRecord;
+pub use journal::{JournalRecord, SettledRecord};
+pub use redrive::RedriveRecord;
+pub use seed::Seed;
 pub use snapshot::{Frame, GlobalState, InstanceState, MemoryState, Page, Snapshot, StoredPage};
 
 use fusebox_core::failure::{Class, Code, Failure};
-use fusebox_core::ids::{Digest, LetterId, RunId};
+use fusebox_core::ids::{ApprovalId, Digest, LetterId, RunId};
 use fusebox_core::time::Wall;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -63,6 +71,9 @@ pub struct FailureRecord {
     /// The letter that was written.
     #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
     pub letter: Option<LetterId>,
+    /// The question that a person has to answer first.
+    #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
+    pub approval: Option<ApprovalId>,
     /// Causes, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub chain: Vec<String>,
@@ -81,6 +92,7 @@ impl From<&Failure> for FailureRecord {
             not_before: failure.not_before.map(|at| at.0),
             run: failure.run.clone(),
             letter: failure.letter.clone(),
+            approval: failure.approval.clone(),
             chain: failure.chain.clone(),
         }
     }
@@ -100,6 +112,7 @@ impl From<&FailureRecord> for Failure {
             not_before: record.not_before.map(Wall),
             run: record.run.clone(),
             letter: record.letter.clone(),
+            approval: record.approval.clone(),
             chain: record.chain.clone(),
         }
     }
@@ -178,6 +191,22 @@ impl AttemptRecord {
     }
 }
 
+/// Where a run stands in its tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Nested {
+    /// The root: lease, suspension, letter and replay are its.
+    #[serde(with = "text")]
+    pub root: RunId,
+    /// The run that called.
+    #[serde(with = "text")]
+    pub parent: RunId,
+    /// The number of the call among the parent's effects.
+    pub seq: u32,
+    /// How deep: 1 for a call that a root made.
+    pub depth: u32,
+}
+
 /// One run: one accepted call of one function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -230,6 +259,35 @@ pub struct RunRecord {
     /// Trace id in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub trace: Option<String>,
+    /// Where it stands in its tree; `None` for a root.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub nested: Option<Nested>,
+    /// Whether nobody waits for it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub detached: bool,
+    /// How often a host took it over from one that was gone.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub recoveries: u32,
+    /// While it sleeps: when it wakes, milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<i64>,
+    /// While it is suspended: what it waits for.
+    #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
+    pub approval: Option<ApprovalId>,
+    /// Milliseconds of its deadline that were left when a host held it last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub left_ms: Option<u64>,
+    /// Where the guest's wall clock starts in its attempts, milliseconds since 1970.
+    #[serde(default)]
+    pub clock: i64,
+    /// The guest's randomness: kept like a secret, in a column of its own and in no output.
+    #[serde(skip)]
+    pub seed: Seed,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A breaker as a letter or a list shows it.
@@ -302,6 +360,15 @@ pub struct LetterRecord {
     pub expires: Option<i64>,
     /// How often it was replayed.
     pub replays: u32,
+    /// How often of these by itself (`auto-replay`).
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub auto_replays: u32,
+    /// Whether it replays by itself once its service is well.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub auto_replay: bool,
+    /// Whether somebody pinned it: retention and purge leave it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub pinned: bool,
 }
 
 /// What failed and became no letter.

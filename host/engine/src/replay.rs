@@ -72,6 +72,7 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
             .map(|key| keys::call_key(&caller.tenant, &letter.run.tool, &function.name, key)),
         key: letter.run.key.clone(),
         created: Wall(letter.run.created),
+        seed: letter.run.seed,
         deadline: engine.ports.clock.tick() + patience,
         raw: letter.run.input.clone(),
         attempts: letter.run.attempts.clone(),

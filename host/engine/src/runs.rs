@@ -6,7 +6,7 @@ use crate::keys::{self, KeyOwner};
 use crate::ownership::Ownership;
 use crate::ports::sandbox::{Input, Spelling};
 use crate::ports::store::{Claim, NewRun, StoreError};
-use crate::records::{AttemptRecord, LetterRecord, RunRecord};
+use crate::records::{AttemptRecord, LetterRecord, RunRecord, Seed};
 use crate::refusals;
 use crate::requests::{Call, Caller, Reply};
 use fusebox_core::failure::Failure;
@@ -43,6 +43,8 @@ pub(crate) struct Run {
     pub(crate) key: Option<String>,
     pub(crate) call_key: Option<Digest>,
     pub(crate) created: Wall,
+    /// The guest's randomness.
+    pub(crate) seed: Seed,
     pub(crate) deadline: Tick,
     /// Every attempt so far, those before a replay too.
     pub(crate) attempts: Vec<AttemptRecord>,
@@ -99,6 +101,7 @@ impl Run {
                 .map(|key| keys::call_key(&caller.tenant, &tool.policy.name, &function.name, key)),
             key: call.key.clone(),
             created,
+            seed: Seed::draw(engine.ports.entropy.as_ref()),
             deadline: engine.ports.clock.tick() + function.policy.patience(call.deadline),
             attempts: Vec::new(),
             began: false,
@@ -157,6 +160,14 @@ impl Run {
             in_doubt: Vec::new(),
             letter: self.letter.as_ref().map(|letter| letter.id.clone()),
             trace: self.trace.clone(),
+            nested: None,
+            detached: false,
+            recoveries: 0,
+            until: None,
+            approval: None,
+            left_ms: None,
+            clock: self.created.0,
+            seed: self.seed,
         }
     }
 

@@ -47,7 +47,24 @@ pub fn outcome(code: Code) -> Outcome {
             "not allowed",
             "ask who runs this host for the right, or change the manifest's `hosts`",
         ),
-        Code::NeedsApproval => (12, 403, "a person has to approve first", "ask an approver"),
+        Code::NeedsApproval => (
+            12,
+            403,
+            "a person has to approve first",
+            "`fusebox approvals` lists what waits; `fusebox approvals approve` and its id lets the run go on",
+        ),
+        Code::Declined => (
+            11,
+            403,
+            "a person declined, or nobody answered in time",
+            "`fusebox runs show RUN` tells who declined it, and why",
+        ),
+        Code::Diverged => (
+            22,
+            409,
+            "the component does not do what the journal says it did",
+            "compare the two effects that are named; `fusebox dlq replay LETTER --from-start` begins anew where that does no harm",
+        ),
         Code::UpstreamFailed => (
             13,
             502,

@@ -4,7 +4,7 @@ use crate::catalog::Tool;
 use crate::records::{EffectRecord, millis};
 use crate::services::Service;
 use fusebox_core::classify;
-use fusebox_core::effect::{Answer, Effect, Lost, NotSent};
+use fusebox_core::effect::{Answer, Effect, Kind, Lost, NotSent};
 use fusebox_core::idempotency;
 use fusebox_core::ids::Digest;
 use fusebox_core::policy::Idempotency;
@@ -41,12 +41,14 @@ fn evidence(record: &EffectRecord, service: Option<&Service>, key_age: Duration)
     let rejects = |status| policy.is_some_and(|policy| policy.rejects_before_effect.contains(&status));
     Effect {
         seq: record.seq,
+        kind: Kind::Http,
         service: Arc::from(record.service.as_str()),
         method: method.to_owned(),
         path: path.to_owned(),
         request: Digest([0; 32]),
         occurrence: 0,
         repeatable: policy.is_some_and(|policy| classify::is_repeatable(method, path, Some(key_age), policy)),
+        safe: classify::is_safe(method),
         rejected_before_effect: matches!(answer, Some(Answer::Status { status, .. }) if rejects(status)),
         answer,
         took: Duration::from_millis(record.took_ms),
@@ -63,6 +65,8 @@ pub(super) fn shown(answer: Option<&Answer>) -> String {
         Some(Answer::Status { status, .. }) => status.to_string(),
         Some(Answer::Denied) => "denied".to_owned(),
         Some(Answer::Cancelled) => format!("{NOT_SENT}the attempt ended"),
+        Some(Answer::Done) => "done".to_owned(),
+        Some(Answer::Failed { class, .. }) => format!("failed: {class}"),
         Some(Answer::NotSent(kind)) => {
             let kind = match kind {
                 NotSent::Dns => "dns",
@@ -108,12 +112,14 @@ fn anything(tool: &Tool, key_age: Duration) -> Effect {
     let honours = |service: &Arc<Service>| classify::is_repeatable("", "", Some(key_age), &service.policy);
     Effect {
         seq: 0,
+        kind: Kind::Http,
         service: Arc::from(""),
         method: String::new(),
         path: String::new(),
         request: Digest([0; 32]),
         occurrence: 0,
         repeatable: tool.services.iter().all(honours),
+        safe: false,
         rejected_before_effect: false,
         answer: None,
         took: Duration::ZERO,

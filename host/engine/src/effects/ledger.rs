@@ -7,7 +7,7 @@ use crate::ports::transport::Incoming;
 use crate::records::EffectRecord;
 use crate::services::Service;
 use fusebox_core::classify;
-use fusebox_core::effect::{Answer, Effect};
+use fusebox_core::effect::{Answer, Effect, Kind};
 use fusebox_core::idempotency;
 use fusebox_core::ids::Digest;
 use fusebox_core::time::Tick;
@@ -106,12 +106,14 @@ impl Ledger {
             |service: &Arc<Service>| classify::is_repeatable(&request.method, &request.path, key_age, &service.policy);
         entries.effects.push(Effect {
             seq,
+            kind: Kind::Http,
             service: service.map_or_else(|| Arc::from(""), |service| Arc::clone(&service.name)),
             method: request.method.chars().take(METHOD).collect(),
             path: request.path.chars().take(PATH).collect(),
             request: digest,
             occurrence: n,
             repeatable: service.is_none_or(repeatable),
+            safe: classify::is_safe(&request.method),
             rejected_before_effect: false,
             answer: None,
             took: Duration::ZERO,

@@ -8,7 +8,9 @@ use fusebox_core::component::ComponentShape;
 use fusebox_core::effect::{Lost, NotSent};
 use fusebox_core::ids::Digest;
 use fusebox_core::policy::Limits;
+use fusebox_core::time::Wall;
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,11 +94,236 @@ pub enum EffectError {
     Ended,
 }
 
+/// Which function of another tool a guest calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// By name, as `fusebox:host/tools` has it.
+    Named {
+        /// Deployed tool.
+        tool: String,
+        /// Exported function.
+        function: String,
+    },
+    /// By an interface that the component imports.
+    Linked {
+        /// Such as `acme:search/api@1.0.0`.
+        interface: String,
+        /// A function of that interface.
+        function: String,
+    },
+}
+
+/// Whose keys a guest reads and writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The tool's: shared by all its runs.
+    Tool,
+    /// The run's own.
+    Run,
+}
+
+/// What a guest asks of its keyed store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateAsk {
+    /// The value of a key.
+    Get {
+        /// The key.
+        key: String,
+    },
+    /// Sets a key, or removes it.
+    Set {
+        /// The key.
+        key: String,
+        /// The value; `None` removes it.
+        value: Option<Bytes>,
+    },
+    /// The keys that begin so, in order.
+    List {
+        /// What they begin with.
+        prefix: String,
+    },
+}
+
+/// What a guest asks of the world outside. Each is an effect: numbered in the order of asking, journaled whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// One HTTP exchange.
+    Http(GuestRequest),
+    /// A timer.
+    Timer {
+        /// How long from now, by the guest's clock.
+        after: Duration,
+    },
+    /// A call of another tool.
+    Call {
+        /// Which function.
+        target: Target,
+        /// Arguments as JSON text.
+        input: String,
+    },
+    /// The keyed store.
+    State {
+        /// Whose keys.
+        scope: Scope,
+        /// What about them.
+        ask: StateAsk,
+    },
+    /// The functions that this run may call by name.
+    Tools,
+    /// JSON Schemas of one of them.
+    Describe {
+        /// Deployed tool.
+        tool: String,
+        /// Exported function.
+        function: String,
+    },
+    /// What the run is told of itself.
+    Context,
+    /// A person is asked.
+    Approval {
+        /// What the person reads.
+        question: String,
+        /// What the answer is bound to, as JSON text.
+        details: String,
+    },
+}
+
+/// A function that a run may call by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offered {
+    /// Deployed tool.
+    pub tool: String,
+    /// Exported function.
+    pub function: String,
+    /// What a model reads about it.
+    pub description: String,
+}
+
+/// What a run is told of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its run.
+    pub run: String,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// The caller's idempotency key.
+    pub key: Option<String>,
+    /// Milliseconds that are left of its time.
+    pub left_ms: u64,
+    /// Whether a letter is replayed.
+    pub replay: bool,
+    /// Who called.
+    pub principal: String,
+}
+
+/// How a call of another tool ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Called {
+    /// The function returned well: JSON text.
+    Ok(String),
+    /// The function returned an error of its own: its case when it has cases, and JSON text.
+    Err {
+        /// Case of its error type.
+        case: Option<String>,
+        /// The error value as JSON text.
+        json: String,
+    },
+    /// The call failed otherwise: refused, or its run failed.
+    Failed {
+        /// Name of the failure's code.
+        code: String,
+        /// Name of its class.
+        class: String,
+        /// What happened.
+        message: String,
+        /// Milliseconds to wait before trying again, when somebody said so.
+        retry_after_ms: Option<u64>,
+    },
+}
+
+/// What a guest gets for what it asked; each variant answers the [`Ask`] of its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Got {
+    /// An answer, or the evidence that there is none.
+    Http(Result<Incoming, EffectError>),
+    /// The timer fired.
+    Timer,
+    /// The call ended.
+    Call(Called),
+    /// A value; also of a write, as `None`.
+    Value(Option<Bytes>),
+    /// Keys.
+    Keys(Vec<String>),
+    /// Functions that may be called.
+    Tools(Vec<Offered>),
+    /// Schemas as JSON text: `{"description", "input", "output"}`; `None` when there is no such function for this run.
+    Described(Option<String>),
+    /// The run.
+    Context(Told),
+    /// A person agreed, or declined and said why.
+    Approval(Result<(), String>),
+    /// Refused: not granted, or not possible; the reason is told.
+    Refused(String),
+}
+
+/// Where the guest's clocks stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Since the start of the run, as the guest knows it: its monotonic clock.
+    pub passed: Duration,
+    /// The guest's wall clock.
+    pub wall: Wall,
+}
+
+/// One effect let in to the guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its number.
+    pub seq: u32,
+    /// What the guest gets.
+    pub got: Got,
+    /// Where the guest's clocks stand from now on.
+    pub at: Moment,
+}
+
+/// The engine ends the attempt: its journal differs, a person is asked, the run sleeps, the host drains. The engine knows which; the
+/// instance is ended by a typed error, so that its state can be read where it stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the attempt was ended by its host")]
+pub struct Stopped;
+
 /// The one way out of the sandbox. Implemented by the engine; an effect goes on when the instance that asked is gone.
+///
+/// What is in the journal is served from it, what is not is performed. The sandbox sees no difference, if it keeps two rules: the order of
+/// [`Effects::begin`] is the order in which the guest asked, and [`Effects::next`] is asked only while the guest waits.
 #[async_trait]
 pub trait Effects: Send + Sync {
     /// Performs one HTTP exchange.
     async fn http(&self, request: GuestRequest) -> Result<Incoming, EffectError>;
+
+    /// Takes on what the guest asks for; answers at once with its number.
+    ///
+    /// # Errors
+    /// [`Stopped`]: the attempt is over.
+    fn begin(&self, _ask: Ask) -> Result<u32, Stopped> {
+        Err(Stopped)
+    }
+
+    /// The next effect that has ended, in journaled order: waits for it. Whatever the guest waits for, this one is let in first.
+    ///
+    /// # Errors
+    /// [`Stopped`]: the attempt is over.
+    async fn next(&self) -> Result<Delivery, Stopped> {
+        Err(Stopped)
+    }
+
+    /// The guest has let go of what it asked for and will not look at it: a timer is not waited for any more. What was sent goes on.
+    fn abandon(&self, _seq: u32) {}
+
+    /// Whether everything in the journal was let in: what the guest prints is news.
+    fn is_live(&self) -> bool {
+        true
+    }
 }
 
 /// What one attempt needs.
@@ -111,6 +338,8 @@ pub struct AttemptSpec {
     pub env: Arc<[(String, String)]>,
     /// Seed of the guest's random numbers; kept like a secret.
     pub seed: [u8; 32],
+    /// Where the guest's wall clock starts: the same in every attempt that is served from one journal.
+    pub wall: Wall,
     /// Wall time of the attempt, compute and host calls alike.
     pub timeout: Duration,
     /// Ends the attempt at once when cancelled.
@@ -179,6 +408,8 @@ pub enum AttemptEnd {
     Timeout,
     /// The attempt was cancelled.
     Cancelled,
+    /// The engine ended it ([`Stopped`]).
+    Stopped,
     /// The host failed, not the guest.
     Host {
         /// What failed.

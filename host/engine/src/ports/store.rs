@@ -2,10 +2,13 @@
 //!
 //! Leases end by the store's own clock. Every write of an owner carries a [`Fence`] and changes nothing once it is lost.
 
-use crate::records::{AttemptRecord, BreakerRecord, ErrorRecord, LetterRecord, Page, RunRecord, ToolRecord};
+use crate::records::{
+    ApprovalRecord, AttemptRecord, BreakerRecord, ErrorRecord, JournalRecord, LetterRecord, Page, RedriveRecord,
+    RunRecord, ToolRecord,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
-use fusebox_core::ids::{Digest, LetterId, OwnerId, RunId};
+use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
 use std::time::Duration;
 
 /// Why the store did not do what it was asked.
@@ -47,7 +50,7 @@ pub struct NewRun {
     pub run: RunRecord,
     /// Digest of tenant, tool, function and the caller's key; `None` for an unkeyed call.
     pub call_key: Option<Digest>,
-    /// Who will own it.
+    /// Who will own it; unused for a detached run, which is in state `accepted` and waits for a host.
     pub owner: OwnerId,
     /// How long the lease lasts without renewal.
     pub lease: Duration,
@@ -93,6 +96,123 @@ pub struct Finish {
     pub keep_key: bool,
     /// What happens to the letter.
     pub letter: LetterChange,
+    /// What of the journal is not stored yet and must outlive the run's end: for its letter, or for whoever resumes it. A run that succeeded
+    /// leaves no journal.
+    pub journal: Vec<JournalRecord>,
+}
+
+/// What is written of a run's journal at once.
+#[derive(Clone, Debug, Default)]
+pub struct Append {
+    /// The run of the tree whose journal it is.
+    pub run: Option<RunId>,
+    /// Intents and settled effects: new ones, or those that settle an intent.
+    pub records: Vec<JournalRecord>,
+    /// The guest's wall clock was set to the present when this served effect was let in: its number, and the new `wall`.
+    pub rewound: Option<(u32, i64)>,
+    /// Writes to the keyed store, applied with the settled record that they belong to, once.
+    pub state: Vec<StateWrite>,
+    /// An approval that is used up by the call that starts now. `Refused` when it is not `approved` or has expired.
+    pub uses: Option<ApprovalId>,
+}
+
+/// A key of the keyed store and its new value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateWrite {
+    /// Whose key.
+    pub space: Space,
+    /// The key.
+    pub key: String,
+    /// The value; `None` removes it.
+    pub value: Option<Bytes>,
+}
+
+/// Whose keys.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Space {
+    /// A tool's.
+    Tool(String),
+    /// A run's; forgotten with it.
+    Run(RunId),
+}
+
+/// What of a journal is taken back before the run goes on from its resume point.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Effects that are forgotten.
+    pub drop: Vec<u32>,
+    /// Effects that become intents again: they are sent once more under their key.
+    pub reopen: Vec<u32>,
+}
+
+/// Why a run can be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wakes {
+    /// It was accepted and nobody has started it.
+    Accepted,
+    /// Its sleep is over, or it was handed over.
+    Slept,
+    /// Its approval was decided or has expired.
+    Decided,
+    /// Its owner is gone: a recovery.
+    Abandoned,
+}
+
+/// A run that was taken: owned by the caller, and `running`.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The root, with its attempts.
+    pub run: RunRecord,
+    /// The right to write to its tree.
+    pub fence: Fence,
+    /// Why it could be taken.
+    pub why: Wakes,
+}
+
+/// Which approvals are listed, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct ApprovalFilter {
+    /// Decided and expired ones too.
+    pub all: bool,
+    /// Only of that root.
+    pub root: Option<RunId>,
+    /// At most so many; zero means 100.
+    pub limit: u32,
+}
+
+/// What a person says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether the call may be made.
+    pub approved: bool,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// How a person settles a letter in doubt.
+#[derive(Clone, Debug)]
+pub enum Resolution {
+    /// The effect happened: this is its settled record.
+    Happened {
+        /// The run of the tree whose effect it is.
+        run: RunId,
+        /// The record, settled.
+        record: Box<JournalRecord>,
+    },
+    /// The effect did not happen: it is forgotten, and made anew when the run goes on.
+    NotHappened {
+        /// The run of the tree whose effect it is.
+        run: RunId,
+        /// Its number.
+        seq: u32,
+    },
+    /// The run is over, and the letter closed: `resolved`.
+    Close {
+        /// The run in its last state, with its outcome.
+        run: Box<RunRecord>,
+    },
 }
 
 /// Which runs are listed, newest first.
@@ -146,6 +266,12 @@ pub const ORPHAN_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// A page that was put so recently may belong to a letter that is about to be written: `purge` leaves it to `retain`.
 pub const PAGE_GRACE: Duration = Duration::from_secs(600);
 
+fn later<T>() -> Result<T, StoreError> {
+    Err(StoreError::Unavailable {
+        reason: "this store keeps no journals".to_owned(),
+    })
+}
+
 /// What lasts.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -190,6 +316,111 @@ pub trait Store: Send + Sync {
     /// One run.
     async fn run(&self, tenant: &str, id: &RunId) -> Result<Option<RunRecord>, StoreError>;
 
+    // --- journal -----------------------------------------------------------------------------------------------------
+
+    /// Adds to the journal of a run of the tree of `root`. Crash before: what it records has not been told to the guest, or has not been sent.
+    /// After: it is served to whoever resumes the run. `Fenced` fails this append alone.
+    async fn append(&self, _tenant: &str, _root: &RunId, _fence: &Fence, _append: Append) -> Result<(), StoreError> {
+        later()
+    }
+    /// The journal of one run, by number.
+    async fn journal(&self, _tenant: &str, _run: &RunId) -> Result<Vec<JournalRecord>, StoreError> {
+        later()
+    }
+    /// Keeps a failed attempt and cuts the journal back to the resume point, in one transaction.
+    /// Crash before: whoever resumes the run finds the same resume point by itself.
+    async fn go_on(
+        &self,
+        _tenant: &str,
+        _run: &RunId,
+        _root: &RunId,
+        _fence: &Fence,
+        _attempt: Option<&AttemptRecord>,
+        _cut: &Cut,
+    ) -> Result<(), StoreError> {
+        later()
+    }
+    /// Accepts a nested call, owned through its root: fresh, or what has its key. The fence is the root's.
+    async fn claim_nested(&self, _new: NewRun, _fence: &Fence) -> Result<Claim, StoreError> {
+        later()
+    }
+    /// Ends a nested run, and nothing else: no letter, no lease. Crash before: the root's resumption finds it not over.
+    async fn finish_nested(&self, _fence: &Fence, _finish: Finish) -> Result<(), StoreError> {
+        later()
+    }
+    /// The runs of a tree below its root, in the order of their creation.
+    async fn tree(&self, _tenant: &str, _root: &RunId) -> Result<Vec<RunRecord>, StoreError> {
+        later()
+    }
+
+    // --- rest and wake -----------------------------------------------------------------------------------------------
+
+    /// Lets a root go until `run.until`: `sleeping`, without a lease. `journal` is what is not stored yet. Also a hand-over: until now.
+    /// Crash before: the lease ends, and another host takes the run over.
+    async fn sleep(&self, _fence: &Fence, _run: RunRecord, _journal: Vec<JournalRecord>) -> Result<(), StoreError> {
+        later()
+    }
+    /// Lets a root go until a person has decided: `suspended`, without a lease; the question is stored with it.
+    /// Crash before: the lease ends, and whoever takes the run over asks again.
+    async fn suspend(
+        &self,
+        _fence: &Fence,
+        _run: RunRecord,
+        _approval: ApprovalRecord,
+        _journal: Vec<JournalRecord>,
+    ) -> Result<(), StoreError> {
+        later()
+    }
+    /// Takes roots that can go on, of every tenant, oldest first, at most `limit`: accepted, slept, decided, abandoned.
+    /// Each is owned and `running` then; `recoveries` of an abandoned one is one more. Crash after: the leases end.
+    async fn take(&self, _owner: &OwnerId, _lease: Duration, _limit: u32) -> Result<Vec<Taken>, StoreError> {
+        later()
+    }
+    /// Takes one root, sleeping or not; `Refused` says who has it or what it waits for. A failed one whose journal is kept can be taken too.
+    async fn take_run(
+        &self,
+        _tenant: &str,
+        _run: &RunId,
+        _owner: &OwnerId,
+        _lease: Duration,
+    ) -> Result<Taken, StoreError> {
+        later()
+    }
+    /// Cancels a root that no host holds; on one that is held, leaves word that [`Store::renew`] gives its owner. `false` when it is over.
+    async fn cancel(&self, _tenant: &str, _run: &RunId) -> Result<bool, StoreError> {
+        later()
+    }
+    /// Whether somebody asked for the run to be cancelled while a host holds it.
+    async fn is_cancelled(&self, _tenant: &str, _run: &RunId) -> Result<bool, StoreError> {
+        later()
+    }
+
+    // --- approvals ---------------------------------------------------------------------------------------------------
+
+    /// Questions, oldest first.
+    async fn approvals(&self, _tenant: &str, _filter: &ApprovalFilter) -> Result<Vec<ApprovalRecord>, StoreError> {
+        later()
+    }
+    /// One question.
+    async fn approval(&self, _tenant: &str, _id: &ApprovalId) -> Result<Option<ApprovalRecord>, StoreError> {
+        later()
+    }
+    /// Decides a pending question; `Refused` when it is decided, used or expired. Its run can be taken then.
+    async fn decide(&self, _tenant: &str, _id: &ApprovalId, _verdict: &Verdict) -> Result<ApprovalRecord, StoreError> {
+        later()
+    }
+
+    // --- keyed state -------------------------------------------------------------------------------------------------
+
+    /// The value of a key.
+    async fn state(&self, _tenant: &str, _space: &Space, _key: &str) -> Result<Option<Bytes>, StoreError> {
+        later()
+    }
+    /// Keys that begin so, in order, at most 1,000.
+    async fn state_keys(&self, _tenant: &str, _space: &Space, _prefix: &str) -> Result<Vec<String>, StoreError> {
+        later()
+    }
+
     // --- dead letters ----------------------------------------------------------------------------------------------
 
     /// Letters of the tenant, oldest first. A row that cannot be read is skipped and named in the log, not in the way.
@@ -207,6 +438,36 @@ pub trait Store: Send + Sync {
         owner: &OwnerId,
         lease: Duration,
     ) -> Result<(LetterRecord, Fence), StoreError>;
+    /// Settles a letter in doubt that nobody has leased. What happened, or not, makes it `retryable`; `Close` ends run and letter.
+    /// `Refused` while it is leased, or when it is not in doubt.
+    async fn resolve(
+        &self,
+        _tenant: &str,
+        _id: &LetterId,
+        _resolution: Resolution,
+    ) -> Result<LetterRecord, StoreError> {
+        later()
+    }
+    /// Pins a letter, so that neither retention nor purge takes it, or lets it go; `false` when there is none.
+    async fn pin(&self, _tenant: &str, _id: &LetterId, _pinned: bool) -> Result<bool, StoreError> {
+        later()
+    }
+    /// Letters that retention would close now, by kind.
+    async fn expired(&self, _tenant: &str) -> Result<Vec<LetterId>, StoreError> {
+        later()
+    }
+    /// Open letters that replay by themselves once that service is well, of every tenant: fewest replayed first, then oldest.
+    async fn waiting(&self, _limit: u32) -> Result<Vec<LetterRecord>, StoreError> {
+        later()
+    }
+    /// Keeps a bulk replay: a new one, or how far it is.
+    async fn put_redrive(&self, _redrive: &RedriveRecord) -> Result<(), StoreError> {
+        later()
+    }
+    /// Bulk replays, newest first.
+    async fn redrives(&self, _tenant: &str) -> Result<Vec<RedriveRecord>, StoreError> {
+        later()
+    }
     /// Gives a leased letter back untouched: state, run and `replays` as before the lease.
     async fn release_letter(&self, tenant: &str, id: &LetterId, fence: &Fence) -> Result<(), StoreError>;
     /// Closes open letters: `purged`, and ends their runs: `failed`, with the failure that they have. Leased and in-doubt ones stay. Returns the ids of those closed; blobs that nothing needs go with them.

@@ -172,6 +172,7 @@ impl Trial {
 
     fn spawn(self, input: Arc<dyn Input>) -> tokio::task::JoinHandle<AttemptReport> {
         let spec = AttemptSpec {
+            wall: fusebox_core::time::Wall(1_767_225_600_000),
             function: self.function,
             input,
             limits: Arc::new(self.limits),

@@ -212,6 +212,7 @@ pub(super) async fn finish(connection: &mut SqliteConnection, fence: Fence, fini
         mut run,
         keep_key,
         letter,
+        ..
     } = finish;
     let owned = sqlx::query(OWNED).bind(&run.tenant).bind(run.id.as_str());
     let owned = owned.bind(fence.owner.as_str()).bind(fence.epoch);

@@ -179,6 +179,7 @@ fn finish(run: u64, keep_key: bool, letter: &Letter) -> Finish {
         run: ended,
         keep_key,
         letter,
+        journal: Vec::new(),
     }
 }
 

@@ -53,6 +53,7 @@ pub async fn a_finish_enqueues_updates_and_closes_the_letter(subject: &dyn Subje
         letter: LetterChange::Enqueue(Box::new(again.clone())),
         keep_key: true,
         run,
+        journal: Vec::new(),
     };
     store.finish(&fence, update).await.unwrap();
     let second = store.letter_of(TENANT, &run_id(1)).await.unwrap().unwrap();
@@ -103,6 +104,7 @@ pub async fn a_finish_without_a_change_gives_a_leased_letter_back(subject: &dyn 
         run: failed(&leased.run, "cancelled"),
         keep_key: true,
         letter: LetterChange::None,
+        journal: Vec::new(),
     };
     store.finish(&fence, cancelled).await.unwrap();
     let letter = store.letter(TENANT, &letter_id(1)).await.unwrap().unwrap();

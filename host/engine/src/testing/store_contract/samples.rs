@@ -4,7 +4,7 @@ use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::store::{Claim, Fence, Finish, LetterChange, NewRun, Store};
 use crate::records::{
     AttemptRecord, BreakerRecord, ErrorRecord, FailureRecord, InstanceState, LetterRecord, Log, MemoryState, Page,
-    RunRecord, Snapshot, StoredPage, ToolRecord,
+    RunRecord, Seed, Snapshot, StoredPage, ToolRecord,
 };
 use crate::requests::digest_of;
 use bytes::Bytes;
@@ -66,6 +66,14 @@ pub fn run(n: u64) -> RunRecord {
         in_doubt: Vec::new(),
         letter: None,
         trace: None,
+        nested: None,
+        detached: false,
+        recoveries: 0,
+        until: None,
+        approval: None,
+        left_ms: None,
+        clock: now(),
+        seed: Seed([7; 32]),
     }
 }
 
@@ -137,6 +145,7 @@ pub fn success(run: &RunRecord) -> Finish {
         run: succeeded(run),
         keep_key: true,
         letter: LetterChange::None,
+        journal: Vec::new(),
     }
 }
 
@@ -151,6 +160,7 @@ pub fn dead(run: &RunRecord, n: u64) -> Finish {
         letter: LetterChange::Enqueue(Box::new(letter(n, &run))),
         keep_key: true,
         run,
+        journal: Vec::new(),
     }
 }
 
@@ -168,6 +178,7 @@ pub fn failure() -> FailureRecord {
         not_before: None,
         run: None,
         letter: None,
+        approval: None,
         chain: vec!["503 Service Unavailable".to_owned()],
     }
 }
@@ -195,6 +206,9 @@ pub fn letter(n: u64, run: &RunRecord) -> LetterRecord {
         not_before: None,
         expires: None,
         replays: 0,
+        auto_replays: 0,
+        auto_replay: false,
+        pinned: false,
     }
 }
 
