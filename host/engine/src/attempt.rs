@@ -50,6 +50,7 @@ impl Attempted {
                 .to_owned(),
             message,
             then_waited_ms: None,
+            served: 0,
             effects: self.settled.records.clone(),
         }
     }

@@ -14,6 +14,7 @@ pub use redrive::RedriveRecord;
 pub use seed::Seed;
 pub use snapshot::{Frame, GlobalState, InstanceState, MemoryState, Page, Snapshot, StoredPage};
 
+use fusebox_core::effect::Kind;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, RunId};
 use fusebox_core::time::Wall;
@@ -130,6 +131,9 @@ pub fn millis(duration: Duration) -> u64 {
 pub struct EffectRecord {
     /// Number within the run, from 1.
     pub seq: u32,
+    /// Name of its kind (`fusebox_core::effect::Kind`).
+    #[serde(default = "http")]
+    pub kind: String,
     /// The service that it went to; empty when it was denied before one was found.
     pub service: String,
     /// Method and path, as the guest made them.
@@ -144,6 +148,11 @@ pub struct EffectRecord {
     pub at_ms: u64,
     /// Milliseconds that it took.
     pub took_ms: u64,
+}
+
+/// The kind of the effects that were recorded before there were others.
+fn http() -> String {
+    Kind::Http.name().to_owned()
 }
 
 /// One attempt of a run.
@@ -163,6 +172,9 @@ pub struct AttemptRecord {
     /// Milliseconds waited before the next one; `None` after the last.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub then_waited_ms: Option<u64>,
+    /// How many effects the journal served, so that they did not happen again.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub served: u32,
     /// What it did to the world.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub effects: Vec<EffectRecord>,
@@ -181,6 +193,7 @@ impl AttemptRecord {
             outcome: UNFINISHED.to_owned(),
             message: "nobody lived to tell how it ended".to_owned(),
             then_waited_ms: None,
+            served: 0,
             effects: Vec::new(),
         }
     }

@@ -19,6 +19,7 @@ pub(super) fn request_line(effect: &Effect) -> String {
 pub(super) fn record(effect: &Effect, at: Duration) -> EffectRecord {
     EffectRecord {
         seq: effect.seq,
+        kind: effect.kind.name().to_owned(),
         service: effect.service.to_string(),
         request: request_line(effect),
         repeatable: classify::may_be_repeated(effect),

@@ -110,6 +110,7 @@ pub fn attempt(n: u32) -> AttemptRecord {
         outcome: "transient".to_owned(),
         message: "search answered 503".to_owned(),
         then_waited_ms: Some(500),
+        served: 0,
         effects: Vec::new(),
     }
 }
