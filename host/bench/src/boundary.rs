@@ -131,6 +131,7 @@ fn policy(durability: Durability) -> ToolPolicy {
             ..Limits::default()
         },
         env: Vec::new(),
+        ..ToolPolicy::default()
     }
 }
 

@@ -50,11 +50,12 @@ impl Idempotency {
 /// How much of a run is made durable (durability.md, "The journal").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// No record of a success at all: for pure functions.
+    /// No journal, and no record of a success at all: for pure functions.
     None,
-    /// A record once it has ended; a crash before that loses the run and its caller repeats it.
+    /// The journal is in memory until the run fails, waits, is handed over, or does what may not be repeated; a crash before that loses
+    /// the run, and its caller repeats it.
     OnFailure,
-    /// A record before it starts: accepted means not lost.
+    /// The run is written down before it starts, each effect before the guest sees its answer: accepted means not lost.
     Always,
 }
 
@@ -174,6 +175,60 @@ pub enum Approval {
     Required,
 }
 
+/// How long a question to a person stands, and what they agreed to stays agreed, unless somebody says otherwise.
+pub const APPROVAL_EXPIRES: Duration = Duration::from_secs(24 * 3600);
+
+/// Where the attempt after a failed one begins (durability.md, "Where a run resumes").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetryFrom {
+    /// At the resume point: what is settled is served from the journal.
+    #[default]
+    ResumePoint,
+    /// At the start: nothing is served. Only for functions that may start over.
+    Start,
+}
+
+impl RetryFrom {
+    /// The name used in manifests and output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ResumePoint => "resume-point",
+            Self::Start => "start",
+        }
+    }
+}
+
+/// Whether letters are replayed without anybody asking; those of keyed and of detached calls alone (semantics.md §6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AutoReplay {
+    /// A person replays them.
+    #[default]
+    Never,
+    /// Once the breaker of the service that failed lets them through.
+    WhenClosed,
+}
+
+impl AutoReplay {
+    /// The name used in manifests and output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::WhenClosed => "when-closed",
+        }
+    }
+}
+
+/// What a tool may call of another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolGrant {
+    /// Deployed tool.
+    pub tool: String,
+    /// The one function that is granted; `None` grants all of them.
+    pub function: Option<String>,
+}
+
 /// Effective policy of one function.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FunctionPolicy {
@@ -195,6 +250,13 @@ pub struct FunctionPolicy {
     pub errors: BTreeMap<String, Class>,
     /// Whether a person is asked first.
     pub approval: Approval,
+    /// How long a question of its runs stands before it expires: before the call itself, before a call that `interrupt-before` names,
+    /// and what the component asks of its own accord.
+    pub approval_expires: Duration,
+    /// Where the attempt after a failed one begins.
+    pub retry_from: RetryFrom,
+    /// Whether its letters are replayed without anybody asking.
+    pub auto_replay: AutoReplay,
     /// Another name towards models.
     pub rename: Option<String>,
 }
@@ -211,6 +273,9 @@ impl Default for FunctionPolicy {
             deadline: Duration::from_secs(60),
             errors: BTreeMap::new(),
             approval: Approval::None,
+            approval_expires: APPROVAL_EXPIRES,
+            retry_from: RetryFrom::default(),
+            auto_replay: AutoReplay::default(),
             rename: None,
         }
     }
@@ -234,7 +299,7 @@ impl FunctionPolicy {
 }
 
 /// Effective policy of one deployed tool.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolPolicy {
     /// Kebab-case name, unique in its tenant.
     pub name: String,
@@ -252,6 +317,12 @@ pub struct ToolPolicy {
     pub limits: Limits,
     /// Environment variables that the guest sees, in order.
     pub env: Vec<(String, String)>,
+    /// Whether it calls other tools: it then has [`Self::tools`].
+    pub agent: bool,
+    /// What it may call of other tools; nothing else of them.
+    pub tools: Vec<ToolGrant>,
+    /// Calls of other tools that wait for a person, as tool and function.
+    pub interrupt_before: Vec<(String, String)>,
 }
 
 impl ToolPolicy {
@@ -259,5 +330,49 @@ impl ToolPolicy {
     #[must_use]
     pub fn function(&self, name: &str) -> &FunctionPolicy {
         self.functions.get(name).unwrap_or(&self.default_function)
+    }
+
+    /// Whether it may call that function of another tool.
+    #[must_use]
+    pub fn may_call(&self, tool: &str, function: &str) -> bool {
+        let grants = self.tools.iter().filter(|grant| grant.tool == tool);
+        let mut functions = grants.map(|grant| grant.function.as_deref());
+        functions.any(|granted| granted.is_none_or(|granted| granted == function))
+    }
+
+    /// Whether a person is asked before it calls that function of another tool.
+    #[must_use]
+    pub fn interrupts_before(&self, tool: &str, function: &str) -> bool {
+        let mut calls = self.interrupt_before.iter();
+        calls.any(|(named, called)| named == tool && called == function)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_granted_may_be_called() {
+        let grant = |tool: &str, function: Option<&str>| ToolGrant {
+            tool: tool.to_owned(),
+            function: function.map(str::to_owned),
+        };
+        let policy = ToolPolicy {
+            tools: vec![
+                grant("search", None),
+                grant("email", Some("send")),
+                grant("email", Some("list")),
+            ],
+            interrupt_before: vec![("email".to_owned(), "send".to_owned())],
+            ..ToolPolicy::default()
+        };
+        assert!(
+            policy.may_call("search", "query") && policy.may_call("email", "send") && policy.may_call("email", "list")
+        );
+        assert!(!policy.may_call("email", "delete") && !policy.may_call("ledger", "send") && !policy.may_call("", ""));
+        assert!(policy.interrupts_before("email", "send"));
+        assert!(!policy.interrupts_before("email", "list") && !policy.interrupts_before("search", "send"));
+        assert!(!ToolPolicy::default().may_call("search", "query"));
     }
 }

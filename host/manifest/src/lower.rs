@@ -15,7 +15,7 @@ use crate::provenance::{Clamp, Provenance, SetBy};
 use crate::units;
 use crate::words::Words;
 use crate::{codes, rules};
-use fusebox_core::policy::{Limits, ToolPolicy};
+use fusebox_core::policy::ToolPolicy;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -162,14 +162,8 @@ pub(crate) fn manifest(table: &Table, presets: &Presets, host: &HostFile) -> (Op
     let mut cx = Lowering::new(presets);
     unavailable(table, &mut cx);
     let mut policy = ToolPolicy {
-        name: String::new(),
         version: "0.0.0".to_owned(),
-        description: None,
-        functions: Default::default(),
-        default_function: Default::default(),
-        services: Vec::new(),
-        limits: Limits::default(),
-        env: Vec::new(),
+        ..ToolPolicy::default()
     };
     for key in ["name", "version", "description", "component", "wit"] {
         if let Some(entry) = table.entry(key) {

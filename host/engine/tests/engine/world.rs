@@ -233,6 +233,7 @@ pub(crate) fn tool(name: &str, level: Idempotency, attempts: u32, services: Vec<
         services,
         limits: Default::default(),
         env: Vec::new(),
+        ..ToolPolicy::default()
     }
 }
 

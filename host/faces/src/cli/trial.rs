@@ -85,6 +85,7 @@ fn policy(timeout: Duration) -> ToolPolicy {
         services: Vec::new(),
         limits: Limits::default(),
         env: Vec::new(),
+        ..ToolPolicy::default()
     }
 }
 
