@@ -162,6 +162,7 @@ fn limits(host: &HostFile) -> Settings {
         keep_runs: host.retention.runs,
         max_calls: host.max_calls,
         drain: host.drain,
+        ..Settings::default()
     }
 }
 

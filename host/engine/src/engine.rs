@@ -17,6 +17,7 @@ use crate::services::Services;
 use crate::tasks::Tasks;
 use bytes::Bytes;
 use fusebox_core::ids::{Digest, OwnerId};
+use fusebox_core::policy::{Origin, RateLimit};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -60,6 +61,53 @@ pub struct Settings {
     pub max_calls: usize,
     /// How long a host that shuts down waits for its calls.
     pub drain: Duration,
+    /// How long the journal of a failed run that became no letter is kept.
+    pub keep_failed_journals: Duration,
+    /// Recoveries of a run before it is given up: one that kills its host is not let kill them all.
+    pub recovery_cap: u32,
+    /// How often a serving host looks for runs that nobody holds, for letters that may be replayed, and for what is worth an alert.
+    pub recovery_poll: Duration,
+    /// Bytes of an effect's body above which it is written apart from its journal record, so that it holds up no other run.
+    pub max_journal_body: u64,
+    /// How many letters are replayed without anybody asking, all services together.
+    pub auto_replay_rate: RateLimit,
+    /// How often one letter is replayed without anybody asking.
+    pub auto_replay_max: u32,
+    /// What is worth an alert, and where alerts go.
+    pub alerts: Alerts,
+}
+
+/// What is worth an alert, and where alerts go (semantics.md §6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alerts {
+    /// New letters of one service within a minute.
+    pub letters_per_minute: u32,
+    /// Age of the oldest open letter; `None` at no age.
+    pub oldest_age: Option<Duration>,
+    /// Open letters of a tenant. None is ever dropped for it.
+    pub letters: Option<u64>,
+    /// Where alerts are posted besides the log.
+    pub webhook: Option<Webhook>,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self {
+            letters_per_minute: 10,
+            oldest_age: Some(Duration::from_secs(24 * 3600)),
+            letters: Some(10_000),
+            webhook: None,
+        }
+    }
+}
+
+/// An address that alerts are posted to. It is reached under the same network rules as services are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where it is.
+    pub origin: Origin,
+    /// Path and query.
+    pub path: String,
 }
 
 impl Default for Settings {
@@ -73,6 +121,16 @@ impl Default for Settings {
             keep_runs: DAY * 30,
             max_calls: 1024,
             drain: Duration::from_secs(30),
+            keep_failed_journals: DAY * 7,
+            recovery_cap: 5,
+            recovery_poll: Duration::from_secs(1),
+            max_journal_body: 1 << 20,
+            auto_replay_rate: RateLimit {
+                requests: 60,
+                per: Duration::from_secs(60),
+            },
+            auto_replay_max: 3,
+            alerts: Alerts::default(),
         }
     }
 }

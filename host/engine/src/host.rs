@@ -1,5 +1,6 @@
 //! The one facade that faces see.
 
+mod going_on;
 mod inspect;
 
 use crate::breakers::Breakers;
@@ -9,7 +10,7 @@ use crate::engine::Engine;
 use crate::history::History;
 use crate::refusals;
 use crate::replay;
-use crate::requests::{Call, Caller, Deploy, Deployed, Replay, Reply, Trial, Tried};
+use crate::requests::{Call, Caller, Deploy, Deployed, Replay, Replayed, Reply, Trial, Tried};
 use crate::services::Services;
 use crate::tasks::Tasks;
 use crate::trial;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
-pub use crate::engine::{Ports, Settings};
+pub use crate::engine::{Alerts, Ports, Settings, Webhook};
 use crate::ports::sandbox::{Component, LoadError};
 pub use inspect::ToolView;
 
@@ -70,11 +71,11 @@ impl Host {
             .await
     }
 
-    /// Replays a letter from its start.
+    /// Replays a letter: goes on at its resume point, or begins where it is told to.
     ///
     /// # Errors
     /// Why the letter is not replayed, or the failure of the replay.
-    pub async fn replay(&self, caller: &Caller, replay: Replay) -> Result<Reply, Box<Failure>> {
+    pub async fn replay(&self, caller: &Caller, replay: Replay) -> Result<Replayed, Box<Failure>> {
         let span = tracing::info_span!("replay", letter = %replay.letter);
         let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
         self.carry_out(Box::pin(replay::replay(engine, caller, replay).instrument(span)))
