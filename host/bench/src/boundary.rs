@@ -91,6 +91,7 @@ impl Boundary {
             key: None,
             wait: None,
             deadline: None,
+            detach: false,
         };
         self.host.call(&self.caller, call).await.map_err(failed)
     }

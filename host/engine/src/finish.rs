@@ -38,6 +38,7 @@ async fn succeed(
     }
     let reply = Reply {
         run: run.is_recorded().then(|| run.id.clone()),
+        state: State::Succeeded,
         output,
         stored: false,
         attempts,

@@ -202,6 +202,22 @@ pub(crate) fn no_letter(letter: &str) -> Box<Failure> {
     )
 }
 
+pub(crate) fn no_approval(id: &str) -> Box<Failure> {
+    Box::new(Failure::new(
+        Code::NotFound,
+        Class::Caller,
+        format!("no approval `{id}`: `fusebox approvals list --all` lists them"),
+    ))
+}
+
+pub(crate) fn no_redrive(id: &str) -> Box<Failure> {
+    Box::new(Failure::new(
+        Code::NotFound,
+        Class::Caller,
+        format!("no bulk replay `{id}`: `fusebox dlq redrives` lists them"),
+    ))
+}
+
 pub(crate) fn no_run(run: &str) -> Box<Failure> {
     caller(
         Code::NotFound,

@@ -11,7 +11,7 @@ use crate::ownership::Ownership;
 use crate::ports::store::StoreError;
 use crate::records::{AttemptRecord, LetterRecord};
 use crate::refusals;
-use crate::requests::{Caller, Replay, Reply};
+use crate::requests::{Caller, Replay, Replayed, Reply};
 use crate::runs::{self, Run};
 use fusebox_core::dead_letter::{self, Kind, State};
 use fusebox_core::failure::Failure;
@@ -21,14 +21,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Replays one letter.
-pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) -> Result<Reply, Box<Failure>> {
+pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) -> Result<Replayed, Box<Failure>> {
     let engine = &engine;
     let letter = engine.ports.store.letter(&caller.tenant, &replay.letter).await;
     let letter = letter
         .map_err(|error| refusals::store("the letter cannot be read", &error))?
         .ok_or_else(|| refusals::no_letter(replay.letter.as_str()))?;
     if State::from_name(&letter.state) == Some(State::Replayed) {
-        return succeeded_before(engine, &caller, &letter).await;
+        return succeeded_before(engine, &caller, &letter).await.map(Replayed::Done);
     }
     let pinned = &letter.run;
     let tool = engine
@@ -94,7 +94,7 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
     };
     let _known = engine.tasks.enter(&run.tenant, &run.id, &run.cancel);
     let ended = call::execute(engine, &mut run).await;
-    finish::finish(engine, run, ended).await
+    finish::finish(engine, run, ended).await.map(Replayed::Done)
 }
 
 /// The run has succeeded since: its outcome stands, and nothing is run again.

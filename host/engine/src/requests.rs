@@ -1,12 +1,13 @@
 //! What faces ask of the host, and what it answers.
 
 use crate::ports::sandbox::{ComponentFacts, Spelling};
-use crate::records::{AttemptRecord, Log, ToolRecord};
+use crate::records::{AttemptRecord, EffectRecord, Log, ToolRecord};
 use bytes::Bytes;
 use fusebox_core::component::ComponentShape;
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::{Digest, LetterId, RunId};
 use fusebox_core::policy::ToolPolicy;
+use fusebox_core::run::State;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub struct Call {
     pub wait: Option<Duration>,
     /// Shorter deadline than the function's own.
     pub deadline: Option<Duration>,
+    /// Nobody waits: the call is accepted durably, and a serving host runs it.
+    pub detach: bool,
 }
 
 /// A call that went well.
@@ -58,7 +61,9 @@ pub struct Call {
 pub struct Reply {
     /// Its run; `None` when the function's durability is `none`.
     pub run: Option<RunId>,
-    /// The result as JSON text.
+    /// `Succeeded`, or `Accepted` for a detached call.
+    pub state: State,
+    /// The result as JSON text; empty for a detached call.
     pub output: String,
     /// Whether it is the stored outcome of an earlier call with the same key, or of an earlier replay.
     pub stored: bool,
@@ -122,13 +127,160 @@ pub struct Deployed {
     pub facts: ComponentFacts,
 }
 
-/// A replay of a letter from its start.
+/// Where a replay begins to perform what it does, instead of being served from the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Begin {
+    /// At the resume point (durability.md): what was settled before is not done again.
+    #[default]
+    ResumePoint,
+    /// At the start: nothing is served.
+    Start,
+    /// At that effect.
+    Effect(u32),
+    /// At the start of a new run, with these arguments.
+    Input(String),
+}
+
+/// A replay of a letter.
 #[derive(Clone, Debug)]
 pub struct Replay {
     /// The letter.
     pub letter: LetterId,
     /// Shorter deadline than the function's own.
     pub deadline: Option<Duration>,
+    /// Where it begins.
+    pub from: Begin,
+    /// Settled effects that may not be repeated, and that are to happen again all the same.
+    pub repeat: Vec<u32>,
+    /// Another component over the same journal; `None` for the one that the run is pinned to.
+    pub component: Option<Digest>,
+    /// Performs nothing, and says what would be next.
+    pub dry_run: bool,
+}
+
+/// What came of a replay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// The run has succeeded.
+    Done(Reply),
+    /// Nothing was performed.
+    Dry(DryRun),
+}
+
+/// What a replay would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DryRun {
+    /// Effects that the journal served.
+    pub served: u32,
+    /// What would be next, in a sentence.
+    pub next: String,
+    /// The effect that would be performed next; `None` when the function returns without one.
+    pub effect: Option<EffectRecord>,
+}
+
+/// An answer that a person knows of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// How a person settles a letter in doubt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolve {
+    /// The effect happened, and this is what came back.
+    Happened {
+        /// The run of the tree whose effect it is; `None` for the root.
+        run: Option<RunId>,
+        /// Its number.
+        effect: u32,
+        /// What the guest gets for it.
+        response: Response,
+    },
+    /// The effect did not happen; it is made when the run goes on.
+    NotHappened {
+        /// The run of the tree whose effect it is; `None` for the root.
+        run: Option<RunId>,
+        /// Its number.
+        effect: u32,
+    },
+    /// The run has failed.
+    CloseFailed {
+        /// Why, in the person's words.
+        reason: Option<String>,
+    },
+    /// The run has succeeded.
+    CloseSucceeded {
+        /// Its result as JSON text.
+        output: String,
+    },
+}
+
+/// Which letters a bulk replay takes, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redrive {
+    /// Only of that service.
+    pub service: Option<String>,
+    /// Only of that tool.
+    pub tool: Option<String>,
+    /// Only of that class.
+    pub class: Option<String>,
+    /// Only that failed last at or after, milliseconds since 1970.
+    pub since: Option<i64>,
+    /// At most so many; zero means all.
+    pub max: u32,
+    /// Letters per minute; zero means as fast as they end.
+    pub per_minute: u32,
+    /// Stops after so many failures; zero never.
+    pub stop_after_failures: u32,
+}
+
+/// Known-bad letters that are one defect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetterGroup {
+    /// Digest of component, function, class and top frames.
+    pub fingerprint: String,
+    /// The tool.
+    pub tool: String,
+    /// The function.
+    pub function: String,
+    /// Class of the failure.
+    pub class: String,
+    /// Innermost frames.
+    pub frames: Vec<String>,
+    /// How many letters.
+    pub count: u64,
+    /// First failure of the oldest, milliseconds since 1970.
+    pub oldest: i64,
+    /// Last failure of the newest, milliseconds since 1970.
+    pub newest: i64,
+    /// One of them.
+    pub sample: LetterId,
+}
+
+/// Open letters in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LetterStats {
+    /// All that are open.
+    pub open: u64,
+    /// Of these, in doubt.
+    pub in_doubt: u64,
+    /// Of these, known to be bad.
+    pub known_bad: u64,
+    /// Being replayed.
+    pub replaying: u64,
+    /// By service, most first; what failed at none is left out.
+    pub by_service: Vec<(String, u64)>,
+    /// By class, most first.
+    pub by_class: Vec<(String, u64)>,
+    /// First failure of the oldest, milliseconds since 1970.
+    pub oldest: Option<i64>,
+    /// Known-bad ones, grouped, most first.
+    pub groups: Vec<LetterGroup>,
 }
 
 /// What an operator does to a breaker.

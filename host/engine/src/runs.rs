@@ -247,6 +247,7 @@ pub(crate) fn outcome_of(record: RunRecord) -> Result<Reply, Box<Failure>> {
     match (record.failure, record.output) {
         (None, Some(output)) => Ok(Reply {
             run: Some(record.id),
+            state: State::Succeeded,
             output,
             stored: true,
             attempts: 0,

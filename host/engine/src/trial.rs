@@ -29,6 +29,7 @@ pub(crate) async fn run(engine: Arc<Engine>, caller: Caller, trial: Trial) -> Re
         key: None,
         wait: None,
         deadline: None,
+        detach: false,
     };
     let run = Run::new(&engine, &caller, &call, &tool, function, input);
     let permit = tool.breaker.admit(engine.ports.clock.tick());

@@ -7,7 +7,7 @@ use fusebox_core::failure::{Class, Code};
 use fusebox_core::policy::{Approval, Idempotency, ServicePolicy};
 use fusebox_engine::host::Host;
 use fusebox_engine::ports::authorizer::{Authorizer, Decision, Question};
-use fusebox_engine::requests::{Caller, Replay};
+use fusebox_engine::requests::{Begin, Caller, Replay};
 use fusebox_engine::testing::faulty_store::FaultyStore;
 use fusebox_engine::testing::scripted_transport::{not_sent, status};
 use std::sync::Arc;
@@ -77,6 +77,10 @@ async fn case_43_a_replay_that_looked_before_another_one_sent_does_not_send_agai
     let replay = Replay {
         letter: letter.id.clone(),
         deadline: None,
+        from: Begin::Start,
+        repeat: Vec::new(),
+        component: None,
+        dry_run: false,
     };
     let caller = Caller::local();
     let (second, first) = tokio::join!(slow.replay(&caller, replay), world.replay(&letter));

@@ -14,7 +14,7 @@ use fusebox_engine::ports::sandbox::{AttemptEnd, AttemptSpec, EffectError, Effec
 use fusebox_engine::ports::store::Store;
 use fusebox_engine::ports::transport::{ExchangeError, Incoming, Outgoing};
 use fusebox_engine::records::LetterRecord;
-use fusebox_engine::requests::{Call, Caller, Deploy, Replay, Reply};
+use fusebox_engine::requests::{Begin, Call, Caller, Deploy, Replay, Replayed, Reply};
 use fusebox_engine::testing::fake_clock::FakeClock;
 use fusebox_engine::testing::fixed_ports::{FixedPolicies, FixedSecrets, SeededEntropy};
 use fusebox_engine::testing::scripted_sandbox::ScriptedSandbox;
@@ -131,8 +131,18 @@ impl World {
         let replay = Replay {
             letter: letter.id.clone(),
             deadline: None,
+            from: Begin::Start,
+            repeat: Vec::new(),
+            component: None,
+            dry_run: false,
         };
-        self.host.replay(&Caller::local(), replay).await
+        self.host
+            .replay(&Caller::local(), replay)
+            .await
+            .map(|replayed| match replayed {
+                Replayed::Done(reply) => reply,
+                Replayed::Dry(_) => unreachable!(),
+            })
     }
 
     pub(crate) async fn breaker(&self, key: &str) -> String {
@@ -174,6 +184,7 @@ pub(crate) fn call(tool: &str) -> Call {
         key: None,
         wait: None,
         deadline: None,
+        detach: false,
     }
 }
 

@@ -51,6 +51,7 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
         key: arguments.key,
         wait: arguments.wait,
         deadline: arguments.deadline,
+        detach: false,
     };
     let reply = host.call(&cx.caller, call).await.map_err(|mut failure| {
         if failure.code == Code::BadInput {

@@ -4,7 +4,7 @@ use super::{Context, Failed, Which};
 use crate::cli::call;
 use crate::cli::moments::parse_duration;
 use clap::Args;
-use fusebox_engine::requests::Replay;
+use fusebox_engine::requests::{Begin, Replay, Replayed};
 use std::time::Duration;
 
 /// How a letter is replayed.
@@ -43,8 +43,14 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
     let replay = Replay {
         letter: letter.id.clone(),
         deadline: arguments.deadline,
+        from: Begin::Start,
+        repeat: Vec::new(),
+        component: None,
+        dry_run: false,
     };
-    let reply = host.replay(&cx.caller, replay).await?;
+    let Replayed::Done(reply) = host.replay(&cx.caller, replay).await? else {
+        return Ok(());
+    };
     if !reply.stored {
         cx.note(&format!("{} is closed: replayed", letter.id));
     }

@@ -1,0 +1,168 @@
+//! What faces ask of runs that are not over: resume, cancel, approve, resolve; and of letters in bulk.
+
+use super::Host;
+use crate::ports::store::{ApprovalFilter, LetterFilter, Verdict};
+use crate::records::{ApprovalRecord, JournalRecord, LetterRecord, RedriveRecord, RunRecord};
+use crate::refusals;
+use crate::requests::{Caller, LetterStats, Redrive, Reply, Resolve};
+use fusebox_core::failure::Failure;
+use fusebox_core::ids::{ApprovalId, LetterId, RedriveId, RunId};
+use std::sync::Arc;
+
+type Answer<T> = Result<T, Box<Failure>>;
+
+impl Host {
+    /// Goes on with a run in this process: a failed one whose journal is kept, a sleeping or decided one, one whose host is gone.
+    ///
+    /// # Errors
+    /// Why it cannot go on, or its failure.
+    pub async fn resume(&self, _caller: &Caller, run: &RunId) -> Answer<Reply> {
+        Err(refusals::internal(format!("{run} cannot be resumed yet")))
+    }
+
+    /// A run and the runs below it, in the order of their creation.
+    ///
+    /// # Errors
+    /// That there is none, or those of the store.
+    pub async fn tree(&self, caller: &Caller, run: &RunId) -> Answer<Vec<RunRecord>> {
+        let root = self.run(caller, run).await?;
+        let below = self.engine.ports.store.tree(&caller.tenant, run).await;
+        let below = below.map_err(|error| refusals::store("the run's tree cannot be read", &error))?;
+        Ok(std::iter::once(root).chain(below).collect())
+    }
+
+    /// The journal of a run, by number; empty when none is kept.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn journal(&self, caller: &Caller, run: &RunId) -> Answer<Vec<JournalRecord>> {
+        let journal = self.engine.ports.store.journal(&caller.tenant, run).await;
+        journal.map_err(|error| refusals::store("the journal cannot be read", &error))
+    }
+
+    /// Questions to a person, oldest first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn approvals(&self, caller: &Caller, filter: &ApprovalFilter) -> Answer<Vec<ApprovalRecord>> {
+        let approvals = self.engine.ports.store.approvals(&caller.tenant, filter).await;
+        approvals.map_err(|error| refusals::store("the approvals cannot be listed", &error))
+    }
+
+    /// One question.
+    ///
+    /// # Errors
+    /// That there is none, or those of the store.
+    pub async fn approval(&self, caller: &Caller, id: &ApprovalId) -> Answer<ApprovalRecord> {
+        let approval = self.engine.ports.store.approval(&caller.tenant, id).await;
+        approval
+            .map_err(|error| refusals::store("the approval cannot be read", &error))?
+            .ok_or_else(|| refusals::no_approval(id.as_str()))
+    }
+
+    /// Decides a question; its run can go on then, on any host.
+    ///
+    /// # Errors
+    /// That it was decided already, has expired, or that it could not be stored.
+    pub async fn decide(&self, caller: &Caller, id: &ApprovalId, verdict: Verdict) -> Answer<ApprovalRecord> {
+        let decided = self.engine.ports.store.decide(&caller.tenant, id, &verdict).await;
+        decided.map_err(|error| refusals::store("the approval could not be decided", &error))
+    }
+
+    /// Settles a letter in doubt.
+    ///
+    /// # Errors
+    /// That there is none, that it is not in doubt or being replayed, or that there is no such effect.
+    pub async fn resolve(&self, _caller: &Caller, letter: &LetterId, _resolve: Resolve) -> Answer<LetterRecord> {
+        Err(refusals::internal(format!("{letter} cannot be resolved yet")))
+    }
+
+    /// Pins a letter, so that neither retention nor purge takes it, or lets it go.
+    ///
+    /// # Errors
+    /// That there is none, or those of the store.
+    pub async fn pin(&self, caller: &Caller, letter: &LetterId, pinned: bool) -> Answer<()> {
+        match self.engine.ports.store.pin(&caller.tenant, letter, pinned).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(refusals::no_letter(letter.as_str())),
+            Err(error) => Err(refusals::store("the letter could not be pinned", &error)),
+        }
+    }
+
+    /// The letters that retention would close now.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn expired(&self, caller: &Caller) -> Answer<Vec<LetterId>> {
+        let expired = self.engine.ports.store.expired(&caller.tenant).await;
+        expired.map_err(|error| refusals::store("the letters cannot be listed", &error))
+    }
+
+    /// Open letters in numbers.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn stats(&self, caller: &Caller) -> Answer<LetterStats> {
+        let all = LetterFilter {
+            limit: u32::MAX,
+            ..LetterFilter::default()
+        };
+        let _letters = self.letters(caller, &all).await?;
+        Err(refusals::internal("letters cannot be counted yet"))
+    }
+
+    /// Starts a bulk replay of the letters that fit. It is carried out by [`Self::run_redrive`], or by a serving host.
+    ///
+    /// # Errors
+    /// That it could not be stored.
+    pub async fn redrive(&self, _caller: &Caller, _redrive: Redrive) -> Answer<RedriveRecord> {
+        Err(refusals::internal("letters cannot be replayed in bulk yet"))
+    }
+
+    /// Bulk replays, newest first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn redrives(&self, caller: &Caller) -> Answer<Vec<RedriveRecord>> {
+        let redrives = self.engine.ports.store.redrives(&caller.tenant).await;
+        redrives.map_err(|error| refusals::store("the bulk replays cannot be listed", &error))
+    }
+
+    /// One bulk replay.
+    ///
+    /// # Errors
+    /// That there is none, or those of the store.
+    pub async fn redrive_of(&self, caller: &Caller, id: &RedriveId) -> Answer<RedriveRecord> {
+        let redrives = self.redrives(caller).await?;
+        redrives
+            .into_iter()
+            .find(|redrive| redrive.id == *id)
+            .ok_or_else(|| refusals::no_redrive(id.as_str()))
+    }
+
+    /// Ends a bulk replay; the letter that it replays is finished, the rest stays untouched.
+    ///
+    /// # Errors
+    /// That there is none, or those of the store.
+    pub async fn cancel_redrive(&self, _caller: &Caller, id: &RedriveId) -> Answer<RedriveRecord> {
+        Err(refusals::internal(format!("{id} cannot be cancelled yet")))
+    }
+
+    /// Carries out a bulk replay in this process, and says after each letter how far it is.
+    ///
+    /// # Errors
+    /// That there is none, or those of the store; letters that fail again are counted.
+    pub async fn run_redrive(
+        &self,
+        _caller: &Caller,
+        id: &RedriveId,
+        _progress: &(dyn Fn(&RedriveRecord) + Send + Sync),
+    ) -> Answer<RedriveRecord> {
+        Err(refusals::internal(format!("{id} cannot be carried out yet")))
+    }
+
+    /// The work of a serving host, until it is stopped: takes runs that can go on, wakes sleepers, lets letters replay by themselves.
+    pub async fn serve(self: &Arc<Self>) {
+        self.engine.tasks.stopping().cancelled().await;
+    }
+}
