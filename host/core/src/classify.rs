@@ -266,8 +266,13 @@ pub fn is_repeatable(method: &str, path: &str, key_age: Option<Duration>, servic
 /// Whether an effect may be repeated now that its end is known.
 #[must_use]
 pub fn may_be_repeated(effect: &Effect) -> bool {
-    effect.repeatable
-        || effect.rejected_before_effect
+    effect.repeatable || did_not_happen(effect)
+}
+
+/// Whether its end proves that nothing happened.
+#[must_use]
+pub fn did_not_happen(effect: &Effect) -> bool {
+    effect.rejected_before_effect
         || matches!(
             effect.answer,
             Some(Answer::NotSent(_) | Answer::Denied | Answer::Cancelled)
@@ -278,9 +283,9 @@ pub fn may_be_repeated(effect: &Effect) -> bool {
 #[must_use]
 pub fn is_in_doubt(effect: &Effect) -> bool {
     match class_of(effect) {
-        // A nested call is in doubt when one of its own effects is.
+        // A nested call is in doubt when one of its own effects is, and never by itself: its child goes on where it stopped.
         Some(Class::InDoubt) => true,
-        Some(Class::Unknown | Class::Transient) => !may_be_repeated(effect),
+        Some(Class::Unknown | Class::Transient) => effect.kind == Kind::Http && !may_be_repeated(effect),
         _ => false,
     }
 }

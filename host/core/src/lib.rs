@@ -10,6 +10,7 @@ pub mod effect;
 pub mod failure;
 pub mod idempotency;
 pub mod ids;
+pub mod journal;
 pub mod policy;
 pub mod retry;
 pub mod retry_after;

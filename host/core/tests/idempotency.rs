@@ -191,6 +191,8 @@ fn what_was_refused_before_anything_was_sent_gives_its_key_back() {
                 | Code::Fault
                 | Code::InDoubt
                 | Code::Cancelled
+                | Code::Declined
+                | Code::Diverged
                 | Code::StoreUnavailable
                 | Code::Internal
         );
