@@ -44,12 +44,8 @@ pub fn resume_point(entries: &[Entry], starts_over: bool) -> Resume {
         return go_on(entries);
     };
     let point = Point::at(latest.seq(), &seen);
-    let may_be_forgotten = |entry: &Entry| entry.is_harmless() || (starts_over && entry.is_settled());
-    if !entries
-        .iter()
-        .filter(|entry| point.is_before(entry))
-        .all(may_be_forgotten)
-    {
+    let stands = |entry: &Entry| !entry.is_harmless() && !(starts_over && entry.is_settled());
+    if entries.iter().any(|entry| point.is_before(entry) && stands(entry)) {
         return go_on(entries);
     }
     let in_doubt = |entry: &&Entry| entry.is_in_doubt() && (!entry.is_settled() || point.is_made_again(entry));
@@ -118,6 +114,23 @@ pub fn would_repeat_elsewhere(entries: &[Entry], repeat: &[u32]) -> Vec<u32> {
     let again = |entry: &&Entry| entry.may_not_happen_twice() || entry.needs_its_key();
     let again = entries.iter().filter(again).map(Entry::seq);
     again.filter(|seq| !repeat.contains(seq)).collect()
+}
+
+/// What goes from the journal once a person has said what became of an effect: what the guest asked for since it saw that fail, for with
+/// the answer it would have asked for something else.
+///
+/// # Errors
+/// Numbers of what may not be forgotten: the guest has gone on for good, and what it was told of the effect stands.
+pub fn settle(entries: &[Entry], seq: u32) -> Result<Vec<u32>, Vec<u32>> {
+    let seen = seen_by(entries);
+    let point = Point::at(seq, &seen);
+    let since = || entries.iter().filter(|entry| point.is_before(entry));
+    let stands: Vec<u32> = since().filter(|entry| !entry.is_harmless()).map(Entry::seq).collect();
+    if stands.is_empty() {
+        Ok(since().map(Entry::seq).collect())
+    } else {
+        Err(stands)
+    }
 }
 
 /// A failure, and those that were let in together with it.
