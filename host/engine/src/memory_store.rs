@@ -1,22 +1,31 @@
 //! A store in memory: the model that every other store is held to, and the store of a host that needs no database.
 
+mod journal;
 mod letters;
+mod nested;
+mod resolve;
+mod rest;
 mod runs;
+mod tenant;
 mod tools;
 
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::store::{
-    Claim, ERRORS_KEPT, Fence, Finish, LISTED, LetterChange, LetterFilter, NewRun, ORPHAN_AFTER, RunFilter, Store,
-    StoreError, ToolChange,
+    Append, ApprovalFilter, Claim, Cut, ERRORS_KEPT, Fence, Finish, LISTED, LetterChange, LetterFilter, NewRun,
+    ORPHAN_AFTER, Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
 };
-use crate::records::{AttemptRecord, BreakerRecord, ErrorRecord, LetterRecord, Page, RunRecord, ToolRecord, millis};
+use crate::records::{
+    ApprovalRecord, AttemptRecord, BreakerRecord, ErrorRecord, JournalRecord, LetterRecord, Page, RedriveRecord,
+    RunRecord, ToolRecord, millis,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
-use fusebox_core::ids::{Digest, LetterId, OwnerId, RunId};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tenant::Tenant;
 
 /// A store that forgets everything when it is dropped.
 pub struct MemoryStore {
@@ -30,24 +39,6 @@ pub struct MemoryStore {
 struct State {
     tenants: BTreeMap<String, Tenant>,
     last_error: i64,
-}
-
-/// Everything of one tenant: another tenant's data cannot even be named.
-#[derive(Default)]
-struct Tenant {
-    components: BTreeMap<Digest, Bytes>,
-    /// Versions of each tool, oldest first.
-    tools: BTreeMap<String, Vec<ToolRecord>>,
-    /// The highest number that a version of each name has had, removed ones included.
-    numbers: BTreeMap<String, i64>,
-    runs: BTreeMap<RunId, runs::Row>,
-    keys: BTreeMap<Digest, runs::Key>,
-    letters: BTreeMap<LetterId, LetterRecord>,
-    /// Pages, and when each was put last.
-    pages: BTreeMap<Digest, (Bytes, i64)>,
-    breakers: BTreeMap<String, BreakerRecord>,
-    /// Oldest first.
-    errors: VecDeque<ErrorRecord>,
 }
 
 impl MemoryStore {
@@ -84,6 +75,12 @@ impl MemoryStore {
     fn with<T>(&self, tenant: &str, act: impl FnOnce(&mut Tenant) -> T) -> T {
         act(self.state().tenants.entry(tenant.to_owned()).or_default())
     }
+
+    /// Runs one transaction on one tenant that depends on the time.
+    fn at<T>(&self, tenant: &str, act: impl FnOnce(&mut Tenant, i64) -> T) -> T {
+        let now = self.now();
+        self.with(tenant, |tenant| act(tenant, now))
+    }
 }
 
 impl Default for MemoryStore {
@@ -101,16 +98,6 @@ fn span(time: Duration) -> i64 {
 fn listed(limit: u32) -> usize {
     let limit = if limit == 0 { LISTED } else { limit };
     usize::try_from(limit).unwrap_or(usize::MAX)
-}
-
-impl Tenant {
-    /// Removes pages that no snapshot needs and that were put at or before `until`: those among `asked`, or all.
-    fn drop_orphans(&mut self, asked: Option<&BTreeSet<Digest>>, until: i64) {
-        let needed: BTreeSet<_> = self.letters.values().flat_map(letters::pages).collect();
-        self.pages.retain(|digest, (_, put)| {
-            needed.contains(digest) || *put > until || asked.is_some_and(|asked| !asked.contains(digest))
-        });
-    }
 }
 
 #[async_trait]
@@ -147,13 +134,11 @@ impl Store for MemoryStore {
     }
 
     async fn claim(&self, new: NewRun) -> Result<Claim, StoreError> {
-        let now = self.now();
-        self.with(&new.run.tenant.clone(), |tenant| tenant.claim(new, now))
+        self.at(&new.run.tenant.clone(), |tenant, now| tenant.claim(new, now))
     }
 
     async fn renew(&self, tenant: &str, run: &RunId, fence: &Fence, lease: Duration) -> Result<(), StoreError> {
-        let now = self.now();
-        self.with(tenant, |tenant| {
+        self.at(tenant, |tenant, now| {
             tenant.owned(run, fence, now)?.lease_until = now.saturating_add(span(lease));
             Ok(())
         })
@@ -166,19 +151,20 @@ impl Store for MemoryStore {
         fence: &Fence,
         attempt: &AttemptRecord,
     ) -> Result<(), StoreError> {
-        let now = self.now();
-        self.with(tenant, |tenant| {
+        self.at(tenant, |tenant, now| {
             tenant.owned(run, fence, now)?.add_attempt(attempt.clone());
             Ok(())
         })
     }
 
     async fn finish(&self, fence: &Fence, finish: Finish) -> Result<(), StoreError> {
-        let now = self.now();
-        self.with(&finish.run.tenant.clone(), |tenant| tenant.finish(fence, finish, now))
+        self.at(&finish.run.tenant.clone(), |tenant, now| {
+            tenant.finish(fence, finish, now)
+        })
     }
 
     async fn record_finished(&self, finished: Vec<Finish>) -> Result<(), StoreError> {
+        let now = self.now();
         let mut state = self.state();
         let mut seen = BTreeSet::new();
         for finish in &finished {
@@ -196,36 +182,139 @@ impl Store for MemoryStore {
         }
         for finish in finished {
             let tenant = state.tenants.entry(finish.run.tenant.clone()).or_default();
-            tenant.record_finished(finish);
+            tenant.record_finished(finish, now);
         }
         Ok(())
     }
 
     async fn runs(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
-        let now = self.now();
-        Ok(self.with(tenant, |tenant| tenant.list_runs(filter, now)))
+        Ok(self.at(tenant, |tenant, now| tenant.list_runs(filter, now)))
     }
 
     async fn run(&self, tenant: &str, id: &RunId) -> Result<Option<RunRecord>, StoreError> {
+        Ok(self.at(tenant, |tenant, now| tenant.runs.get(id).map(|row| row.view(now))))
+    }
+
+    async fn append(&self, tenant: &str, root: &RunId, fence: &Fence, append: Append) -> Result<(), StoreError> {
+        self.at(tenant, |tenant, now| tenant.append(root, fence, append, now))
+    }
+
+    async fn journal(&self, tenant: &str, run: &RunId) -> Result<Vec<JournalRecord>, StoreError> {
+        Ok(self.with(tenant, |tenant| tenant.journal(run)))
+    }
+
+    async fn go_on(
+        &self,
+        tenant: &str,
+        run: &RunId,
+        root: &RunId,
+        fence: &Fence,
+        attempt: Option<&AttemptRecord>,
+        cut: &Cut,
+    ) -> Result<(), StoreError> {
+        self.at(tenant, |tenant, now| tenant.go_on(run, root, fence, attempt, cut, now))
+    }
+
+    async fn claim_nested(&self, new: NewRun, fence: &Fence) -> Result<Claim, StoreError> {
+        self.at(&new.run.tenant.clone(), |tenant, now| {
+            tenant.claim_nested(new, fence, now)
+        })
+    }
+
+    async fn finish_nested(&self, fence: &Fence, finish: Finish) -> Result<(), StoreError> {
+        self.at(&finish.run.tenant.clone(), |tenant, now| {
+            tenant.finish_nested(fence, finish, now)
+        })
+    }
+
+    async fn tree(&self, tenant: &str, root: &RunId) -> Result<Vec<RunRecord>, StoreError> {
+        Ok(self.at(tenant, |tenant, now| tenant.tree(root, now)))
+    }
+
+    async fn sleep(&self, fence: &Fence, run: RunRecord, journal: Vec<JournalRecord>) -> Result<(), StoreError> {
+        self.at(&run.tenant.clone(), |tenant, now| {
+            tenant.sleep(fence, run, journal, now)
+        })
+    }
+
+    async fn suspend(
+        &self,
+        fence: &Fence,
+        run: RunRecord,
+        approval: ApprovalRecord,
+        journal: Vec<JournalRecord>,
+    ) -> Result<(), StoreError> {
+        self.at(&run.tenant.clone(), |tenant, now| {
+            tenant.suspend(fence, run, approval, journal, now)
+        })
+    }
+
+    async fn take(&self, owner: &OwnerId, lease: Duration, limit: u32) -> Result<Vec<Taken>, StoreError> {
         let now = self.now();
-        Ok(self.with(tenant, |tenant| tenant.runs.get(id).map(|row| row.view(now))))
+        let mut state = self.state();
+        let mut due = Vec::new();
+        for (name, tenant) in &state.tenants {
+            due.extend(
+                tenant
+                    .takeable(now)
+                    .into_iter()
+                    .map(|(at, run)| (at, name.clone(), run)),
+            );
+        }
+        due.sort();
+        due.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let taken = due.into_iter().filter_map(|(_, name, run)| {
+            let tenant = state.tenants.get_mut(&name)?;
+            tenant.take(&run, owner, lease, now)
+        });
+        Ok(taken.collect())
+    }
+
+    async fn take_run(&self, tenant: &str, run: &RunId, owner: &OwnerId, lease: Duration) -> Result<Taken, StoreError> {
+        self.at(tenant, |tenant, now| tenant.take_run(run, owner, lease, now))
+    }
+
+    async fn cancel(&self, tenant: &str, run: &RunId) -> Result<bool, StoreError> {
+        self.at(tenant, |tenant, now| tenant.cancel(run, now))
+    }
+
+    async fn is_cancelled(&self, tenant: &str, run: &RunId) -> Result<bool, StoreError> {
+        Ok(self.with(tenant, |tenant| tenant.runs.get(run).is_some_and(|row| row.cancel)))
+    }
+
+    async fn approvals(&self, tenant: &str, filter: &ApprovalFilter) -> Result<Vec<ApprovalRecord>, StoreError> {
+        Ok(self.at(tenant, |tenant, now| tenant.list_approvals(filter, now)))
+    }
+
+    async fn approval(&self, tenant: &str, id: &ApprovalId) -> Result<Option<ApprovalRecord>, StoreError> {
+        Ok(self.at(tenant, |tenant, now| tenant.approval(id, now)))
+    }
+
+    async fn decide(&self, tenant: &str, id: &ApprovalId, verdict: &Verdict) -> Result<ApprovalRecord, StoreError> {
+        self.at(tenant, |tenant, now| tenant.decide(id, verdict, now))
+    }
+
+    async fn state(&self, tenant: &str, space: &Space, key: &str) -> Result<Option<Bytes>, StoreError> {
+        let key = (space.clone(), key.to_owned());
+        Ok(self.with(tenant, |tenant| tenant.state.get(&key).cloned()))
+    }
+
+    async fn state_keys(&self, tenant: &str, space: &Space, prefix: &str) -> Result<Vec<String>, StoreError> {
+        Ok(self.with(tenant, |tenant| tenant.state_keys(space, prefix)))
     }
 
     async fn letters(&self, tenant: &str, filter: &LetterFilter) -> Result<Vec<LetterRecord>, StoreError> {
-        let now = self.now();
-        Ok(self.with(tenant, |tenant| tenant.list_letters(filter, now)))
+        Ok(self.at(tenant, |tenant, now| tenant.list_letters(filter, now)))
     }
 
     async fn letter(&self, tenant: &str, id: &LetterId) -> Result<Option<LetterRecord>, StoreError> {
-        let now = self.now();
-        Ok(self.with(tenant, |tenant| {
+        Ok(self.at(tenant, |tenant, now| {
             tenant.letters.get(id).map(|letter| tenant.letter_view(letter, now))
         }))
     }
 
     async fn letter_of(&self, tenant: &str, run: &RunId) -> Result<Option<LetterRecord>, StoreError> {
-        let now = self.now();
-        Ok(self.with(tenant, |tenant| tenant.letter_of(run, now)))
+        Ok(self.at(tenant, |tenant, now| tenant.letter_of(run, now)))
     }
 
     async fn lease_letter(
@@ -235,25 +324,68 @@ impl Store for MemoryStore {
         owner: &OwnerId,
         lease: Duration,
     ) -> Result<(LetterRecord, Fence), StoreError> {
+        self.at(tenant, |tenant, now| tenant.lease_letter(id, owner, lease, now))
+    }
+
+    async fn resolve(&self, tenant: &str, id: &LetterId, resolution: Resolution) -> Result<LetterRecord, StoreError> {
+        self.at(tenant, |tenant, now| tenant.resolve(id, resolution, now))
+    }
+
+    async fn pin(&self, tenant: &str, id: &LetterId, pinned: bool) -> Result<bool, StoreError> {
+        Ok(self.with(tenant, |tenant| {
+            let letter = tenant.letters.get_mut(id);
+            letter.map(|letter| letter.pinned = pinned).is_some()
+        }))
+    }
+
+    async fn expired(&self, tenant: &str) -> Result<Vec<LetterId>, StoreError> {
+        Ok(self.at(tenant, |tenant, now| tenant.expired(now)))
+    }
+
+    async fn waiting(&self, limit: u32) -> Result<Vec<LetterRecord>, StoreError> {
         let now = self.now();
-        self.with(tenant, |tenant| tenant.lease_letter(id, owner, lease, now))
+        let state = self.state();
+        let mut waiting: Vec<_> = state.tenants.values().flat_map(|tenant| tenant.waiting(now)).collect();
+        waiting.sort_by(|a, b| {
+            let order = |letter: &LetterRecord| {
+                (
+                    letter.replays,
+                    letter.first_failed,
+                    letter.tenant.clone(),
+                    letter.id.clone(),
+                )
+            };
+            order(a).cmp(&order(b))
+        });
+        waiting.truncate(listed(limit));
+        Ok(waiting)
+    }
+
+    async fn put_redrive(&self, redrive: &RedriveRecord) -> Result<(), StoreError> {
+        self.with(&redrive.tenant, |tenant| {
+            tenant.redrives.insert(redrive.id.clone(), redrive.clone());
+        });
+        Ok(())
+    }
+
+    async fn redrives(&self, tenant: &str) -> Result<Vec<RedriveRecord>, StoreError> {
+        let mut redrives: Vec<_> = self.with(tenant, |tenant| tenant.redrives.values().cloned().collect());
+        redrives.sort_by(|a: &RedriveRecord, b| (b.started, &b.id).cmp(&(a.started, &a.id)));
+        Ok(redrives)
     }
 
     async fn release_letter(&self, tenant: &str, id: &LetterId, fence: &Fence) -> Result<(), StoreError> {
-        let now = self.now();
-        self.with(tenant, |tenant| tenant.release_letter(id, fence, now))
+        self.at(tenant, |tenant, now| tenant.release_letter(id, fence, now))
     }
 
     async fn purge(&self, tenant: &str, ids: &[LetterId]) -> Result<Vec<LetterId>, StoreError> {
-        let now = self.now();
-        Ok(self.with(tenant, |tenant| {
+        Ok(self.at(tenant, |tenant, now| {
             ids.iter().filter(|id| tenant.purge(id, now)).cloned().collect()
         }))
     }
 
     async fn retain(&self, tenant: &str, keep_runs: Duration) -> Result<u64, StoreError> {
-        let now = self.now();
-        Ok(self.with(tenant, |tenant| {
+        Ok(self.at(tenant, |tenant, now| {
             let gone = tenant.retain(now.saturating_sub(span(keep_runs)), now);
             tenant.drop_orphans(None, now.saturating_sub(span(ORPHAN_AFTER)));
             gone
@@ -261,8 +393,7 @@ impl Store for MemoryStore {
     }
 
     async fn put_pages(&self, tenant: &str, pages: &[Page]) -> Result<(), StoreError> {
-        let now = self.now();
-        self.with(tenant, |tenant| {
+        self.at(tenant, |tenant, now| {
             for page in pages {
                 let stored = tenant
                     .pages

@@ -1,16 +1,13 @@
 //! Dead letters of one tenant.
 
+use super::tenant::refused;
 use super::{Tenant, listed, span};
 use crate::ports::store::{Fence, Finish, LetterChange, LetterFilter, PAGE_GRACE, StoreError};
-use crate::records::LetterRecord;
-use fusebox_core::dead_letter::UNSETTLED;
+use crate::records::{LetterRecord, Seed};
+use fusebox_core::dead_letter::{Kind, State, may_purge};
 use fusebox_core::ids::{Digest, LetterId, OwnerId, RunId};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-fn refused(what: String) -> StoreError {
-    StoreError::Refused { what }
-}
 
 /// Digests of the pages that a letter's snapshot needs.
 pub(super) fn pages(letter: &LetterRecord) -> impl Iterator<Item = Digest> {
@@ -30,11 +27,13 @@ impl Tenant {
         self.open_letters().find(|letter| letter.run.id == *run)
     }
 
-    fn leased(&self, letter: &LetterRecord, now: i64) -> bool {
-        self.runs.get(&letter.run.id).is_some_and(|row| row.alive(now))
+    /// Whether its run is being replayed, be it that the replay sleeps or waits for a person.
+    pub(super) fn leased(&self, letter: &LetterRecord, now: i64) -> bool {
+        let row = self.runs.get(&letter.run.id);
+        row.is_some_and(|row| row.alive(now) || row.rests())
     }
 
-    /// The letter as it is shown: an open one whose run somebody owns is being replayed.
+    /// The letter as it is shown: an open one whose run goes on is being replayed.
     pub(super) fn letter_view(&self, letter: &LetterRecord, now: i64) -> LetterRecord {
         let mut letter = letter.clone();
         if letter.state == "open" && self.leased(&letter, now) {
@@ -79,11 +78,17 @@ impl Tenant {
         }
         if letter.kind == "in-doubt" {
             return Err(refused(format!(
-                "letter {id} is in doubt: an effect may have happened, and a replay could make it happen twice; {UNSETTLED}"
+                "letter {id} is in doubt: an effect may have happened, and a replay could make it happen twice; resolve it first"
             )));
         }
         if row.alive(now) {
             return Err(refused(format!("letter {id} is being replayed by another host")));
+        }
+        if row.rests() {
+            return Err(refused(format!(
+                "letter {id} is being replayed: its run is {}",
+                row.record.state
+            )));
         }
         letter.replays += 1;
         let fence = row.lease(owner, now.saturating_add(span(lease)));
@@ -106,32 +111,64 @@ impl Tenant {
         Ok(())
     }
 
-    /// Closes an open letter, ends its run and drops its snapshot; `false` when it is leased, in doubt, closed or unknown.
+    /// Whether it can be put away: open, and neither leased, in doubt nor pinned.
+    pub(super) fn may_close(&self, letter: &LetterRecord, now: i64) -> bool {
+        let state = State::from_name(&self.letter_view(letter, now).state);
+        let known = state.zip(Kind::from_name(&letter.kind));
+        !letter.pinned && known.is_some_and(|(state, kind)| may_purge(state, kind))
+    }
+
+    /// Closes an open letter, ends its run and drops its snapshot and journals; `false` when it cannot be put away, or is unknown.
     pub(super) fn purge(&mut self, id: &LetterId, now: i64) -> bool {
-        let found = self.letters.get(id);
-        let may = found.is_some_and(|l| l.state == "open" && l.kind != "in-doubt" && !self.leased(l, now));
+        let may = self.letters.get(id).is_some_and(|letter| self.may_close(letter, now));
         let Some(letter) = self.letters.get_mut(id).filter(|_| may) else {
             return false;
         };
-        let unneeded: BTreeSet<_> = pages(letter).collect();
+        let (run, unneeded) = (letter.run.id.clone(), pages(letter).collect::<BTreeSet<_>>());
         "purged".clone_into(&mut letter.state);
         letter.snapshot = None;
-        if let Some(row) = self.runs.get_mut(&letter.run.id) {
+        if let Some(row) = self.runs.get_mut(&run) {
             row.give_up(now);
         }
+        self.drop_journals(&run);
+        self.end_tree(&run, now);
         self.drop_orphans(Some(&unneeded), now.saturating_sub(span(PAGE_GRACE)));
         true
     }
 
+    /// Open letters that replay by themselves, that nobody replays and whose time has come.
+    pub(super) fn waiting(&self, now: i64) -> Vec<LetterRecord> {
+        let waiting = self.open_letters().filter(|letter| {
+            letter.auto_replay
+                && letter.kind == "retryable"
+                && letter.not_before.is_none_or(|at| at <= now)
+                && !self.leased(letter, now)
+        });
+        waiting.cloned().collect()
+    }
+
+    /// Letters that retention would close now: by kind, then oldest first.
+    pub(super) fn expired(&self, now: i64) -> Vec<LetterId> {
+        let over = self.open_letters();
+        let mut over: Vec<_> = over
+            .filter(|letter| letter.expires.is_some_and(|at| at <= now) && self.may_close(letter, now))
+            .collect();
+        over.sort_by_key(|letter| (&letter.kind, letter.first_failed, &letter.id));
+        over.into_iter().map(|letter| letter.id.clone()).collect()
+    }
+
     /// Closes letters, and forgets keys, runs and errors, whose time is over.
     pub(super) fn retain(&mut self, ended: i64, now: i64) -> u64 {
-        let over = self.letters.values().filter(|l| l.expires.is_some_and(|at| at <= now));
-        let over: Vec<LetterId> = over.map(|letter| letter.id.clone()).collect();
+        let over = self.expired(now);
         let closed = over.iter().filter(|id| self.purge(id, now)).count();
         let before = self.errors.len();
         self.errors.retain(|error| error.at > ended);
         let errors = before - self.errors.len();
-        let rows = u64::try_from(closed + errors).unwrap_or(u64::MAX);
+        let before = self.redrives.len();
+        self.redrives
+            .retain(|_, redrive| redrive.ended.is_none_or(|at| at > ended));
+        let redrives = before - self.redrives.len();
+        let rows = u64::try_from(closed + errors + redrives).unwrap_or(u64::MAX);
         rows.saturating_add(self.forget_runs(ended, now))
     }
 
@@ -155,6 +192,7 @@ impl Tenant {
         match &finish.letter {
             LetterChange::None => None,
             LetterChange::Close => {
+                self.drop_journals(run);
                 let letter = self.letters.get_mut(&open?.id)?;
                 "replayed".clone_into(&mut letter.state);
                 Some(letter.id.clone())
@@ -165,10 +203,12 @@ impl Tenant {
                     letter.id = open.id;
                     letter.first_failed = open.first_failed;
                     letter.replays = open.replays;
+                    letter.pinned = open.pinned;
                 }
                 "open".clone_into(&mut letter.state);
                 letter.tenant.clone_from(&finish.run.tenant);
                 letter.run.letter = Some(letter.id.clone());
+                letter.run.seed = Seed::default();
                 if let Some(snapshot) = &mut letter.snapshot {
                     snapshot.pages.clear();
                 }

@@ -1,10 +1,17 @@
 //! Runs and idempotency keys of one tenant.
 
 use super::{Tenant, listed, span};
-use crate::ports::store::{Claim, Fence, Finish, LetterChange, NewRun, RunFilter, StoreError};
-use crate::records::{AttemptRecord, RunRecord};
+use crate::ports::store::{Claim, Fence, Finish, JOURNAL_KEPT, LetterChange, NewRun, RunFilter, Space, StoreError};
+use crate::records::{AttemptRecord, JournalRecord, RunRecord};
 use fusebox_core::idempotency::{self, Holder};
 use fusebox_core::ids::{Digest, LetterId, OwnerId, RunId};
+use fusebox_core::run::State;
+use fusebox_core::time::Wall;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// When a nested run's key is free: with its row, which goes with its root's.
+pub(super) const FOREVER: i64 = i64::MAX;
 
 /// A run and who owns it.
 pub(super) struct Row {
@@ -12,16 +19,23 @@ pub(super) struct Row {
     pub(super) owner: Option<OwnerId>,
     pub(super) epoch: i64,
     pub(super) lease_until: i64,
-    key: Option<Digest>,
-    key_lifetime: i64,
+    pub(super) key: Option<Digest>,
+    key_lifetime: Duration,
+    /// Accepted: since when. Sleeping: till when. Suspended: when the answer comes too late, or when it came.
+    pub(super) until: Option<i64>,
+    /// Whether somebody wants it cancelled.
+    pub(super) cancel: bool,
+    pub(super) journal: BTreeMap<u32, JournalRecord>,
+    /// While a run that failed may be resumed: till when its journal is kept.
+    pub(super) journal_until: Option<i64>,
 }
 
 /// Which run has a key.
 pub(super) struct Key {
-    run: RunId,
-    fingerprint: Digest,
+    pub(super) run: RunId,
+    pub(super) fingerprint: Digest,
     /// When it is free again, unless the run's letter is open; `None` while the run is not over.
-    free_at: Option<i64>,
+    pub(super) free_at: Option<i64>,
 }
 
 pub(super) fn exists(run: &RunId) -> StoreError {
@@ -31,6 +45,31 @@ pub(super) fn exists(run: &RunId) -> StoreError {
 }
 
 impl Row {
+    fn new(record: RunRecord, key: Option<Digest>, key_lifetime: Duration) -> Self {
+        Self {
+            record,
+            owner: None,
+            epoch: 0,
+            lease_until: 0,
+            key,
+            key_lifetime,
+            until: None,
+            cancel: false,
+            journal: BTreeMap::new(),
+            journal_until: None,
+        }
+    }
+
+    /// The root of its tree, unless it is one.
+    pub(super) fn root(&self) -> Option<&RunId> {
+        self.record.nested.as_ref().map(|nested| &nested.root)
+    }
+
+    /// Whether it waits for time or a person, and nobody holds it.
+    pub(super) fn rests(&self) -> bool {
+        matches!(self.record.state.as_str(), "sleeping" | "suspended")
+    }
+
     /// Whether somebody holds a lease that has not ended.
     pub(super) fn alive(&self, now: i64) -> bool {
         self.owner.is_some() && self.lease_until > now
@@ -43,7 +82,20 @@ impl Row {
             "running".clone_into(&mut run.state);
             run.finished = None;
         }
+        run.until = self.until.filter(|_| run.state == "sleeping");
+        run.approval = run.approval.filter(|_| run.state == "suspended");
         run
+    }
+
+    /// Writes the run as its owner leaves it, and lets it go.
+    pub(super) fn end(&mut self, mut record: RunRecord) {
+        record.recoveries = self.record.recoveries;
+        record.seed = self.record.seed;
+        self.record = record;
+        self.owner = None;
+        self.until = None;
+        self.cancel = false;
+        self.journal_until = None;
     }
 
     /// Ends a run that nobody will replay any more: its failure stands.
@@ -113,15 +165,16 @@ impl Tenant {
                 },
             );
         }
-        let mut row = Row {
-            record: new.run,
-            owner: None,
-            epoch: 0,
-            lease_until: 0,
-            key: new.call_key,
-            key_lifetime: span(new.key_lifetime),
+        let mut row = Row::new(new.run, new.call_key, new.key_lifetime);
+        let fence = if row.root().is_some() || row.record.state == "accepted" {
+            row.until = Some(now).filter(|_| row.root().is_none());
+            Fence {
+                owner: new.owner,
+                epoch: 0,
+            }
+        } else {
+            row.lease(&new.owner, now.saturating_add(span(new.lease)))
         };
-        let fence = row.lease(&new.owner, now.saturating_add(span(new.lease)));
         self.runs.insert(row.record.id.clone(), row);
         Ok(Claim::Fresh(fence))
     }
@@ -140,29 +193,54 @@ impl Tenant {
         self.owned(&id, fence, now)?;
         self.may_enqueue(&finish)?;
         let letter = self.change_letter(&id, &finish);
-        let Some(row) = self.runs.get_mut(&id) else {
-            return Ok(());
-        };
         let enqueued = matches!(finish.letter, LetterChange::Enqueue(_));
-        let free_at = if finish.keep_key {
-            now.saturating_add(row.key_lifetime)
-        } else {
-            now
-        };
-        if let Some(call_key) = row.key {
-            // By now the key may be free and taken by a younger run.
-            let own = self.keys.get_mut(&call_key).filter(|key| key.run == id);
-            if let Some(key) = own {
-                if finish.keep_key || enqueued {
-                    key.free_at = Some(free_at);
-                } else {
-                    self.keys.remove(&call_key);
-                }
-            }
+        self.end_key(&id, finish.keep_key, enqueued, now);
+        if let Some(row) = self.runs.get_mut(&id) {
+            row.end(ended(finish.run, letter));
+            row.write(finish.journal);
         }
-        row.owner = None;
-        row.record = ended(finish.run, letter);
+        self.after_end(&id, now);
         Ok(())
+    }
+
+    /// Lets the key of a run that is over go when its lifetime is, or at once; a letter keeps it beyond that.
+    pub(super) fn end_key(&mut self, id: &RunId, keep: bool, enqueued: bool, now: i64) {
+        let Some(row) = self.runs.get(id) else { return };
+        let Some(call_key) = row.key else { return };
+        let kept = idempotency::key_expires(Some(Wall(now)), false, row.key_lifetime).filter(|_| keep);
+        // By now the key may be free and taken by a younger run.
+        let Some(key) = self.keys.get_mut(&call_key).filter(|key| key.run == *id) else {
+            return;
+        };
+        if keep || enqueued {
+            key.free_at = Some(kept.map_or(now, |at| at.0));
+        } else {
+            self.keys.remove(&call_key);
+        }
+    }
+
+    /// What the end of a root means for its tree: a success leaves no journal, a failure keeps it for a while, and a letter as long as itself.
+    pub(super) fn after_end(&mut self, id: &RunId, now: i64) {
+        let open = self.open_letter_of(id).is_some();
+        let Some(row) = self.runs.get_mut(id) else { return };
+        let state = State::from_name(&row.record.state);
+        if state == Some(State::Succeeded) {
+            self.drop_journals(id);
+        } else if state.is_some_and(State::is_over) && !open && !row.journal.is_empty() {
+            row.journal_until = Some(now.saturating_add(span(JOURNAL_KEPT)));
+        }
+        if state.is_some_and(State::is_over) {
+            self.end_tree(id, now);
+        }
+    }
+
+    /// Forgets the journals of a tree.
+    pub(super) fn drop_journals(&mut self, root: &RunId) {
+        if let Some(row) = self.runs.get_mut(root) {
+            row.journal.clear();
+            row.journal_until = None;
+        }
+        self.below(root).for_each(|row| row.journal.clear());
     }
 
     /// Whether a run may be recorded that was not accepted before.
@@ -173,18 +251,13 @@ impl Tenant {
         self.may_enqueue(finish)
     }
 
-    pub(super) fn record_finished(&mut self, finish: Finish) {
+    pub(super) fn record_finished(&mut self, finish: Finish, now: i64) {
         let letter = self.change_letter(&finish.run.id, &finish);
-        let record = ended(finish.run, letter);
-        let row = Row {
-            record,
-            owner: None,
-            epoch: 0,
-            lease_until: 0,
-            key: None,
-            key_lifetime: 0,
-        };
-        self.runs.insert(row.record.id.clone(), row);
+        let id = finish.run.id.clone();
+        let mut row = Row::new(ended(finish.run, letter), None, Duration::ZERO);
+        row.write(finish.journal);
+        self.runs.insert(id.clone(), row);
+        self.after_end(&id, now);
     }
 
     pub(super) fn list_runs(&self, filter: &RunFilter, now: i64) -> Vec<RunRecord> {
@@ -199,30 +272,60 @@ impl Tenant {
         runs
     }
 
-    /// Forgets keys that are free, and runs that ended at or before `ended` and are needed by no key, letter or owner.
+    /// Forgets keys that are free, journals that nobody resumed in time, and roots that ended at or before `ended` and are needed by no
+    /// key, letter, journal or owner, with their trees.
     pub(super) fn forget_runs(&mut self, ended: i64, now: i64) -> u64 {
         let open: Vec<RunId> = self.open_letters().map(|letter| letter.run.id.clone()).collect();
-        let before = self.keys.len() + self.runs.len();
+        let before = self.keys.len();
         self.keys
             .retain(|_, key| open.contains(&key.run) || key.free_at.is_none_or(|at| at > now));
-        let keys = &self.keys;
-        self.runs.retain(|id, row| {
-            row.record.finished.is_none_or(|finished| finished > ended)
-                || row.alive(now)
-                || open.contains(id)
-                || keys.values().any(|key| key.run == *id)
+        let mut gone = before - self.keys.len();
+        let over = |row: &&Row| row.journal_until.is_some_and(|until| until <= now);
+        let unwanted: Vec<_> = self
+            .runs
+            .values()
+            .filter(over)
+            .map(|row| row.record.id.clone())
+            .collect();
+        unwanted.iter().for_each(|root| self.drop_journals(root));
+        let pinned = self.letters.values().filter(|letter| letter.pinned);
+        let pinned: Vec<_> = pinned.map(|letter| letter.run.id.clone()).collect();
+        let forgotten = self.runs.iter().filter(|(id, row)| {
+            row.root().is_none()
+                && row.record.finished.is_some_and(|finished| finished <= ended)
+                && row.journal_until.is_none()
+                && !row.alive(now)
+                && !open.contains(id)
+                && !pinned.contains(id)
+                && !self.keys.values().any(|key| key.run == **id)
         });
+        let forgotten: Vec<RunId> = forgotten.map(|(id, _)| id.clone()).collect();
+        let before = self.runs.len();
+        self.runs
+            .retain(|id, row| !forgotten.contains(row.root().unwrap_or(id)));
+        gone += before - self.runs.len();
+        self.forget_what_runs_had();
+        u64::try_from(gone).unwrap_or(u64::MAX)
+    }
+
+    /// Forgets what belongs to runs that are gone.
+    fn forget_what_runs_had(&mut self) {
         let runs = &self.runs;
+        self.keys.retain(|_, key| runs.contains_key(&key.run));
         self.letters.retain(|_, letter| runs.contains_key(&letter.run.id));
-        u64::try_from(before - self.keys.len() - self.runs.len()).unwrap_or(u64::MAX)
+        self.approvals.retain(|_, approval| runs.contains_key(&approval.root));
+        self.state.retain(|(space, _), _| match space {
+            Space::Run(run) => runs.contains_key(run),
+            Space::Tool(_) => true,
+        });
     }
 }
 
 /// The run as it is kept: attempts in order, each once, and the letter that it has.
-fn ended(mut run: RunRecord, letter: Option<LetterId>) -> RunRecord {
+pub(super) fn ended(mut run: RunRecord, letter: Option<LetterId>) -> RunRecord {
     run.letter = letter.or(run.letter);
     let attempts = std::mem::take(&mut run.attempts);
-    let by_number: std::collections::BTreeMap<_, _> = attempts.into_iter().map(|a| (a.number, a)).collect();
+    let by_number: BTreeMap<_, _> = attempts.into_iter().map(|a| (a.number, a)).collect();
     run.attempts = by_number.into_values().collect();
     run
 }

@@ -1,7 +1,7 @@
 //! Tools and components of one tenant.
 
 use super::Tenant;
-use crate::ports::store::{StoreError, ToolChange};
+use crate::ports::store::{Space, StoreError, ToolChange};
 use crate::records::ToolRecord;
 use crate::requests::digest_of;
 use bytes::Bytes;
@@ -43,6 +43,8 @@ impl Tenant {
                 self.tools.remove(name);
                 let used: Vec<_> = self.tools.values().flatten().map(|tool| tool.component).collect();
                 self.components.retain(|digest, _| used.contains(digest));
+                let space = Space::Tool(name.to_owned());
+                self.state.retain(|(of, _), _| *of != space);
             }
         }
         true

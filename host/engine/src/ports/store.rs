@@ -3,12 +3,14 @@
 //! Leases end by the store's own clock. Every write of an owner carries a [`Fence`] and changes nothing once it is lost.
 
 use crate::records::{
-    ApprovalRecord, AttemptRecord, BreakerRecord, ErrorRecord, JournalRecord, LetterRecord, Page, RedriveRecord,
-    RunRecord, ToolRecord,
+    ApprovalRecord, AttemptRecord, BreakerRecord, ErrorRecord, FailureRecord, JournalRecord, LetterRecord, Page,
+    RedriveRecord, RunRecord, ToolRecord,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
+use fusebox_core::run::State;
 use std::time::Duration;
 
 /// Why the store did not do what it was asked.
@@ -265,6 +267,20 @@ pub const ERRORS_KEPT: u32 = 10_000;
 pub const ORPHAN_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// A page that was put so recently may belong to a letter that is about to be written: `purge` leaves it to `retain`.
 pub const PAGE_GRACE: Duration = Duration::from_secs(600);
+
+/// How long the journal of a run that failed and became no letter is kept, so that it can be resumed.
+pub const JOURNAL_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Ends a run that was cancelled while no host held it.
+pub fn cancelled(run: &mut RunRecord, at: i64) {
+    State::Cancelled.name().clone_into(&mut run.state);
+    run.finished = Some(at);
+    run.failure = Some(FailureRecord::from(&Failure::new(
+        Code::Cancelled,
+        Class::Control,
+        "the run was cancelled while no host held it",
+    )));
+}
 
 fn later<T>() -> Result<T, StoreError> {
     Err(StoreError::Unavailable {
