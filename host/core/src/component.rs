@@ -30,6 +30,17 @@ pub struct ComponentShape {
     pub imports: Vec<String>,
 }
 
+/// An imported interface of another tool, and who provides it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// As the component imports it, such as `acme:search/api@1.0.0`.
+    pub interface: String,
+    /// The deployed tool.
+    pub tool: String,
+    /// As that tool exports it, such as `acme:search/api@1.2.0`.
+    pub exported: String,
+}
+
 /// An interface of another tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolImport {

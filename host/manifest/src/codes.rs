@@ -58,14 +58,15 @@ codes! {
     pub(crate) UNKNOWN_SHARED_SERVICE = "FB0207";
     /// Two things have one name.
     pub NAMED_TWICE = "FB0208";
-    pub(crate) NOT_AVAILABLE = "FB0209";
     pub(crate) OCI_REFERENCE = "FB0210";
     pub(crate) SECRET_IN_CLEAR = "FB0211";
     pub(crate) SECRET_FOR_GUEST = "FB0212";
     pub(crate) KEY_NOBODY_HONOURS = "FB0213";
-    pub(crate) RETRY_AGAINST_LEVEL = "FB0214";
+    pub(crate) RETRY_FROM_AGAINST_LEVEL = "FB0214";
     pub(crate) BREAKER_NEVER_TRIPS = "FB0215";
     pub(crate) LIMITS_CROSS = "FB0216";
+    pub(crate) INTERRUPT_NOT_GRANTED = "FB0217";
+    pub(crate) NEEDS_JOURNAL = "FB0218";
 
     pub(crate) ABOVE_CEILING = "FB0301";
     pub(crate) SECRET_NOT_FOR_HOST = "FB0302";
@@ -74,6 +75,8 @@ codes! {
     pub(crate) UNKNOWN_VARIABLE = "FB0305";
     pub(crate) WIDE_NETWORK_RULE = "FB0306";
     pub(crate) PRIVATE_HOST = "FB0307";
+    /// The key of encryption at rest is not to be had, or is none.
+    pub ENCRYPTION_KEY = "FB0308";
 
     /// A function that a model would see without a description.
     pub UNDESCRIBED_FUNCTION = "FB0401";
@@ -110,6 +113,12 @@ codes! {
     pub(crate) LEFT_OUT = "FB0604";
     pub(crate) AMBIGUOUS_FUNCTION = "FB0605";
     pub(crate) NO_ERROR_TYPE = "FB0606";
+    pub(crate) NOT_DEPLOYED = "FB0607";
+    pub(crate) NO_EXPORTER = "FB0608";
+    pub(crate) TYPES_DIFFER = "FB0609";
+    pub(crate) AMBIGUOUS_EXPORTER = "FB0610";
+    pub(crate) NO_SUCH_CALL = "FB0611";
+    pub(crate) UNGRANTED_IMPORT = "FB0612";
 }
 
 /// The page of a code, whatever its letters' case.
@@ -154,7 +163,9 @@ mod tests {
             };
             let text = format!("{head}{manifest}");
             let mut draft = Manifest::draft("search.toml", &text, &presets, &settings.unwrap_or_default());
-            draft.check_component(&checked(manifest), &Words::default());
+            let component = checked(manifest);
+            draft.check_component(&component, &Words::default());
+            draft.check_links(&component, &crate::links::tests::deployed);
             found.extend(draft.finish().1);
         }
         found
@@ -163,6 +174,11 @@ mod tests {
     /// The component that examples are checked against; those of other functions are about the manifest alone.
     fn checked(manifest: &str) -> fusebox_core::component::ComponentShape {
         let mut shape = shape();
+        if manifest.contains("email.list") {
+            shape
+                .tools
+                .push(crate::links::tests::import("acme:email/api@1.0.0", &["send"]));
+        }
         for name in ["send", "transfer", "delete-index"] {
             if manifest.contains(&format!("[functions.{name}]")) {
                 shape.functions.push(fusebox_core::component::FunctionShape {

@@ -9,7 +9,7 @@ use crate::provenance::{Clamp, SetBy};
 use crate::units::{show_duration, show_origin, show_rate, show_size};
 use fusebox_core::policy::{
     Approval, BreakerPolicy, FunctionPolicy, HeaderPart, Limits, RatePolicy, RetryPolicy, ServiceKind, ServicePolicy,
-    WindowPolicy,
+    ToolGrant, ToolPolicy, WindowPolicy,
 };
 use serde_json::json;
 
@@ -53,6 +53,7 @@ impl Lowered {
             rows: Vec::new(),
         };
         rows.function(&path, self.policy.function(name));
+        rows.calls(&self.policy);
         for service in &self.policy.services {
             rows.service(&format!("services.{}", service.name), service);
         }
@@ -100,12 +101,31 @@ impl Rows<'_> {
                 ("timeout", show_duration(function.timeout)),
                 ("deadline", show_duration(function.deadline)),
                 ("approval", approval.to_owned()),
+                ("approval-expires", show_duration(function.approval_expires)),
+                ("retry-from", function.retry_from.name().to_owned()),
+                ("auto-replay", function.auto_replay.name().to_owned()),
             ],
         );
         for (case, class) in &function.errors {
             self.add(format!("{path}.errors.{case}"), class.name().to_owned());
         }
         self.retry(&format!("{path}.retry"), &function.retry);
+    }
+
+    /// Calls of other tools, where there are any.
+    fn calls(&mut self, policy: &ToolPolicy) {
+        if !policy.agent {
+            return;
+        }
+        let interrupts = policy.interrupt_before.iter();
+        let interrupts: Vec<_> = interrupts
+            .map(|(tool, function)| format!("{tool}.{function}"))
+            .collect();
+        self.add(
+            "tools".to_owned(),
+            policy.tools.iter().map(show_grant).collect::<Vec<_>>().join(", "),
+        );
+        self.add("interrupt-before".to_owned(), interrupts.join(", "));
     }
 
     fn retry(&mut self, path: &str, retry: &RetryPolicy) {
@@ -232,6 +252,14 @@ impl Rows<'_> {
     }
 }
 
+/// A grant as the manifest has it.
+pub(crate) fn show_grant(grant: &ToolGrant) -> String {
+    match &grant.function {
+        Some(function) => format!("{}.{function}", grant.tool),
+        None => grant.tool.clone(),
+    }
+}
+
 /// A header's value as the manifest has it: names of secrets, never values.
 fn show_header(parts: &[HeaderPart]) -> String {
     let part = |part: &HeaderPart| match part {
@@ -267,6 +295,7 @@ fn show_scalar(scalar: &Scalar) -> String {
         Scalar::Rate(rate) => show_rate(*rate),
         Scalar::Origin(origin) => show_origin(origin),
         Scalar::Rule(rule) => rule.to_string(),
+        Scalar::Url(url) => url.to_string(),
         Scalar::Pattern(pattern) => format!("{} {}", pattern.method, pattern.path),
         Scalar::Header(parts) => show_header(parts),
         Scalar::Component(ComponentRef::File(text) | ComponentRef::Oci(text)) => text.clone(),

@@ -2,8 +2,10 @@
 
 mod texts;
 
+pub(crate) use texts::secret_of;
+
 use crate::codes;
-use crate::units::{self, NetworkRule, Problem};
+use crate::units::{self, NetworkRule, Problem, Url};
 use fusebox_core::ids::Digest;
 use fusebox_core::policy::{HeaderPart, Origin, RateLimit, RequestPattern};
 use std::time::Duration;
@@ -23,6 +25,10 @@ pub(crate) enum Form {
     Preset,
     /// An exported function: `query` or `iface.query`.
     Function,
+    /// A tool, or one function of it: `search` or `search.query`.
+    Grant,
+    /// A function of a tool: `search.query`.
+    Call,
     /// A name as WIT has them: of a parameter, or of a case of a variant.
     Label,
     /// A name towards models.
@@ -53,6 +59,10 @@ pub(crate) enum Form {
     Host,
     /// A rule of `network.allow`.
     Rule,
+    /// An address with a path.
+    Url,
+    /// Where a key is: a file, or `${secret:NAME}`.
+    KeyPlace,
     /// A request pattern.
     Pattern,
     /// The name of a header.
@@ -134,6 +144,7 @@ pub(crate) enum Scalar {
     Rate(RateLimit),
     Origin(Origin),
     Rule(NetworkRule),
+    Url(Url),
     Pattern(RequestPattern),
     Header(Vec<HeaderPart>),
     Component(ComponentRef),
@@ -153,6 +164,8 @@ impl Form {
             Self::Name => "a kebab-case name".to_owned(),
             Self::Preset => "the name of a preset".to_owned(),
             Self::Function => "the name of a function".to_owned(),
+            Self::Grant => "a tool, or a tool and its function".to_owned(),
+            Self::Call => "a tool and its function".to_owned(),
             Self::Label => "a name as WIT has them".to_owned(),
             Self::ModelName => "a name for models".to_owned(),
             Self::Variable => "the name of an environment variable".to_owned(),
@@ -170,6 +183,8 @@ impl Form {
             ),
             Self::Host => "a host".to_owned(),
             Self::Rule => "a host, address or network".to_owned(),
+            Self::Url => "an address".to_owned(),
+            Self::KeyPlace => "a file, or `${secret:NAME}`".to_owned(),
             Self::Pattern => "a method and a path".to_owned(),
             Self::HeaderName => "the name of a header".to_owned(),
             Self::HeaderValue => "the value of a header".to_owned(),
@@ -189,6 +204,8 @@ impl Form {
             Self::Name => "\"search\"".to_owned(),
             Self::Preset => "\"idempotent\"".to_owned(),
             Self::Function => "\"query\"".to_owned(),
+            Self::Grant => "\"search\"".to_owned(),
+            Self::Call => "\"email.send\"".to_owned(),
             Self::Label => "\"not-found\"".to_owned(),
             Self::ModelName => "\"search_query\"".to_owned(),
             Self::Variable => "\"LOG_LEVEL\"".to_owned(),
@@ -203,6 +220,8 @@ impl Form {
             Self::Word(words) => format!("{:?}", words.first().copied().unwrap_or_default()),
             Self::Host => "\"api.search.example\"".to_owned(),
             Self::Rule => "\"10.0.0.0/8\"".to_owned(),
+            Self::Url => "\"https://hooks.example/fusebox\"".to_owned(),
+            Self::KeyPlace => "\"${secret:DATABASE_KEY}\"".to_owned(),
             Self::Pattern => "\"POST /v1/query\"".to_owned(),
             Self::HeaderName => "\"x-api-key\"".to_owned(),
             Self::HeaderValue => "\"Bearer ${secret:SEARCH_KEY}\"".to_owned(),
@@ -241,6 +260,8 @@ impl Form {
             Self::Function => texts::function_name(text)
                 .map(Scalar::Text)
                 .map_err(coded(codes::BAD_NAME)),
+            Self::Grant => texts::grant(text).map(Scalar::Text).map_err(coded(codes::BAD_NAME)),
+            Self::Call => texts::call(text).map(Scalar::Text).map_err(coded(codes::BAD_NAME)),
             Self::Label => texts::label(text).map(Scalar::Text).map_err(coded(codes::BAD_NAME)),
             Self::ModelName => texts::model_name(text)
                 .map(Scalar::Text)
@@ -264,6 +285,8 @@ impl Form {
             Self::Rule => units::network_rule(text)
                 .map(Scalar::Rule)
                 .map_err(coded(codes::BAD_NETWORK_RULE)),
+            Self::Url => units::url(text).map(Scalar::Url).map_err(coded(codes::BAD_HOST)),
+            Self::KeyPlace => texts::key_place(text),
             Self::Pattern => units::request_pattern(text)
                 .map(Scalar::Pattern)
                 .map_err(coded(codes::BAD_PATTERN)),
@@ -281,7 +304,7 @@ impl Form {
                 .map(Scalar::Duration)
                 .map_err(coded(codes::BAD_DURATION)),
             Self::OrNone(_) if text == "none" => Ok(Scalar::None),
-            Self::OrNone(form) | Self::Either(form, _) => form.text(text),
+            Self::OrNone(form) | Self::Either(form, _) => self.widen(form.text(text), text),
             Self::Count(..) => match texts::plain_number(text) {
                 Some(number) => self.number(number),
                 None => Err(self.not_such(text)),

@@ -3,7 +3,8 @@
 use crate::lower::limits::show_fuel;
 use crate::units::{show_duration, show_origin, show_rate, show_size};
 use fusebox_core::policy::{
-    Approval, FunctionPolicy, HeaderPart, Idempotency, Limits, Origin, RateLimit, ServicePolicy, ToolPolicy,
+    Approval, AutoReplay, FunctionPolicy, HeaderPart, Idempotency, Limits, Origin, RateLimit, ServicePolicy, ToolGrant,
+    ToolPolicy,
 };
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -14,6 +15,7 @@ pub fn grown(old: &ToolPolicy, new: &ToolPolicy) -> Vec<String> {
     let mut out = Vec::new();
     hosts(old, new, &mut out);
     secrets(old, new, &mut out);
+    calls(old, new, &mut out);
     for service in &new.services {
         let before = old.services.iter().find(|before| before.name == service.name);
         repeats(before, service, &mut out);
@@ -66,6 +68,27 @@ fn secrets(old: &ToolPolicy, new: &ToolPolicy, out: &mut Vec<String>) {
     let new = sent(new);
     for (name, origin) in new.difference(&sent(old)) {
         out.push(format!("secret `{name}` is sent to `{}`", show_origin(origin)));
+    }
+}
+
+/// Calls of other tools that were not granted, or that a person was asked before.
+fn calls(old: &ToolPolicy, new: &ToolPolicy, out: &mut Vec<String>) {
+    let granted = |grant: &ToolGrant| match &grant.function {
+        Some(function) => old.may_call(&grant.tool, function),
+        None => old.tools.contains(grant),
+    };
+    for grant in new.tools.iter().filter(|grant| !granted(grant)) {
+        out.push(match &grant.function {
+            Some(function) => format!("it may call `{}.{function}`", grant.tool),
+            None => format!("it may call every function of `{}`", grant.tool),
+        });
+    }
+    for (tool, function) in &old.interrupt_before {
+        if new.may_call(tool, function) && !new.interrupts_before(tool, function) {
+            out.push(format!(
+                "it no longer waits for a person's approval before it calls `{tool}.{function}`"
+            ));
+        }
     }
 }
 
@@ -159,6 +182,16 @@ fn function_grown(name: &str, old: &FunctionPolicy, new: &FunctionPolicy, out: &
     }
     more(
         out,
+        &format!("`approval-expires` of {name}"),
+        old.approval_expires,
+        new.approval_expires,
+        show_duration,
+    );
+    if old.auto_replay == AutoReplay::Never && new.auto_replay == AutoReplay::WhenClosed {
+        out.push(format!("letters of {name} are replayed without anybody asking"));
+    }
+    more(
+        out,
         &format!("`timeout` of {name}"),
         old.timeout,
         new.timeout,
@@ -239,5 +272,36 @@ mod tests {
             ]
         );
         assert_eq!(grown(&new, &old), Vec::<String>::new());
+    }
+
+    #[test]
+    fn calls_of_other_tools_and_dropped_questions_are_said() {
+        let old = policy(
+            "tools = [\"search\", \"email.send\", \"ledger\"]\ninterrupt-before = [\"email.send\", \"ledger.pay\"]\n\
+             [functions.f]\napproval = \"required\"\n[functions.g]\n",
+        );
+        let new = policy(
+            "tools = [\"search.query\", \"email\", \"calculator\"]\n\
+             [functions.f]\n[functions.g]\nauto-replay = \"when-closed\"\napproval-expires = \"48h\"\n",
+        );
+        assert_eq!(
+            grown(&old, &new),
+            [
+                "it may call every function of `email`",
+                "it may call every function of `calculator`",
+                "it no longer waits for a person's approval before it calls `email.send`",
+                "`f` no longer waits for a person's approval",
+                "`approval-expires` of `g`: 2d instead of 24h",
+                "letters of `g` are replayed without anybody asking",
+            ]
+        );
+        assert_eq!(
+            grown(&new, &old),
+            [
+                "it may call every function of `search`",
+                "it may call every function of `ledger`"
+            ]
+        );
+        assert_eq!(grown(&old, &old), Vec::<String>::new());
     }
 }

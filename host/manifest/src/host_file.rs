@@ -10,13 +10,14 @@ pub use template::host_template;
 use crate::diagnostic::{Diagnostic, sort};
 use crate::document;
 use crate::explained::Row;
+use crate::form::secret_of;
 use crate::lower::{Ceiling, Lowering, service};
 use crate::node::{Node, Table, Value};
 use crate::presets::Presets;
-use crate::provenance::Provenance;
+use crate::provenance::{Provenance, SetBy};
 use crate::schema::HOST;
-use crate::units::NetworkRule;
-use fusebox_core::policy::{Origin, ServicePolicy};
+use crate::units::{NetworkRule, Url};
+use fusebox_core::policy::{Origin, RateLimit, ServicePolicy};
 use settings::Settings;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ pub struct HostFile {
     pub log: String,
     /// How long a host owns a run without renewing.
     pub lease: Duration,
-    /// How long a stopping host waits for calls in flight.
+    /// How long a stopping host waits for calls and effects in flight.
     pub drain: Duration,
     /// Calls in flight at once.
     pub max_calls: usize,
@@ -43,6 +44,24 @@ pub struct HostFile {
     pub extra_roots: Option<PathSetting>,
     /// How long things are kept.
     pub retention: Retention,
+    /// Recoveries of a run before it is given up.
+    pub recovery_cap: u32,
+    /// How often a serving host looks for work.
+    pub recovery_poll: Duration,
+    /// Bytes of a body above which it is written apart from its journal record.
+    pub max_journal_body: u64,
+    /// Where the key of encryption at rest is; `None` without encryption.
+    pub encryption_key: Option<KeyPlace>,
+    /// How long a question to a person stands where its function does not say.
+    pub approval_expires: Duration,
+    /// Open letters that are worth an alert when there are more.
+    pub letters_quota: Option<u64>,
+    /// How many letters are replayed by themselves.
+    pub auto_replay_rate: RateLimit,
+    /// How often one letter is replayed by itself.
+    pub auto_replay_max: u32,
+    /// What is worth an alert.
+    pub alerts: AlertSettings,
     /// Components that run at once.
     pub pool_instances: u32,
     /// Threads that guests compute on; `None` takes one for each processor.
@@ -93,6 +112,28 @@ pub struct Retention {
     pub runs: Duration,
     /// Outcomes under an idempotency key.
     pub keys: Duration,
+    /// Journals of failed runs that became no letter.
+    pub failed_journals: Duration,
+}
+
+/// Where the key of encryption at rest is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// A file that holds it in base64.
+    File(PathSetting),
+    /// The secret of that name.
+    Secret(String),
+}
+
+/// What is worth an alert, and where alerts go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertSettings {
+    /// New letters of one service within a minute.
+    pub letters_per_minute: u32,
+    /// Age of an open letter; `None` at no age.
+    pub oldest_age: Option<Duration>,
+    /// Where alerts are posted.
+    pub webhook: Option<Url>,
 }
 
 /// Where the values of secrets come from.
@@ -219,6 +260,11 @@ impl HostFile {
         Settings::merge(&table.unwrap_or_default(), source, &mut Vec::new()).path("policies")
     }
 
+    /// Who set a setting.
+    pub(crate) fn set_by(&self, key: &str) -> &SetBy {
+        self.settings.set_by(key)
+    }
+
     /// Every setting: its key, its effective value, and who set it.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
@@ -242,6 +288,20 @@ fn build(settings: Settings) -> HostFile {
             known_bad: s.duration("retention.known-bad"),
             runs: s.duration("retention.runs"),
             keys: s.duration("retention.keys"),
+            failed_journals: s.duration("retention.failed-journals"),
+        },
+        recovery_cap: s.count("recovery.cap"),
+        recovery_poll: s.duration("recovery.poll"),
+        max_journal_body: s.number("journal.max-body"),
+        encryption_key: s.path("encryption.key").map(key_place),
+        approval_expires: s.duration("approvals.expires"),
+        letters_quota: s.number_or_none("letters.quota"),
+        auto_replay_rate: s.rate("auto-replay.rate"),
+        auto_replay_max: s.count("auto-replay.max"),
+        alerts: AlertSettings {
+            letters_per_minute: s.count("alerts.letters-per-minute"),
+            oldest_age: s.duration_or_none("alerts.oldest-age"),
+            webhook: s.url("alerts.webhook"),
         },
         pool_instances: s.count("pool.instances"),
         guest_threads: usize::try_from(s.number("pool.threads"))
@@ -263,6 +323,13 @@ fn build(settings: Settings) -> HostFile {
         provenance: Provenance::default(),
         ceilings: ceilings(s),
         settings,
+    }
+}
+
+fn key_place(setting: PathSetting) -> KeyPlace {
+    match secret_of(&setting.path) {
+        Some(name) => KeyPlace::Secret(name.to_owned()),
+        None => KeyPlace::File(setting),
     }
 }
 

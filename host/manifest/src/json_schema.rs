@@ -65,13 +65,20 @@ fn property(key: &'static Key) -> Value {
     schema
 }
 
+/// A kebab-case name.
+const TOOL: &str = "[a-z][a-z0-9]*(-[a-z0-9]+)*";
+/// A function, with or without its interface.
+const FUNCTION: &str = "[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*(\\.[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*)?";
+
 fn value(form: Form) -> Value {
     let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     match form {
         Form::AnyText | Form::Component => json!({ "type": "string" }),
         Form::Text | Form::Path => json!({ "type": "string", "minLength": 1 }),
-        Form::Name | Form::Preset => text("^[a-z][a-z0-9]*(-[a-z0-9]+)*$"),
-        Form::Function => text("^[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*(\\.[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*)?$"),
+        Form::Name | Form::Preset => text(&format!("^{TOOL}$")),
+        Form::Grant => text(&format!("^{TOOL}(\\.{FUNCTION})?$")),
+        Form::Call => text(&format!("^{TOOL}\\.{FUNCTION}$")),
+        Form::Function => text(&format!("^{FUNCTION}$")),
         Form::Label => text("^[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*$"),
         Form::ModelName => text("^[a-zA-Z0-9_-]{1,64}$"),
         Form::Variable => text("^[a-zA-Z_][a-zA-Z0-9_]*$"),
@@ -87,6 +94,8 @@ fn value(form: Form) -> Value {
         Form::Word(words) => json!({ "type": "string", "enum": words }),
         Form::Host => text("^([hH][tT][tT][pP][sS]?://)?[^/?#@*]+$"),
         Form::Rule => text("^[^*]+$"),
+        Form::Url => text("^[hH][tT][tT][pP][sS]?://[^/?#@*]+(/[^#]*)?$"),
+        Form::KeyPlace => json!({ "type": "string", "minLength": 1 }),
         Form::Pattern => text("^[A-Z]+ /[^ ?#]*$"),
         Form::HeaderName => text("^[a-zA-Z0-9!#$%&'*+.^_`|~-]{1,128}$"),
         Form::HeaderValue => text("^[ -~]*$"),

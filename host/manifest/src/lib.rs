@@ -9,6 +9,7 @@ mod form;
 mod growth;
 mod host_file;
 mod json_schema;
+mod links;
 mod lower;
 mod manifest;
 mod node;
@@ -22,8 +23,8 @@ pub mod units;
 mod words;
 
 pub use codes::{
-    BAD_COMPONENT, BAD_WIT, CACHE_FOLDER, COMPILER_EXHAUSTED, COMPONENT_TOO_LARGE, CORE_MODULE, MISSING_IMPORT,
-    NAMED_TWICE, NEEDS_MORE, NO_FUNCTION, NOT_A_COMPONENT, Page, SANDBOX_REFUSED, UNDESCRIBED_FUNCTION,
+    BAD_COMPONENT, BAD_WIT, CACHE_FOLDER, COMPILER_EXHAUSTED, COMPONENT_TOO_LARGE, CORE_MODULE, ENCRYPTION_KEY,
+    MISSING_IMPORT, NAMED_TWICE, NEEDS_MORE, NO_FUNCTION, NOT_A_COMPONENT, Page, SANDBOX_REFUSED, UNDESCRIBED_FUNCTION,
     UNDESCRIBED_PARAM, codes, explain,
 };
 pub use component::{check_component, model_name};
@@ -31,9 +32,11 @@ pub use explained::Row;
 pub use form::ComponentRef;
 pub use growth::grown;
 pub use host_file::{
-    HostFile, PathSetting, Retention, SecretSettings, SecretSource, Setting, Source, host_template, settings,
+    AlertSettings, HostFile, KeyPlace, PathSetting, Retention, SecretSettings, SecretSource, Setting, Source,
+    host_template, settings,
 };
 pub use json_schema::{Kind, json_schema};
+pub use links::check_links;
 pub use lower::Lowered;
 pub use manifest::Manifest;
 pub use presets::{EMBEDDED, Preset, Presets};

@@ -1,6 +1,7 @@
 //! From the values of a manifest to effective policy, with the origin of each value.
 
 pub(crate) mod breaker;
+mod calls;
 pub(crate) mod function;
 pub(crate) mod limits;
 pub(crate) mod retry;
@@ -9,7 +10,7 @@ pub(crate) mod service;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::form::ComponentRef;
 use crate::host_file::HostFile;
-use crate::node::{Entry, Placed, Table};
+use crate::node::{Placed, Table};
 use crate::presets::Presets;
 use crate::provenance::{Clamp, Provenance, SetBy};
 use crate::units;
@@ -160,7 +161,7 @@ pub(crate) fn show_plain<T: Display>(value: T) -> String {
 /// Lowers the table of a manifest. `None` when it does not even say what it is.
 pub(crate) fn manifest(table: &Table, presets: &Presets, host: &HostFile) -> (Option<Lowered>, Vec<Diagnostic>) {
     let mut cx = Lowering::new(presets);
-    unavailable(table, &mut cx);
+    reachable(table, &mut cx);
     let mut policy = ToolPolicy {
         version: "0.0.0".to_owned(),
         ..ToolPolicy::default()
@@ -176,7 +177,8 @@ pub(crate) fn manifest(table: &Table, presets: &Presets, host: &HostFile) -> (Op
     policy.description = owned("description");
     limits::read(&mut cx, table.table("limits"), &mut policy.limits, &host.ceilings);
     policy.services = service::of_manifest(&mut cx, table, host);
-    function::all(&mut cx, table, &mut policy, &host.ceilings);
+    calls::read(&mut cx, table, &mut policy);
+    function::all(&mut cx, table, &mut policy, host);
     environment(table, &mut cx, &mut policy);
     rules::check(&mut cx, &policy, host);
     let words = Words::from_table(table.table("words"));
@@ -195,51 +197,8 @@ pub(crate) fn manifest(table: &Table, presets: &Presets, host: &HostFile) -> (Op
     (lowered, cx.findings)
 }
 
-/// Keys that are known and that this version cannot honour: refused, never ignored.
-fn unavailable(table: &Table, cx: &mut Lowering<'_>) {
-    let refuse = |cx: &mut Lowering<'_>, entry: &Entry, what: &str, help: &str| {
-        cx.error(
-            codes::NOT_AVAILABLE,
-            &entry.key_span,
-            format!("{what} is not available in this version"),
-            help,
-        );
-    };
-    if let Some(entry) = table.entry("tools") {
-        refuse(
-            cx,
-            entry,
-            "calling other tools (`tools`)",
-            "leave `tools` out; a tool reaches services only",
-        );
-    }
-    if let Some(entry) = table.entry("interrupt-before") {
-        refuse(
-            cx,
-            entry,
-            "waiting for a person (`interrupt-before`)",
-            "leave `interrupt-before` out",
-        );
-    }
-    for function in table.table("functions").entries() {
-        let Some(inner) = function.node.table() else { continue };
-        if let Some(entry) = inner
-            .entry("approval")
-            .filter(|entry| entry.node.text() == Some("required"))
-        {
-            let help =
-                "leave it out only if the call may run without a person's approval; otherwise disable the function";
-            refuse(cx, entry, "waiting for a person's approval", help);
-        }
-        if let Some(entry) = inner.entry("retry-from") {
-            refuse(
-                cx,
-                entry,
-                "choosing where a retry begins (`retry-from`)",
-                "leave `retry-from` out",
-            );
-        }
-    }
+/// A component that is somewhere this version cannot fetch it from.
+fn reachable(table: &Table, cx: &mut Lowering<'_>) {
     if let Some((ComponentRef::Oci(reference), span)) = table.component("component") {
         let message = format!(
             "`{}` is an image in a registry, which is not supported",

@@ -5,11 +5,12 @@ use crate::diagnostic::{Diagnostic, Span, sort};
 use crate::document;
 use crate::form::ComponentRef;
 use crate::host_file::HostFile;
+use crate::links;
 use crate::lower::{self, Lowered};
 use crate::presets::Presets;
 use crate::schema::MANIFEST;
 use crate::words::Words;
-use fusebox_core::component::ComponentShape;
+use fusebox_core::component::{ComponentShape, Link};
 
 /// A manifest as far as it could be read, with what is wrong with it.
 #[derive(Debug)]
@@ -61,6 +62,33 @@ impl Manifest {
             words.describe(lowered);
             self.findings.extend(component::check_component(lowered, shape));
         }
+    }
+
+    /// Checks what it says of other tools, by the shapes of those that are deployed, and finds who provides what its component imports.
+    pub fn check_links(
+        &mut self,
+        shape: &ComponentShape,
+        deployed: &dyn Fn(&str) -> Option<ComponentShape>,
+    ) -> Vec<Link> {
+        let Some(lowered) = &self.lowered else {
+            return Vec::new();
+        };
+        let (links, findings) = links::check_links(lowered, shape, deployed);
+        self.findings.extend(findings);
+        links
+    }
+
+    /// The tools that it may call, each once, in the order of the manifest.
+    #[must_use]
+    pub fn tools(&self) -> Vec<&str> {
+        let grants = self.lowered.iter().flat_map(|lowered| &lowered.policy.tools);
+        let mut names: Vec<&str> = Vec::new();
+        for grant in grants {
+            if !names.contains(&grant.tool.as_str()) {
+                names.push(&grant.tool);
+            }
+        }
+        names
     }
 
     /// Adds a finding of the caller's, such as a component that cannot be loaded.

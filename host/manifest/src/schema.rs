@@ -82,6 +82,18 @@ pub(crate) static MANIFEST: Shape = shape(
             "Shared services of the operator's file that the tool may reach.",
         ),
         key(
+            "tools",
+            Form::List(&Form::Grant),
+            "[]",
+            "Other tools that this one may call, or single functions of them: `search`, `email.send`.",
+        ),
+        key(
+            "interrupt-before",
+            Form::List(&Form::Call),
+            "[]",
+            "Calls of other tools that wait for a person's approval: `email.send`.",
+        ),
+        key(
             "retry",
             RETRY_CHOICE,
             "\"non-idempotent\"",
@@ -117,18 +129,6 @@ pub(crate) static MANIFEST: Shape = shape(
             Form::Table(&BUILD),
             "",
             "How the component is built; kept as text.",
-        ),
-        key(
-            "tools",
-            Form::List(&Form::Name),
-            "",
-            "Other tools that this one may call. Not available in this version.",
-        ),
-        key(
-            "interrupt-before",
-            Form::List(&Form::Function),
-            "",
-            "Calls that wait for a person. Not available in this version.",
         ),
     ],
 );
@@ -182,7 +182,7 @@ static FUNCTION: Shape = shape(
             "durability",
             Form::Word(DURABILITIES),
             "",
-            "How much of a run is made durable; `on-failure` for readonly and idempotent functions, else `always`.",
+            "How much of a run is made durable; `on-failure` for readonly and idempotent functions of tools that call no others, else `always`.",
         ),
         key("timeout", Form::SomeDuration, "\"30s\"", "Time of one attempt."),
         key("deadline", Form::SomeDuration, "\"60s\"", "Time of the whole call."),
@@ -196,7 +196,13 @@ static FUNCTION: Shape = shape(
             "approval",
             Form::Word(&["none", "required"]),
             "\"none\"",
-            "Whether a person is asked first. `required` is not available in this version.",
+            "Whether a person is asked before each call.",
+        ),
+        key(
+            "approval-expires",
+            Form::SomeDuration,
+            "\"24h\"",
+            "How long a question of its runs stands; that of the operator's `approvals.expires` without it.",
         ),
         key(
             "as",
@@ -206,9 +212,15 @@ static FUNCTION: Shape = shape(
         ),
         key(
             "retry-from",
-            Form::Word(&["start", "failure"]),
-            "",
-            "Where a retry begins. Not available in this version.",
+            Form::Word(&["resume-point", "start"]),
+            "\"resume-point\"",
+            "Where a retry begins: where the run failed, or at its start; `start` is for readonly and idempotent functions.",
+        ),
+        key(
+            "auto-replay",
+            Form::Word(&["never", "when-closed"]),
+            "\"never\"",
+            "Whether letters of keyed and detached runs are replayed by themselves once their service is well.",
         ),
     ],
 );

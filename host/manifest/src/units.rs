@@ -4,12 +4,14 @@ mod names;
 mod network;
 mod quantities;
 mod requests;
+mod url;
 
 pub(crate) use names::short;
 pub use names::{env_name, kebab, secret_name, version};
 pub use network::{NetworkRule, Target, network_rule, origin, show_origin};
 pub use quantities::{duration, rate, show_duration, show_rate, show_size, size, some_duration};
 pub use requests::{header_name, header_value, request_pattern};
+pub use url::{Url, url};
 
 use std::fmt;
 

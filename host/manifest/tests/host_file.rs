@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use fusebox_manifest::render::{Style, render};
-use fusebox_manifest::{HostFile, Presets, SecretSource, SetBy, Source, host_template, settings};
+use fusebox_manifest::{HostFile, KeyPlace, Presets, SecretSource, SetBy, Source, host_template, settings};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -34,6 +34,28 @@ fn without_a_file_every_setting_has_its_documented_default() {
     );
     assert_eq!(host.retention.letters, Duration::from_secs(30 * 86_400));
     assert_eq!(host.retention.keys, Duration::from_secs(86_400));
+    assert_eq!(host.retention.failed_journals, Duration::from_secs(7 * 86_400));
+    assert_eq!(
+        (host.recovery_cap, host.recovery_poll, host.max_journal_body),
+        (5, Duration::from_secs(1), 1 << 20)
+    );
+    assert_eq!(
+        (host.approval_expires, host.auto_replay_max, host.letters_quota),
+        (Duration::from_secs(86_400), 3, Some(10_000))
+    );
+    assert_eq!(
+        (host.auto_replay_rate.requests, host.auto_replay_rate.per),
+        (60, Duration::from_secs(60))
+    );
+    assert_eq!(
+        (
+            host.alerts.letters_per_minute,
+            host.alerts.oldest_age,
+            host.alerts.webhook.clone(),
+            host.encryption_key.clone()
+        ),
+        (10, Some(Duration::from_secs(86_400)), None, None)
+    );
     assert_eq!(
         (host.compile_memory, host.compile_time),
         (2 << 30, Duration::from_secs(120))
@@ -149,7 +171,9 @@ fn every_setting_can_be_set_by_variable_and_by_flag() {
             "" | "[]" if setting.key == "network.allow" => "10.0.0.0/8",
             "[]" => "a,{name}",
             "" if setting.key.ends_with("timeout") || setting.key.ends_with("deadline") => "3s",
+            "" if setting.key == "alerts.webhook" => "https://hooks.example/x?y=1",
             "" => "3",
+            "60/min" => "5/s",
             text if setting.key == "log" => ["info", text][usize::from(text != "warn")],
             _ if setting.key == "secrets.source" => "environment",
             "24h" => "25h",
@@ -222,10 +246,58 @@ breaker = "none-such"
 [services.b]
 hosts = ["x.example"]
 
+[encryption]
+key = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
+
+[alerts]
+webhook = "hooks.example/T0KEN"
+letters-per-minute = 0
+
+[letters]
+quota = "many"
+
+[recovery]
+cap = 0
+poll = "0s"
+
 [ceilings]
 memory = "lots"
 "#
     ));
+}
+
+#[test]
+fn the_key_of_encryption_is_a_file_or_a_secret() {
+    let place = |text: &str| {
+        let text = format!("[encryption]\nkey = \"{text}\"\n");
+        let (host, findings) = HostFile::read("fusebox.toml", &text, &Presets::embedded());
+        host.unwrap_or_else(|| panic!("{findings:?}")).encryption_key.unwrap()
+    };
+    assert_eq!(
+        place("${secret:DATABASE_KEY}"),
+        KeyPlace::Secret("DATABASE_KEY".to_owned())
+    );
+    let KeyPlace::File(file) = place("keys/database.key") else {
+        panic!("a path is a file")
+    };
+    assert_eq!(
+        file.resolve(Path::new("/etc/f"), Path::new("/home/u")),
+        Path::new("/etc/f/keys/database.key")
+    );
+    assert!(shown("[encryption]\nkey = \"${secret:a b}\"\n").contains("FB0105"));
+}
+
+#[test]
+fn the_path_of_a_webhook_is_not_shown() {
+    let text = "[alerts]\nwebhook = \"https://hooks.example:8443/T0KEN\"\nletters-per-minute = 5\noldest-age = \"none\"\n[letters]\nquota = \"none\"\n";
+    let host = HostFile::read("fusebox.toml", text, &Presets::embedded()).0.unwrap();
+    let webhook = host.alerts.webhook.as_ref().unwrap();
+    assert_eq!((webhook.origin.port, webhook.path.as_str()), (8443, "/T0KEN"));
+    assert_eq!((host.alerts.oldest_age, host.letters_quota), (None, None));
+    let rows = host.rows();
+    let value = |key: &str| rows.iter().find(|row| row.key == key).unwrap().value.as_str();
+    assert_eq!(value("alerts.webhook"), "https://hooks.example:8443/…");
+    assert_eq!((value("alerts.oldest-age"), value("letters.quota")), ("none", "none"));
 }
 
 #[test]

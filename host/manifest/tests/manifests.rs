@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use fusebox_core::failure::Class;
-use fusebox_core::policy::{Durability, Idempotency, ServiceKind, WindowPolicy};
+use fusebox_core::policy::{
+    Approval, AutoReplay, Durability, Idempotency, RetryFrom, ServiceKind, ToolGrant, WindowPolicy,
+};
 use fusebox_manifest::diagnostic::Diagnostic;
 use fusebox_manifest::render::{Style, render};
 use fusebox_manifest::{ComponentRef, HostFile, Lowered, Manifest, Presets};
@@ -40,6 +42,8 @@ component = "search.wasm"
 description = "Web search"
 wit = "wit"
 uses = ["openai"]
+tools = ["calculator", "email.send"]
+interrupt-before = ["email.send"]
 retry = { preset = "llm", attempts = 4 }
 
 [services.search]
@@ -60,10 +64,14 @@ description = "Search the web"
 params = { text = "What to look for" }
 retry = "idempotent"
 idempotency = "readonly"
-durability = "none"
+durability = "on-failure"
 timeout = "5s"
 deadline = "20s"
 errors = { "rate-limited" = "throttled", "not-found" = "caller" }
+approval = "required"
+approval-expires = "2h"
+retry-from = "start"
+auto-replay = "when-closed"
 as = "find"
 
 [limits]
@@ -143,8 +151,23 @@ fn every_key_reaches_the_policy() {
     assert_eq!((query.retry.preset.as_str(), query.retry.attempts), ("idempotent", 5));
     assert_eq!(
         (query.idempotency, query.durability),
-        (Idempotency::Readonly, Durability::None)
+        (Idempotency::Readonly, Durability::OnFailure)
     );
+    assert_eq!(
+        (query.approval, query.approval_expires),
+        (Approval::Required, Duration::from_secs(2 * 3600))
+    );
+    assert_eq!(
+        (query.retry_from, query.auto_replay),
+        (RetryFrom::Start, AutoReplay::WhenClosed)
+    );
+    let grant = |tool: &str, function: Option<&str>| ToolGrant {
+        tool: tool.to_owned(),
+        function: function.map(str::to_owned),
+    };
+    assert_eq!(policy.tools, [grant("calculator", None), grant("email", Some("send"))]);
+    assert_eq!(policy.interrupt_before, [("email".to_owned(), "send".to_owned())]);
+    assert!(policy.agent);
     assert_eq!(
         (query.timeout, query.deadline),
         (Duration::from_secs(5), Duration::from_secs(20))
@@ -177,6 +200,72 @@ fn every_key_reaches_the_policy() {
         (Some("wit"), Some("cargo build"))
     );
     insta::assert_snapshot!(lowered.widens.join("\n"));
+}
+
+/// The whole production configuration of an agent, as its documentation shows it.
+const ASSISTANT: &str = r#"
+name = "assistant"
+component = "assistant.wasm"
+tools = ["search", "calculator", "email"]
+interrupt-before = ["email.send"]
+retry = "llm"
+[services.openai]
+kind = "llm"
+hosts = ["api.openai.com"]
+breaker = { failure-threshold = 5 }
+headers = { authorization = "Bearer ${secret:OPENAI_API_KEY}" }
+"#;
+
+#[test]
+fn ten_lines_configure_an_agent() {
+    let operator = host("[secrets.hosts]\nOPENAI_API_KEY = [\"api.openai.com\"]\n");
+    let (lowered, findings) = read(ASSISTANT, &operator);
+    assert_eq!(findings, []);
+    let policy = lowered.unwrap().policy;
+    let ask = policy.function("ask");
+    assert_eq!((ask.retry.preset.as_str(), ask.retry.attempts), ("llm", 3));
+    assert_eq!(
+        (ask.idempotency, ask.durability, ask.retry_from),
+        (Idempotency::NonIdempotent, Durability::Always, RetryFrom::ResumePoint)
+    );
+    assert_eq!(ask.approval_expires, Duration::from_secs(24 * 3600));
+    assert!(policy.agent && policy.may_call("search", "query") && policy.interrupts_before("email", "send"));
+}
+
+#[test]
+fn what_an_agent_does_is_durable_unless_it_says_otherwise() {
+    let text = |more: &str| format!("{HEAD}tools = [\"email\"]\n[functions.query]\nidempotency = \"readonly\"\n{more}");
+    let durability = |more: &str| {
+        good(&text(more), &HostFile::default())
+            .policy
+            .function("query")
+            .durability
+    };
+    assert_eq!(durability(""), Durability::Always);
+    assert_eq!(durability("durability = \"on-failure\"\n"), Durability::OnFailure);
+    assert!(shown(&text("durability = \"none\"\n")).contains("FB0218"));
+}
+
+#[test]
+fn the_operator_says_how_long_questions_stand_where_no_function_does() {
+    let operator = host("[approvals]\nexpires = \"1h\"\n");
+    let text = format!("{HEAD}[functions.a]\n[functions.b]\napproval-expires = \"3h\"\n");
+    let lowered = good(&text, &operator);
+    let hours = |function: &str| lowered.policy.function(function).approval_expires.as_secs() / 3600;
+    assert_eq!((hours("a"), hours("b"), hours("other")), (1, 3, 1));
+    let who = |function: &str| {
+        let rows = lowered.explain(function);
+        let row = rows.iter().find(|row| row.key.ends_with(".approval-expires")).unwrap();
+        row.set_by.to_string()
+    };
+    assert_eq!(
+        (who("a"), who("b"), who("other")),
+        (
+            "fusebox.toml:2".to_owned(),
+            "search.toml:5".to_owned(),
+            "fusebox.toml:2".to_owned()
+        )
+    );
 }
 
 #[test]
@@ -279,6 +368,8 @@ fn every_problem_of_a_file_is_found_at_once() {
         r#"name = "Web Search"
 version = "1.2"
 componnent = "search.wasm"
+tools = ["Email", "email."]
+interrupt-before = ["email", "email.send!"]
 retry = "llmm"
 
 [services.search]
@@ -294,6 +385,10 @@ idempotency = "read-only"
 timeout = 5
 attempts = 3
 errors = { "rate-limited" = "throtled" }
+approval = "requried"
+approval-expires = "soon"
+retry-from = "failure"
+auto-replay = "always"
 
 [functions."a.b.c"]
 
@@ -311,6 +406,7 @@ fn what_parts_say_about_each_other_is_found_at_once() {
         r#"name = "search"
 component = "oci://ghcr.io/acme/search:1"
 tools = ["calculator"]
+interrupt-before = ["calculator.evaluate", "email.send"]
 uses = ["openai", "search"]
 
 [services.search]
@@ -327,6 +423,11 @@ headers = { x-key = "${secret:INDEX_KEY}" }
 timeout = "2m"
 durability = "none"
 retry = { attempts = 3, base = "1m", cap = "10s" }
+retry-from = "start"
+
+[functions.find]
+idempotency = "readonly"
+durability = "none"
 approval = "required"
 
 [functions.store]

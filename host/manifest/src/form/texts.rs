@@ -1,6 +1,7 @@
-//! Texts that stand in manifests alone: names of functions, names towards models, components.
+//! Texts that have one place alone: names of functions, grants, names towards models, components, the place of a key.
 
-use super::{ComponentRef, Scalar};
+use super::{ComponentRef, Mistake, Scalar};
+use crate::codes;
 use crate::units::{self, Problem};
 
 pub(super) fn plain_number(text: &str) -> Option<u64> {
@@ -65,6 +66,57 @@ pub(super) fn function_name(text: &str) -> Result<String, Problem> {
         format!("`{}` is not the name of a function", units::short(text)),
         "write it as its WIT does, such as `query`, or `\"api.query\"` in quotes where two interfaces export it",
     ))
+}
+
+/// `search`, or `search.query`.
+pub(super) fn grant(text: &str) -> Result<String, Problem> {
+    if text.contains('.') {
+        call(text)
+    } else {
+        units::kebab(text)
+    }
+}
+
+/// `search.query`: the name of a tool has no dot, so that the rest is the function.
+pub(super) fn call(text: &str) -> Result<String, Problem> {
+    let Some((tool, function)) = text.split_once('.') else {
+        return Err(Problem::new(
+            format!("`{}` names no function", units::short(text)),
+            "write a tool and its function, such as \"email.send\"",
+        ));
+    };
+    units::kebab(tool)?;
+    function_name(function)?;
+    Ok(text.to_owned())
+}
+
+/// A file, or `${secret:NAME}`; never the key itself, which would stand in the file for all to read.
+pub(super) fn key_place(text: &str) -> Result<Scalar, Mistake> {
+    if let Some(name) = secret_of(text) {
+        units::secret_name(name).map_err(|problem| (codes::BAD_NAME, problem))?;
+        return Ok(Scalar::Text(text.to_owned()));
+    }
+    // 32 bytes in base64.
+    let digits = text.strip_suffix('=').unwrap_or(text);
+    let looks_like_a_key = digits.len() == 43
+        && digits
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'));
+    if looks_like_a_key {
+        return Err((
+            codes::ENCRYPTION_KEY,
+            Problem::new(
+                "this looks like the key itself, which belongs into no settings",
+                "write it into a file for its owner alone and name the file, or keep it as a secret and write `${secret:NAME}`",
+            ),
+        ));
+    }
+    some_text(text).map_err(|problem| (codes::BAD_TEXT, problem))
+}
+
+/// The name in `${secret:NAME}`.
+pub(crate) fn secret_of(text: &str) -> Option<&str> {
+    text.strip_prefix("${secret:")?.strip_suffix('}')
 }
 
 /// What all providers of models accept as the name of a tool.

@@ -10,7 +10,8 @@ use crate::node::{Node, Table, Value};
 use crate::provenance::SetBy;
 use crate::schema::HOST;
 use crate::suggest;
-use crate::units::{NetworkRule, show_size};
+use crate::units::{NetworkRule, Url, show_size};
+use fusebox_core::policy::RateLimit;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -161,7 +162,7 @@ impl Settings {
     }
 
     /// Who set a setting.
-    fn set_by(&self, path: &str) -> &SetBy {
+    pub(super) fn set_by(&self, path: &str) -> &SetBy {
         self.values.get(path).map_or(&SetBy::Default, |(_, by)| by)
     }
 
@@ -202,6 +203,40 @@ impl Settings {
         match self.scalar(path) {
             Some(Scalar::Number(number)) => *number,
             _ => 0,
+        }
+    }
+
+    /// A number, or `None` for the word `none`.
+    pub(super) fn number_or_none(&self, path: &str) -> Option<u64> {
+        match self.scalar(path)? {
+            Scalar::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// A duration, or `None` for the word `none`.
+    pub(super) fn duration_or_none(&self, path: &str) -> Option<Duration> {
+        match self.scalar(path)? {
+            Scalar::Duration(duration) => Some(*duration),
+            _ => None,
+        }
+    }
+
+    /// A rate; one that is not set lets one through each second.
+    pub(super) fn rate(&self, path: &str) -> RateLimit {
+        match self.scalar(path) {
+            Some(Scalar::Rate(rate)) => *rate,
+            _ => RateLimit {
+                requests: 1,
+                per: Duration::from_secs(1),
+            },
+        }
+    }
+
+    pub(super) fn url(&self, path: &str) -> Option<Url> {
+        match self.scalar(path)? {
+            Scalar::Url(url) => Some(url.clone()),
+            _ => None,
         }
     }
 

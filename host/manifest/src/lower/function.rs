@@ -2,18 +2,26 @@
 
 use super::{Lowering, retry, show_duration};
 use crate::codes;
-use crate::host_file::Ceilings;
+use crate::host_file::{Ceilings, HostFile};
 use crate::node::{Entry, Table};
 use crate::provenance::{Clamp, SetBy};
 use fusebox_core::failure::Class;
-use fusebox_core::policy::{Durability, FunctionPolicy, Idempotency, ToolPolicy};
+use fusebox_core::policy::{Approval, AutoReplay, Durability, FunctionPolicy, Idempotency, RetryFrom, ToolPolicy};
 
 /// Path of the policy of functions that the manifest does not name.
 pub(crate) const DEFAULT: &str = "functions.*";
 
 /// Reads the default policy and all named ones.
-pub(super) fn all(cx: &mut Lowering<'_>, table: &Table, policy: &mut ToolPolicy, ceilings: &Ceilings) {
-    let mut base = FunctionPolicy::default();
+pub(super) fn all(cx: &mut Lowering<'_>, table: &Table, policy: &mut ToolPolicy, host: &HostFile) {
+    let ceilings = &host.ceilings;
+    let mut base = FunctionPolicy {
+        approval_expires: host.approval_expires,
+        ..FunctionPolicy::default()
+    };
+    cx.provenance.note(
+        format!("{DEFAULT}.approval-expires"),
+        host.set_by("approvals.expires").clone(),
+    );
     let common = table.entry("retry");
     if let Some(chosen) = common.and_then(|entry| retry::choose(cx, entry, &format!("{DEFAULT}.retry"))) {
         base.retry = chosen;
@@ -23,56 +31,63 @@ pub(super) fn all(cx: &mut Lowering<'_>, table: &Table, policy: &mut ToolPolicy,
     }
     for entry in table.table("functions").entries() {
         let mut function = base.clone();
-        read(cx, entry, &mut function);
+        read(cx, entry, &mut function, policy.agent);
         finish(cx, &mut function, &format!("functions.{}", entry.key), ceilings);
-        level(cx, entry, &function);
+        level(cx, &entry.key, &function);
+        journal(cx, &entry.key, &function, policy.agent);
         policy.functions.insert(entry.key.clone(), function);
     }
     finish(cx, &mut base, DEFAULT, ceilings);
     policy.default_function = base;
-    retries_in_vain(cx, table.table("functions"), policy, common);
     widened(cx, policy);
 }
 
-/// A level above the default lets a function start over: said once for each level.
+/// A level above the default lets a function start over: said once for each level. Letters that replay by themselves are said too.
 fn widened(cx: &mut Lowering<'_>, policy: &ToolPolicy) {
+    let named = |holds: &dyn Fn(&FunctionPolicy) -> bool| {
+        let functions = policy.functions.iter().filter(|(_, function)| holds(function));
+        functions.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+    };
     for (level, how) in [
         (Idempotency::Readonly, ""),
         (Idempotency::Idempotent, ""),
         (Idempotency::Keyed, " under its key"),
     ] {
-        let functions = policy
-            .functions
-            .iter()
-            .filter(|(_, function)| function.idempotency == level);
-        let names: Vec<_> = functions.map(|(name, _)| name.as_str()).collect();
+        let names = named(&|function| function.idempotency == level);
         if !names.is_empty() {
-            cx.widens.push(format!(
-                "declared {}, so it may start over{how}: {}",
-                level.name(),
-                names.join(", ")
-            ));
+            cx.widens
+                .push(format!("declared {}, so it may start over{how}: {names}", level.name()));
         }
+    }
+    let names = named(&|function| function.auto_replay == AutoReplay::WhenClosed);
+    if !names.is_empty() {
+        cx.widens
+            .push(format!("its letters are replayed without anybody asking: {names}"));
     }
 }
 
-fn read(cx: &mut Lowering<'_>, entry: &Entry, function: &mut FunctionPolicy) {
+fn read(cx: &mut Lowering<'_>, entry: &Entry, function: &mut FunctionPolicy, agent: bool) {
     let empty = Table::default();
     let table = entry.node.table().unwrap_or(&empty);
     let path = format!("functions.{}", entry.key);
     cx.provenance.note(&path, SetBy::File(entry.key_span.clone()));
+    inherit(cx, &path, "approval-expires");
     match table
         .entry("retry")
         .and_then(|entry| retry::choose(cx, entry, &format!("{path}.retry")))
     {
         Some(chosen) => function.retry = chosen,
-        None => {
-            let known = cx.provenance.clone();
-            cx.provenance
-                .copy(&known, &format!("{DEFAULT}.retry"), &format!("{path}.retry"));
-        }
+        None => inherit(cx, &path, "retry"),
     }
-    for key in ["description", "idempotency", "durability", "as"] {
+    for key in [
+        "description",
+        "idempotency",
+        "durability",
+        "as",
+        "approval",
+        "retry-from",
+        "auto-replay",
+    ] {
         if let Some(entry) = table.entry(key) {
             cx.provenance
                 .note(format!("{path}.{key}"), SetBy::File(entry.node.span.clone()));
@@ -82,13 +97,31 @@ fn read(cx: &mut Lowering<'_>, entry: &Entry, function: &mut FunctionPolicy) {
     function.rename = table.text("as").map(|(text, _)| text.to_owned());
     cx.put(table, &path, "timeout", Table::duration, &mut function.timeout);
     cx.put(table, &path, "deadline", Table::duration, &mut function.deadline);
+    cx.put(
+        table,
+        &path,
+        "approval-expires",
+        Table::duration,
+        &mut function.approval_expires,
+    );
     function.idempotency = table
         .text("idempotency")
         .map_or(function.idempotency, |(word, _)| level_of(word));
     function.durability = match table.text("durability") {
         Some((word, _)) => durability_of(word),
+        // What other tools did for it is worth more than its own level says.
+        None if agent => Durability::Always,
         None => FunctionPolicy::default_durability(function.idempotency),
     };
+    if let Some(("required", _)) = table.text("approval") {
+        function.approval = Approval::Required;
+    }
+    if let Some(("start", _)) = table.text("retry-from") {
+        function.retry_from = RetryFrom::Start;
+    }
+    if let Some(("when-closed", _)) = table.text("auto-replay") {
+        function.auto_replay = AutoReplay::WhenClosed;
+    }
     for param in table.table("params").entries() {
         cx.provenance.note(
             format!("{path}.params.{}", param.key),
@@ -107,6 +140,13 @@ fn read(cx: &mut Lowering<'_>, entry: &Entry, function: &mut FunctionPolicy) {
             function.errors.insert(case.key.clone(), class);
         }
     }
+}
+
+/// Where a value comes from that a function takes over from the policy of all functions.
+fn inherit(cx: &mut Lowering<'_>, path: &str, key: &str) {
+    let known = cx.provenance.clone();
+    cx.provenance
+        .copy(&known, &format!("{DEFAULT}.{key}"), &format!("{path}.{key}"));
 }
 
 fn level_of(word: &str) -> Idempotency {
@@ -168,15 +208,16 @@ fn finish(cx: &mut Lowering<'_>, function: &mut FunctionPolicy, path: &str, ceil
     }
 }
 
-/// What a level forbids, and what it widens.
-fn level(cx: &mut Lowering<'_>, entry: &Entry, function: &FunctionPolicy) {
-    let name = &entry.key;
+/// What a level forbids.
+fn level(cx: &mut Lowering<'_>, name: &str, function: &FunctionPolicy) {
     let path = format!("functions.{name}");
     let level = function.idempotency;
-    let may_start_over = matches!(level, Idempotency::Readonly | Idempotency::Idempotent);
+    if level.may_start_over() {
+        return;
+    }
+    let at = |cx: &Lowering<'_>, key: &str| cx.provenance.span(&format!("{path}.{key}")).cloned();
     if function.durability != Durability::Always
-        && !may_start_over
-        && let Some(span) = cx.provenance.span(&format!("{path}.durability")).cloned()
+        && let Some(span) = at(cx, "durability")
     {
         cx.error(
             codes::DURABILITY_AGAINST_LEVEL,
@@ -189,33 +230,37 @@ fn level(cx: &mut Lowering<'_>, entry: &Entry, function: &FunctionPolicy) {
             "leave `durability` out, or declare `idempotency = \"readonly\"` or `\"idempotent\"` if that is true",
         );
     }
+    if function.retry_from == RetryFrom::Start
+        && let Some(span) = at(cx, "retry-from")
+    {
+        cx.error(
+            codes::RETRY_FROM_AGAINST_LEVEL,
+            &span,
+            format!("`{path}`: a {} function may not start over", level.name()),
+            "leave `retry-from` out: a retry goes on where the run failed; or declare `idempotency = \"readonly\"` or `\"idempotent\"` if that is true",
+        );
+    }
 }
 
-/// A retry policy that the level does not let a function have: said of the line that asks for it, once for all functions that it
-/// speaks of.
-fn retries_in_vain(cx: &mut Lowering<'_>, functions: &Table, policy: &ToolPolicy, common: Option<&Entry>) {
-    let mut asked: Vec<(&Entry, Vec<&str>)> = Vec::new();
-    for entry in functions.entries() {
-        let own = entry.node.table().and_then(|table| table.entry("retry"));
-        let function = policy.functions.get(&entry.key);
-        let in_vain = function.is_some_and(|it| it.idempotency == Idempotency::NonIdempotent && it.retry.attempts > 1);
-        let Some(line) = own.or(common).filter(|_| in_vain) else {
-            continue;
-        };
-        match asked.iter_mut().find(|(known, _)| known.node.span == line.node.span) {
-            Some((_, names)) => names.push(&entry.key),
-            None => asked.push((line, vec![&entry.key])),
-        }
+/// What cannot be without a journal; of levels that must have one anyway, [`level`] has said so.
+fn journal(cx: &mut Lowering<'_>, name: &str, function: &FunctionPolicy, agent: bool) {
+    if !function.idempotency.may_start_over() {
+        return;
     }
-    for (line, names) in asked {
-        cx.warning(
-            codes::RETRY_AGAINST_LEVEL,
-            &line.node.span,
-            format!(
-                "non-idempotent functions get one attempt in this version, whatever this says: {}",
-                names.join(", ")
-            ),
-            "declare their `idempotency` if they may run twice; otherwise write `retry = \"non-idempotent\"` for them",
+    let why = match (function.approval, agent) {
+        (Approval::Required, _) => "waits for a person",
+        (Approval::None, true) => "calls other tools",
+        (Approval::None, false) => return,
+    };
+    let path = format!("functions.{name}");
+    if function.durability == Durability::None
+        && let Some(span) = cx.provenance.span(&format!("{path}.durability")).cloned()
+    {
+        cx.error(
+            codes::NEEDS_JOURNAL,
+            &span,
+            format!("`{path}` {why}, and durability `none` keeps no journal to go on from"),
+            "leave `durability` out, or write `durability = \"on-failure\"`",
         );
     }
 }

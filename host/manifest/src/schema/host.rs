@@ -1,7 +1,7 @@
 //! The keys of the operator's file. Those that are no tables of tables are settings: each has a variable and a flag too.
 
 use super::service::SERVICE;
-use super::{key, shape};
+use super::{ANY_COUNT, key, shape};
 use crate::form::{Form, Shape};
 
 /// The operator's file.
@@ -42,7 +42,7 @@ pub(crate) static HOST: Shape = shape(
             "drain",
             Form::Duration,
             "\"30s\"",
-            "How long a stopping host waits for calls in flight.",
+            "How long a stopping host waits for effects in flight and for calls; what it does not end goes to another host.",
         ),
         key(
             "max-calls",
@@ -57,6 +57,33 @@ pub(crate) static HOST: Shape = shape(
             "What guests may reach besides public addresses.",
         ),
         key("retention", Form::Table(&RETENTION), "", "How long things are kept."),
+        key(
+            "recovery",
+            Form::Table(&RECOVERY),
+            "",
+            "Runs that nobody holds any more.",
+        ),
+        key("journal", Form::Table(&JOURNAL), "", "How journals are kept."),
+        key(
+            "encryption",
+            Form::Table(&ENCRYPTION),
+            "",
+            "Encryption of what is kept.",
+        ),
+        key("approvals", Form::Table(&APPROVALS), "", "Questions to people."),
+        key("letters", Form::Table(&LETTERS), "", "Dead letters."),
+        key(
+            "auto-replay",
+            Form::Table(&AUTO_REPLAY),
+            "",
+            "Letters that are replayed without anybody asking.",
+        ),
+        key(
+            "alerts",
+            Form::Table(&ALERTS),
+            "",
+            "What is worth an alert, and where alerts go.",
+        ),
         key("pool", Form::Table(&POOL), "", "Room for guests."),
         key(
             "compile",
@@ -124,6 +151,107 @@ static RETENTION: Shape = shape(
             Form::SomeDuration,
             "\"24h\"",
             "Outcomes under an idempotency key; at least a day.",
+        ),
+        key(
+            "failed-journals",
+            Form::SomeDuration,
+            "\"7d\"",
+            "Journals of failed runs that became no letter; `fusebox runs resume` needs them.",
+        ),
+    ],
+);
+
+static RECOVERY: Shape = shape(
+    "`recovery`",
+    &[
+        key(
+            "cap",
+            Form::Count(1, 1_000),
+            "5",
+            "Recoveries of a run before it becomes a letter: one that kills its host does not kill them all.",
+        ),
+        key(
+            "poll",
+            Form::SomeDuration,
+            "\"1s\"",
+            "How often a serving host looks for runs that nobody holds, and for letters to replay.",
+        ),
+    ],
+);
+
+static JOURNAL: Shape = shape(
+    "`journal`",
+    &[key(
+        "max-body",
+        Form::Size,
+        "\"1MiB\"",
+        "Bodies above this are written apart from their record, so that they hold up no other run.",
+    )],
+);
+
+static ENCRYPTION: Shape = shape(
+    "`encryption`",
+    &[key(
+        "key",
+        Form::KeyPlace,
+        "",
+        "Where the key is, 32 bytes in base64: a file, relative to this one, or `${secret:NAME}`. Inputs, results, journals and memory of tools are encrypted with it.",
+    )],
+);
+
+static APPROVALS: Shape = shape(
+    "`approvals`",
+    &[key(
+        "expires",
+        Form::SomeDuration,
+        "\"24h\"",
+        "How long a question stands where a function has no `approval-expires`.",
+    )],
+);
+
+static LETTERS: Shape = shape(
+    "`letters`",
+    &[key(
+        "quota",
+        Form::OrNone(&Form::Count(1, 1_000_000_000)),
+        "10000",
+        "More open letters than this are worth an alert; none is ever dropped.",
+    )],
+);
+
+static AUTO_REPLAY: Shape = shape(
+    "`auto-replay`",
+    &[
+        key(
+            "rate",
+            Form::Rate,
+            "\"60/min\"",
+            "Letters per period, all services together.",
+        ),
+        key("max", Form::Count(1, 1_000), "3", "Replays of one letter."),
+    ],
+);
+
+static ALERTS: Shape = shape(
+    "`alerts`",
+    &[
+        key(
+            "letters-per-minute",
+            ANY_COUNT,
+            "10",
+            "More new letters of one service within a minute are worth an alert.",
+        ),
+        key(
+            "oldest-age",
+            Form::OrNone(&Form::SomeDuration),
+            "\"24h\"",
+            "An open letter of that age is worth an alert.",
+        ),
+        key(
+            "webhook",
+            Form::Url,
+            "",
+            "Where alerts are posted as JSON, under the rules of `network`; without it they are in the log alone.",
         ),
     ],
 );
