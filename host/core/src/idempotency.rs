@@ -44,9 +44,9 @@ pub fn effect_key_material(owner: Owner<'_>, request: Digest, n: u32) -> Vec<u8>
 /// The smallest number that no equal earlier request of this attempt holds. One that the guest saw fail holds none any more: a second
 /// equal request is meant as a second effect, while one made again after a failure is meant as the same, whatever else is in flight.
 #[must_use]
-pub fn occurrence(earlier: &[Effect], request: Digest) -> u32 {
+pub fn occurrence<'a>(earlier: impl IntoIterator<Item = &'a Effect> + Clone, request: Digest) -> u32 {
     let holds = |effect: &&Effect| effect.request == request && (effect.answer.is_none() || !has_failed(effect));
-    let holders = || earlier.iter().filter(holds);
+    let holders = || earlier.clone().into_iter().filter(holds);
     // So many numbers cannot all be held; a list of them keeps this linear however often a guest repeats itself.
     let mut free = vec![true; holders().count() + 1];
     for holder in holders() {

@@ -2,13 +2,14 @@
 
 use crate::breakers::Held;
 use crate::effects::{Ledger, Settled, Way};
+use crate::journal::Stored;
 use crate::engine::Engine;
 use crate::guests::Lost;
-use crate::ownership::Ownership;
 use crate::ports::sandbox::{AttemptEnd, AttemptReport, AttemptSpec};
 use crate::records::{AttemptRecord, Log, millis};
 use crate::runs::Run;
 use fusebox_core::classify::{self, End, Evidence, Judgement};
+use fusebox_core::policy::Durability;
 use fusebox_core::time::{Tick, Wall};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -50,14 +51,14 @@ impl Attempted {
                 .to_owned(),
             message,
             then_waited_ms: None,
-            served: 0,
+            served: self.settled.served,
             effects: self.settled.records.clone(),
         }
     }
 }
 
 /// Makes one attempt of a run, within its deadline; `permit` is that of the tool's own breaker.
-pub(crate) async fn attempt(engine: &Arc<Engine>, run: &Run, permit: Held) -> Attempted {
+pub(crate) async fn attempt(engine: &Arc<Engine>, run: &mut Run, permit: Held) -> Attempted {
     let number = run.next_attempt();
     let span = tracing::info_span!(
         "attempt", number, tool = run.tool.policy.name, function = run.function.name, run = %run.id, class = tracing::field::Empty
@@ -73,9 +74,11 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, run: &Run, permit: Held) -> At
     let report = on_guests(engine, run, specify(run, &way, timeout), &span).await;
     let in_flight = way.ledger.close();
     way.ended.cancel();
-    let settled = way.ledger.settled(in_flight).await;
+    let mut settled = way.ledger.settled(in_flight).await;
+    run.journal = std::mem::take(&mut settled.journal);
     let took = clock.tick().since(start);
     let end = end_of(&report.end);
+    settled.stop = settled.stop.filter(|stop| stop.applies(&report.end));
     let judgement = classify::judge(&Evidence {
         end,
         effects: &settled.effects,
@@ -97,17 +100,24 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, run: &Run, permit: Held) -> At
     }
 }
 
-fn way_out(engine: &Arc<Engine>, run: &Run, start: Tick, (latest, bound): (Tick, Bound), span: &Span) -> Arc<Way> {
+fn way_out(engine: &Arc<Engine>, run: &mut Run, start: Tick, (latest, bound): (Tick, Bound), span: &Span) -> Arc<Way> {
+    let journal = std::mem::take(&mut run.journal);
+    if journal.is_empty() && !run.attempts.is_empty() {
+        // Nothing was seen of the past: the guest begins in the present.
+        run.clock = engine.ports.clock.wall();
+    }
+    let always = run.durability == Durability::Always && run.hold.get().is_some();
+    let written = always || journal.iter().any(|entry| entry.stored > Stored::Nothing);
     Arc::new_cyclic(|me| Way {
         me: Weak::clone(me),
         engine: Arc::clone(engine),
-        tool: Arc::clone(&run.tool),
-        ledger: Ledger::new(start, run.next_effect()),
-        owner: run.key_owner(),
-        right: run.ownership.as_ref().map(Ownership::right),
-        created: run.created,
+        facts: Arc::clone(&run.facts),
+        ledger: Ledger::new(start, run.clock, journal, written),
+        hold: run.hold.clone(),
         latest,
         bound,
+        dry: run.dry,
+        stop: run.cancel.clone(),
         ended: CancellationToken::new(),
         span: span.clone(),
     })
@@ -120,7 +130,7 @@ fn specify(run: &Run, way: &Arc<Way>, timeout: Duration) -> AttemptSpec {
         limits: Arc::clone(&run.tool.limits),
         env: Arc::clone(&run.tool.env),
         seed: run.seed.0,
-        wall: run.created,
+        wall: run.clock,
         timeout,
         cancel: run.cancel.clone(),
         effects: Arc::clone(way) as _,

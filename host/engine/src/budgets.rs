@@ -18,6 +18,13 @@ impl Retries {
         self.last = service.cloned().zip(charge);
     }
 
+    /// The run got further than before: its delays begin anew.
+    pub(crate) fn got_further(&mut self) {
+        if self.previous.is_some() {
+            self.previous = Some(Duration::ZERO);
+        }
+    }
+
     /// The delay before the coming attempt.
     pub(crate) fn waited(&mut self, delay: Duration) {
         self.previous = Some(delay);

@@ -1,10 +1,9 @@
 //! The whole pipeline of a call, top to bottom (semantics.md §1).
 
-use crate::attempt::{Attempted, attempt};
+use crate::attempt::attempt;
 use crate::budgets::Retries;
 use crate::catalog::{Function, Tool};
 use crate::commit;
-use crate::effects;
 use crate::ended::{Ended, Failed};
 use crate::engine::Engine;
 use crate::failures;
@@ -12,12 +11,14 @@ use crate::finish;
 use crate::ports::authorizer::{Decision, Question};
 use crate::refusals;
 use crate::requests::{Call, Caller, Reply};
-use crate::runs::{self, Claimed, Run};
+use crate::rest::{self, Rested};
+use crate::resuming::{self, Resuming, Steps};
+use crate::runs::{self, Claimed, Facts, Run};
+use crate::stops::{self, Stopped};
 use fusebox_core::classify::Judgement;
 use fusebox_core::failure::Failure;
-use fusebox_core::idempotency;
 use fusebox_core::policy::{Approval, Durability};
-use fusebox_core::retry::{self, Attempts, Situation};
+use fusebox_core::retry::{self, Situation};
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -111,41 +112,41 @@ pub(crate) async fn execute(engine: &Arc<Engine>, run: &mut Run) -> Ended {
 
 /// The attempt loop, within the deadline.
 async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
-    let mut allowed = Attempts::of(run.function.policy.retry.attempts);
+    let facts = Arc::clone(&run.facts);
+    let mut steps = Steps::new(&facts.function.policy.retry);
     let mut retries = Retries::default();
     let mut last: Option<Failed> = None;
     loop {
-        let place = match place(engine, run).await {
+        let place = match place(engine, &facts, run).await {
             Ok(place) => place,
             Err(refused) => return Ended::stopped(last, *refused),
         };
         let now = engine.ports.clock.tick();
         if now >= run.deadline {
-            return Ended::stopped(last, *refusals::too_late(&run.tool.policy.name, &run.function.name));
+            return Ended::stopped(last, *refusals::too_late(&facts.tool.policy.name, &facts.function.name));
         }
-        let permit = match run.tool.breaker.admit(now) {
+        let key = facts.tool.breaker.key();
+        let permit = match facts.tool.breaker.admit(now) {
             Ok(permit) => permit,
-            Err(refusal) => {
-                return Ended::stopped(
-                    last,
-                    *refusals::breaker_open(run.tool.breaker.key(), run.tool.breaker.key(), refusal),
-                );
-            }
+            Err(refusal) => return Ended::stopped(last, *refusals::breaker_open(key, key, refusal)),
         };
-        if run.letter.is_some()
-            && let Err(unwritten) = Box::pin(commit::announce(engine, run)).await
-        {
-            return Ended::stopped(last, *unwritten);
-        }
-        allowed.begin();
-        let attempted = attempt(engine, run, permit).await;
+        steps.begin();
+        let mut attempted = attempt(engine, run, permit).await;
         drop(place);
+        if let Some(stop) = attempted.settled.stop.take() {
+            match stops::stopped(engine, run, attempted, stop).await {
+                Stopped::GoesOn => continue,
+                Stopped::Over(ended) => return ended,
+            }
+        }
         let Some(judgement) = attempted.judgement.clone() else {
             retries.succeeded(&attempted.settled.services);
             return Ended::succeeded(run, attempted);
         };
         let mut failure = failures::of_attempt(run, &attempted, &judgement);
-        match decide(engine, run, &attempted, &judgement, allowed, &mut retries) {
+        let resumes = resuming::after(run);
+        steps.failed_at(resumes.as_ref().map_or(0, |resumes| resumes.point), &mut retries);
+        match decide(engine, run, &judgement, resumes.as_ref(), &steps, &mut retries) {
             retry::Decision::GiveUp(reason) => {
                 failures::gave_up(&mut failure, attempted.number, &reason);
                 failure.retry_after = failure.retry_after.max(cooldown(engine, run, &judgement));
@@ -153,13 +154,20 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
             }
             retry::Decision::Again { after, charge } => {
                 retries.charged(service_of(run, &judgement), charge);
+                retries.waited(after);
                 let failed = Failed::between(run, attempted, failure, after);
-                if let Err(lost) = Box::pin(commit::record_attempt(engine, run)).await {
+                let cut = resumes.map(|resumes| run.journal.cut(&resumes.cut)).unwrap_or_default();
+                if let Err(lost) = Box::pin(commit::go_on(engine, run, &cut)).await {
                     return Ended::stopped(Some(failed), *lost);
                 }
                 last = Some(failed);
-                if !sleep(engine, run, after, &mut retries).await {
-                    return Ended::stopped(last, failures::cancelled(run));
+                match rest::rest(engine, run, after).await {
+                    Rested::Awake => {}
+                    Rested::Cancelled => return Ended::stopped(last, failures::cancelled(run)),
+                    Rested::Elsewhere => return Ended::Elsewhere,
+                    Rested::Lost(error) => {
+                        return Ended::stopped(last, *refusals::store("the run could not be taken up again", &error));
+                    }
                 }
             }
         }
@@ -167,14 +175,14 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
 }
 
 /// A place in the tool's bulkhead, within the deadline.
-async fn place<'a>(engine: &Engine, run: &'a Run) -> Result<SemaphorePermit<'a>, Box<Failure>> {
-    if let Ok(place) = run.tool.bulkhead.try_acquire() {
+async fn place<'a>(engine: &Engine, facts: &'a Facts, run: &Run) -> Result<SemaphorePermit<'a>, Box<Failure>> {
+    if let Ok(place) = facts.tool.bulkhead.try_acquire() {
         return Ok(place);
     }
     let clock = &engine.ports.clock;
-    let full = || refusals::no_place(&run.tool.policy.name, run.tool.limits.concurrency);
+    let full = || refusals::no_place(&facts.tool.policy.name, facts.tool.limits.concurrency);
     tokio::select! {
-        place = run.tool.bulkhead.acquire() => place.map_err(|_| full()),
+        place = facts.tool.bulkhead.acquire() => place.map_err(|_| full()),
         () = run.cancel.cancelled() => Err(Box::new(failures::cancelled(run))),
         () = clock.sleep(run.deadline.since(clock.tick())) => Err(full()),
     }
@@ -197,9 +205,9 @@ fn cooldown(engine: &Engine, run: &Run, judgement: &Judgement) -> Option<Duratio
 fn decide(
     engine: &Engine,
     run: &Run,
-    attempted: &Attempted,
     judgement: &Judgement,
-    attempts: Attempts,
+    resumes: Option<&Resuming>,
+    steps: &Steps,
     retries: &mut Retries,
 ) -> retry::Decision {
     let now = engine.ports.clock.tick();
@@ -207,9 +215,9 @@ fn decide(
     let situation = Situation {
         policy: &run.function.policy.retry,
         judgement,
-        attempts,
-        total: attempts.made(),
-        may_go_on: idempotency::may_start_over(run.function.policy.idempotency, &attempted.settled.effects),
+        attempts: steps.at_this_point(),
+        total: steps.in_all(),
+        may_go_on: resumes.is_some(),
         cancelled: run.cancel.is_cancelled(),
         now,
         deadline: run.deadline,
@@ -217,8 +225,8 @@ fn decide(
         fraction: engine.ports.entropy.fraction(),
     };
     let decision = retry::decide(&situation, None);
-    if let retry::Decision::Again { after, .. } = decision
-        && !keys_last(engine, run, attempted, after)
+    if let (retry::Decision::Again { after, .. }, Some(resumes)) = (&decision, resumes)
+        && !resumes.keys_last(engine, run, *after)
     {
         return retry::Decision::GiveUp(retry::Reason::MayNotStartOver);
     }
@@ -230,21 +238,5 @@ fn decide(
             retry::decide(&situation, Some(&mut service.budget()))
         }
         (decision, _) => decision,
-    }
-}
-
-/// Whether the keys of what was sent still protect it at the end of an attempt that starts after that delay.
-fn keys_last(engine: &Engine, run: &Run, attempted: &Attempted, after: Duration) -> bool {
-    let key_age = engine.ports.clock.wall().since(run.created) + after + run.function.policy.timeout;
-    let effects = &attempted.settled.records;
-    effects::may_start_over(run.function.policy.idempotency, &run.tool, effects, false, key_age)
-}
-
-/// Waits between two attempts, with the lease kept; `false` when the run was cancelled meanwhile.
-async fn sleep(engine: &Engine, run: &Run, after: Duration, retries: &mut Retries) -> bool {
-    retries.waited(after);
-    tokio::select! {
-        () = engine.ports.clock.sleep(after) => !run.cancel.is_cancelled(),
-        () = run.cancel.cancelled() => false,
     }
 }

@@ -1,13 +1,12 @@
 //! What is written of a run while it is executed and when it ends, whatever the store does meanwhile.
 
 use crate::engine::Engine;
-use crate::ports::store::{Finish, StoreError};
-use crate::records::{AttemptRecord, ErrorRecord, FailureRecord};
+use crate::ports::store::{Cut, Finish, StoreError};
+use crate::records::{ErrorRecord, FailureRecord};
 use crate::refusals;
 use crate::requests::{Call, Caller};
 use crate::runs::Run;
 use fusebox_core::failure::{Code, Failure};
-use fusebox_core::policy::Idempotency;
 use std::time::Duration;
 
 /// Pauses between the tries of a write that the store could not take.
@@ -23,7 +22,7 @@ const TEXT: usize = 4096;
 pub(crate) async fn commit(engine: &Engine, run: &Run, finish: Finish) -> Result<(), StoreError> {
     let mut pauses = PAUSES.into_iter();
     loop {
-        let written = match &run.ownership {
+        let written = match run.hold.get() {
             Some(ownership) => engine.ports.store.finish(ownership.fence(), finish.clone()).await,
             None => engine.ports.store.record_finished(vec![finish.clone()]).await,
         };
@@ -49,52 +48,33 @@ async fn is_written(engine: &Engine, finish: &Finish) -> bool {
     }
 }
 
-/// Says that an attempt of a replay is about to start, where the key alone allows it: should this host not live to tell of it, nobody
-/// may take it for unmade. A run without a letter needs no such word: once its host has gone it is not run again.
+/// Keeps the last attempt, and cuts the journal back to where the next one goes on.
 ///
 /// # Errors
-/// That it could not be written; the attempt must not start then.
-pub(crate) async fn announce(engine: &Engine, run: &Run) -> Result<(), Box<Failure>> {
-    if run.function.policy.idempotency != Idempotency::Keyed {
-        return Ok(());
-    }
-    let attempt = AttemptRecord::unfinished(run.next_attempt(), engine.ports.clock.wall());
-    let written = write_attempt(engine, run, &attempt).await;
-    written.map_err(|error| refusals::store("the next attempt could not be announced, so it was not made", &error))
-}
-
-/// Keeps the last attempt, which is about to be followed by another.
-///
-/// # Errors
-/// The run belongs to another host now.
-pub(crate) async fn record_attempt(engine: &Engine, run: &Run) -> Result<(), Box<Failure>> {
-    match record_last(engine, run).await {
-        Err(error @ StoreError::Fenced { .. }) => Err(refusals::store("the run cannot go on here", &error)),
-        _ => Ok(()),
-    }
-}
-
-/// Keeps the last attempt. What cannot be written is logged.
-pub(crate) async fn record_last(engine: &Engine, run: &Run) -> Result<(), StoreError> {
-    let Some(attempt) = run.attempts.last() else {
+/// The run belongs to another host now, or the cut of what is in the store could not be written: the next attempt would be served what it
+/// is to make anew.
+pub(crate) async fn go_on(engine: &Engine, run: &Run, cut: &Cut) -> Result<(), Box<Failure>> {
+    let Some(ownership) = run.hold.get() else {
         return Ok(());
     };
-    let written = write_attempt(engine, run, attempt).await;
-    if let Err(error) = &written {
-        tracing::warn!(run = %run.id, %error, "an attempt could not be recorded; the end of the run will tell of it");
+    let (store, last) = (&engine.ports.store, run.attempts.last());
+    let written = store
+        .go_on(&run.tenant, &run.id, run.root(), ownership.fence(), last, cut)
+        .await;
+    match written {
+        Ok(()) => Ok(()),
+        Err(StoreError::Unavailable { reason }) if *cut == Cut::default() => {
+            tracing::warn!(run = %run.id, reason, "an attempt could not be recorded; the end of the run will tell of it");
+            Ok(())
+        }
+        Err(error) => Err(refusals::store("the run cannot go on here", &error)),
     }
-    written
 }
 
-async fn write_attempt(engine: &Engine, run: &Run, attempt: &AttemptRecord) -> Result<(), StoreError> {
-    match &run.ownership {
-        Some(ownership) => {
-            let store = &engine.ports.store;
-            store
-                .record_attempt(&run.tenant, &run.id, ownership.fence(), attempt)
-                .await
-        }
-        None => Ok(()),
+/// Keeps the last attempt of a replay that is given back. What cannot be written is logged.
+pub(crate) async fn record_last(engine: &Engine, run: &Run) {
+    if let Err(failure) = go_on(engine, run, &Cut::default()).await {
+        tracing::warn!(run = %run.id, %failure, "an attempt could not be recorded");
     }
 }
 

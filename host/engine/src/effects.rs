@@ -1,28 +1,33 @@
-//! The egress boundary: every effect of an attempt passes here, in a task of the engine that outlives the instance.
+//! The boundary that every effect of an attempt passes, in a task of the engine that outlives the instance: served from the journal, or
+//! performed and journaled.
 
 mod account;
+pub(crate) mod answers;
+mod asked;
+mod durable;
 mod ledger;
 mod mask;
 mod request;
 
 pub(crate) use account::may_start_over;
-use ledger::InFlight;
+use asked::asked;
+use ledger::{Ending, InFlight, Opened};
 pub(crate) use ledger::{Ledger, Settled};
 
 use crate::attempt::Bound;
 use crate::breakers::Published;
-use crate::catalog::Tool;
 use crate::engine::Engine;
-use crate::keys::KeyOwner;
-use crate::ownership::SendRight;
-use crate::ports::sandbox::{EffectError, Effects, GuestRequest};
+use crate::ownership::{Hold, SendRight};
+use crate::ports::sandbox::{AttemptEnd, Ask, Delivery, EffectError, Effects, Got, GuestRequest, Stopped};
 use crate::ports::transport::{ExchangeError, Incoming, Outgoing};
+use crate::runs::Facts;
 use crate::services::Service;
 use async_trait::async_trait;
 use fusebox_core::breaker::Verdict;
 use fusebox_core::classify;
 use fusebox_core::effect::{Answer, Lost, NotSent};
 use fusebox_core::ids::Digest;
+use fusebox_core::journal::Diverged;
 use fusebox_core::policy::Origin;
 use fusebox_core::retry_after;
 use fusebox_core::time::{Tick, Wall};
@@ -32,23 +37,57 @@ use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
+/// A timer that lasts longer is durable, and a run that waits for nothing else lets go of its instance and its lease meanwhile.
+pub(crate) const LONG: Duration = Duration::from_secs(10);
+
+/// Why the engine ends an attempt.
+#[derive(Clone, Debug)]
+pub(crate) enum Stop {
+    /// The guest asked for something else than the journal holds.
+    Diverged(Diverged),
+    /// The guest ended, and the journal holds more.
+    Short(Diverged),
+    /// What was sent before, and may not be repeated but as it was, was asked for in another form.
+    Doubt(Diverged),
+    /// More effects than the host keeps for one run.
+    TooMany(usize),
+    /// The guest waits for time alone, and for long.
+    Sleep(Wall),
+    /// The host drains.
+    Drain,
+    /// The next effect would be performed, and this replay performs nothing.
+    Dry(Box<fusebox_core::effect::Effect>),
+    /// What has to be durable could not be made so.
+    Store(crate::ports::store::StoreError),
+}
+
+impl Stop {
+    /// Whether it is why the attempt is over. What the guest left out of its journal matters only when it came to an end of its own.
+    pub(crate) fn applies(&self, end: &AttemptEnd) -> bool {
+        match self {
+            Self::Short(_) => matches!(end, AttemptEnd::Ok { .. } | AttemptEnd::Err { .. } | AttemptEnd::Trap { .. }),
+            _ => !matches!(end, AttemptEnd::Timeout | AttemptEnd::Cancelled | AttemptEnd::Host { .. }),
+        }
+    }
+}
+
 /// The way out of one attempt.
 pub(crate) struct Way {
     /// For effects, which outlast the instance that asked for them.
     pub(crate) me: Weak<Self>,
     pub(crate) engine: Arc<Engine>,
-    pub(crate) tool: Arc<Tool>,
+    pub(crate) facts: Arc<Facts>,
     pub(crate) ledger: Ledger,
-    /// Whose effects these are: what their keys are made of.
-    pub(crate) owner: KeyOwner,
-    /// The lease that every exchange must end within.
-    pub(crate) right: Option<SendRight>,
-    /// When the run was accepted: no key of it was sent earlier.
-    pub(crate) created: Wall,
+    /// The lease that every exchange must end within, once there is one.
+    pub(crate) hold: Hold,
     /// When the attempt's time is over: nothing is sent later, and no exchange lasts longer.
     pub(crate) latest: Tick,
     /// What that time ends with.
     pub(crate) bound: Bound,
+    /// Performs nothing.
+    pub(crate) dry: bool,
+    /// Ends the run here.
+    pub(crate) stop: CancellationToken,
     /// Ends what still waits to be sent, once the attempt has ended.
     pub(crate) ended: CancellationToken,
     pub(crate) span: Span,
@@ -110,46 +149,145 @@ impl End {
 #[async_trait]
 impl Effects for Way {
     async fn http(&self, request: GuestRequest) -> Result<Incoming, EffectError> {
+        let seq = self.begin(Ask::Http(request)).map_err(|Stopped| EffectError::Ended)?;
+        match self.ledger.let_in(seq).await {
+            Ok(Got::Http(answer)) => answer,
+            _ => Err(EffectError::Ended),
+        }
+    }
+
+    fn begin(&self, ask: Ask) -> Result<u32, Stopped> {
         let Some(way) = self.me.upgrade() else {
-            return Err(EffectError::Ended);
+            return Err(Stopped);
         };
-        let origin = request::origin(request.tls, &request.authority);
-        let service = origin.as_ref().and_then(|origin| way.tool.service_at(origin)).cloned();
-        let digest = request::digest(&request);
-        let waited_for = InFlight::new(&way);
-        let Some(opened) = way.ledger.open(&way, &request, service.as_ref(), digest) else {
-            return Err(EffectError::Ended);
+        let clock = &self.engine.ports.clock;
+        let (now, wall) = (clock.tick(), clock.wall());
+        let asked = asked(self, &ask, now);
+        let effect = asked.effect.clone();
+        let (service, by_key) = (asked.service.clone(), asked.by_key);
+        let (seq, occurrence, known, first) = match self.ledger.open(asked, now, wall)? {
+            Opened::Served(seq) => return Ok(seq),
+            Opened::Live {
+                seq,
+                occurrence,
+                known,
+                asked,
+            } => (seq, occurrence, known, asked),
         };
+        let effect = fusebox_core::effect::Effect { seq, occurrence, ..effect };
+        if self.dry {
+            self.ledger.stop(Stop::Dry(Box::new(effect)));
+            return Err(Stopped);
+        }
+        if self.engine.tasks.is_draining() && self.hold.get().is_some() {
+            self.ledger.stop(Stop::Drain);
+            return Err(Stopped);
+        }
         let span = tracing::info_span!(
-            parent: &way.span, "effect", seq = opened.seq, method = request.method,
+            parent: &self.span, "effect", seq, kind = effect.kind.name(), method = effect.method,
             service = service.as_ref().map_or("", |service| &service.name), answer = tracing::field::Empty
         );
-        let effect = async move {
+        let timer = matches!(ask, Ask::Timer { .. });
+        let waited_for = (!timer).then(|| InFlight::new(&way));
+        let performed = async move {
             let _waited_for = waited_for;
-            let end = match (service, origin) {
-                (Some(service), Some(origin)) => way.exchange(&service, origin, request, opened.key).await,
-                _ => End::denied(format!(
-                    "{} is not a host of any service of `{}`: name it under `services` in its manifest",
-                    shown_authority(&request.authority),
-                    way.tool.policy.name
-                )),
-            };
-            Span::current().record("answer", account::shown(Some(&end.answer)));
-            way.ledger.settle(opened.seq, end)
-        };
-        let task = self.engine.io.spawn(effect.instrument(span));
-        match task.await {
-            Ok(seen) => seen,
-            Err(error) => {
-                // Its entry stays without an answer, so it is judged as unknown.
-                tracing::error!(%error, "an effect's task ended before its effect did");
-                Err(EffectError::Ended)
+            let end = way.perform(ask, effect, service, known, by_key, first).await;
+            if let Some(end) = end {
+                Span::current().record("answer", answers::shown(Some(&end.answer)));
+                way.settle(seq, end).await;
             }
-        }
+        };
+        self.engine.io.spawn(performed.instrument(span));
+        Ok(seq)
+    }
+
+    async fn next(&self) -> Result<Delivery, Stopped> {
+        let clock = &self.engine.ports.clock;
+        self.ledger.next(|| clock.wall(), |timers| self.sleeps(timers)).await
+    }
+
+    fn abandon(&self, seq: u32) {
+        self.ledger.abandon(seq);
+    }
+
+    fn is_live(&self) -> bool {
+        self.ledger.is_live()
     }
 }
 
 impl Way {
+    /// Performs one effect; `None` when it came to nothing: a timer that nobody waits for, or an attempt that was stopped instead.
+    async fn perform(
+        self: &Arc<Self>,
+        ask: Ask,
+        effect: fusebox_core::effect::Effect,
+        service: Option<Arc<Service>>,
+        known: bool,
+        by_key: bool,
+        first: Wall,
+    ) -> Option<Ending> {
+        // What its key alone protects has to be sent again as it was, so it has to be known that it was sent.
+        let needs_intent = (!known && (!effect.repeatable || by_key)) || matches!(ask, Ask::Timer { after } if after > LONG);
+        if needs_intent && let Err(error) = self.intend(effect.seq).await {
+            let reason = format!("it could not be made durable that it is about to be sent ({error}), so it was not sent");
+            self.ledger.stop(Stop::Store(error));
+            return Some(Ending::of(End::without(Answer::Cancelled, EffectError::Ended, reason), &[]));
+        }
+        match ask {
+            Ask::Http(request) => {
+                let origin = request::origin(request.tls, &request.authority);
+                let key = service
+                    .as_ref()
+                    .filter(|service| service.policy.idempotency_header.is_some())
+                    .map(|_| self.facts.key_owner().effect_key(effect.request, effect.occurrence));
+                let rejects: Vec<u16> = service
+                    .as_ref()
+                    .map(|service| service.policy.rejects_before_effect.clone())
+                    .unwrap_or_default();
+                let end = match (service, origin) {
+                    (Some(service), Some(origin)) => self.exchange(&service, origin, request, key).await,
+                    _ => End::denied(format!(
+                        "{} is not a host of any service of `{}`: name it under `services` in its manifest",
+                        shown_authority(&request.authority),
+                        self.facts.tool.policy.name
+                    )),
+                };
+                Some(Ending::of(end, &rejects))
+            }
+            Ask::Timer { after } => self.timer(effect.seq, after, first).await,
+            Ask::Call { .. } | Ask::State { .. } | Ask::Tools | Ask::Describe { .. } | Ask::Context | Ask::Approval { .. } => {
+                Some(Ending::refused("this host does not offer it".to_owned()))
+            }
+        }
+    }
+
+    /// Waits; `None` when nobody waits for it any more.
+    async fn timer(&self, seq: u32, after: Duration, first: Wall) -> Option<Ending> {
+        let clock = &self.engine.ports.clock;
+        // What passed while nobody held the run counts.
+        let left = after.saturating_sub(clock.wall().since(first));
+        let asked = clock.tick();
+        tokio::select! {
+            () = clock.sleep(left) => Some(Ending {
+                answer: Answer::Done,
+                got: Got::Timer,
+                reason: None,
+                took: clock.tick().since(asked),
+                cut: false,
+                rejected: false,
+            }),
+            () = self.ledger.abandoned(seq) => None,
+        }
+    }
+
+    /// Whether a guest that waits for these timers alone lets go of its run meanwhile.
+    fn sleeps(&self, timers: &[Tick]) -> Option<Stop> {
+        let clock = &self.engine.ports.clock;
+        let left = timers.iter().min()?.since(clock.tick());
+        let may = left > LONG && self.hold.get().is_some() && self.facts.nested.is_none() && !self.dry;
+        may.then(|| Stop::Sleep(clock.wall() + left))
+    }
+
     /// Rate limit, bulkhead, permit, lease, then the exchange itself.
     async fn exchange(&self, service: &Service, origin: Origin, request: GuestRequest, key: Option<Digest>) -> End {
         let clock = &self.engine.ports.clock;
@@ -167,7 +305,7 @@ impl Way {
             Ok(permit) => permit,
             Err(reason) => return End::not_sent(NotSent::BreakerOpen, reason),
         };
-        if let Some(right) = &self.right
+        if let Some(right) = self.right()
             && !right.outlasts(service.policy.timeout.min(self.left())).await
         {
             let reason = "the run's lease could not be kept, so nothing was sent".to_owned();
@@ -234,6 +372,11 @@ impl Way {
             return Verdict::Ignored;
         }
         classify::verdict_of(&end.answer)
+    }
+
+    /// The right to send, where there is a lease to lose.
+    fn right(&self) -> Option<SendRight> {
+        self.hold.get().map(crate::ownership::Ownership::right)
     }
 
     /// What is left of the attempt's time.

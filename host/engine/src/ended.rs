@@ -21,6 +21,12 @@ pub(crate) enum Ended {
     },
     /// It did not.
     Failed(Box<Failed>),
+    /// Nobody holds it, and any host goes on with it: this one drains.
+    HandedOver,
+    /// Another host goes on with it.
+    Elsewhere,
+    /// Nothing was performed: what would be next, and how many effects the journal served.
+    Dry(Box<Effect>, u32),
 }
 
 /// A run that failed, and what is left of its last attempt.
@@ -53,6 +59,14 @@ impl Failed {
             attempt.then_waited_ms = Some(millis(after));
         }
         failed
+    }
+
+    /// An attempt that did not fail, and that goes on later.
+    pub(crate) fn interrupted(run: &mut Run, attempted: Attempted, how: &str) {
+        run.began |= attempted.settled.effects.iter().any(left_the_host);
+        let mut record = attempted.record(String::new());
+        how.clone_into(&mut record.outcome);
+        run.attempts.push(record);
     }
 
     fn after(run: &mut Run, attempted: Attempted, failure: Failure) -> Self {
@@ -94,6 +108,15 @@ impl Ended {
                 .cloned(),
         );
         Self::Failed(Box::new(Failed::after(run, attempted, failure)))
+    }
+
+    /// An effect that was sent cannot be sent again as it was.
+    pub(crate) fn in_doubt(run: &mut Run, attempted: Attempted, failure: Failure, seq: u32) -> Self {
+        let mut failed = Failed::after(run, attempted, failure);
+        if !failed.in_doubt.contains(&seq) {
+            failed.in_doubt.push(seq);
+        }
+        Self::Failed(Box::new(failed))
     }
 
     /// Nothing was run.

@@ -4,10 +4,12 @@ use crate::commit::{commit, record_last};
 use crate::ended::{Ended, Failed};
 use crate::engine::Engine;
 use crate::letters;
+use crate::ownership::Hold;
 use crate::ports::store::{Finish, LetterChange, StoreError};
 use crate::records::FailureRecord;
 use crate::requests::Reply;
-use crate::runs::Run;
+use crate::refusals;
+use crate::runs::{self, Run};
 use fusebox_core::dead_letter::{self, Ending, Kind};
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::idempotency;
@@ -15,7 +17,7 @@ use fusebox_core::policy::Durability;
 use fusebox_core::run::{self, Event, State};
 
 /// Ends a run and says what its caller is told.
-pub(crate) async fn finish(engine: &Engine, run: Run, ended: Ended) -> Result<Reply, Box<Failure>> {
+pub(crate) async fn finish(engine: &Engine, mut run: Run, ended: Ended) -> Result<Reply, Box<Failure>> {
     match ended {
         Ended::Ok {
             output,
@@ -23,6 +25,12 @@ pub(crate) async fn finish(engine: &Engine, run: Run, ended: Ended) -> Result<Re
             attempts,
         } => succeed(engine, run, output, in_doubt, attempts).await,
         Ended::Failed(failed) => Box::pin(fail(engine, run, *failed)).await,
+        Ended::HandedOver => Err(refusals::handed_over(&run.id)),
+        Ended::Elsewhere => {
+            run.hold = Hold::default();
+            Box::pin(runs::outcome_elsewhere(engine, &run)).await
+        }
+        Ended::Dry(..) => Err(refusals::internal("a replay that performs nothing has no end")),
     }
 }
 
@@ -62,7 +70,7 @@ async fn succeed(
         run: record,
         journal: Vec::new(),
     };
-    if run.ownership.is_none() {
+    if run.hold.get().is_none() {
         engine.history.finished(finish).await;
         return Ok(reply);
     }
@@ -88,11 +96,11 @@ fn unstored(run: &Run, reply: Reply, error: &StoreError) -> Result<Reply, Box<Fa
     Err(Box::new(failure))
 }
 
-async fn fail(engine: &Engine, run: Run, mut failed: Failed) -> Result<Reply, Box<Failure>> {
-    if run.ownership.as_ref().is_some_and(crate::ownership::Ownership::is_lost) {
+async fn fail(engine: &Engine, mut run: Run, mut failed: Failed) -> Result<Reply, Box<Failure>> {
+    if run.hold.get().is_some_and(crate::ownership::Ownership::is_lost) {
         return Err(lost(&run, failed.failure));
     }
-    if let (Some(letter), Some(ownership)) = (&run.letter, &run.ownership)
+    if let (Some(letter), Some(ownership)) = (&run.letter, run.hold.get())
         && !run.began
         && matches!(
             failed.failure.code,
@@ -101,8 +109,7 @@ async fn fail(engine: &Engine, run: Run, mut failed: Failed) -> Result<Reply, Bo
     {
         failed.failure.letter = Some(letter.id.clone());
         if run.attempts.len() > letter.run.attempts.len() {
-            // What could not be written was logged, and counts as untold.
-            let _ = record_last(engine, &run).await;
+            record_last(engine, &run).await;
         }
         letters::give_back(engine, letter, ownership.fence()).await;
         return Err(Box::new(failed.failure));
@@ -145,13 +152,15 @@ async fn fail(engine: &Engine, run: Run, mut failed: Failed) -> Result<Reply, Bo
             LetterChange::None
         }
     };
+    // What became no letter can be gone on with too, as long as its journal is kept.
+    let journal = if run.durability == Durability::None { Vec::new() } else { run.journal.unstored() };
     let finish = Finish {
         run: record,
         keep_key,
         letter,
-        journal: Vec::new(),
+        journal,
     };
-    if run.ownership.is_some() || kind.is_some() {
+    if run.hold.get().is_some() || kind.is_some() {
         return match commit(engine, &run, finish).await {
             Ok(()) => Err(Box::new(failure)),
             Err(error) => Err(unwritten(&run, failure, &error)),

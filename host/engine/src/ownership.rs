@@ -8,6 +8,7 @@ use fusebox_core::time::Tick;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +72,30 @@ impl Ownership {
     /// The right to send, as effects see it.
     pub(crate) fn right(&self) -> SendRight {
         SendRight(Arc::clone(&self.lease))
+    }
+}
+
+/// The lease of a run, shared by the run and its effects: taken when the run is accepted, or by its first effect that may not be repeated.
+#[derive(Clone, Default)]
+pub(crate) struct Hold(Arc<OnceCell<Ownership>>);
+
+impl Hold {
+    /// A lease that is there.
+    pub(crate) fn with(ownership: Ownership) -> Self {
+        Self(Arc::new(OnceCell::new_with(Some(ownership))))
+    }
+
+    /// The lease; `None` while the run is not durable.
+    pub(crate) fn get(&self) -> Option<&Ownership> {
+        self.0.get()
+    }
+
+    /// The lease, taken by `claim` when nobody has taken it yet.
+    pub(crate) async fn get_or_claim<E>(
+        &self,
+        claim: impl Future<Output = Result<Ownership, E>>,
+    ) -> Result<&Ownership, E> {
+        self.0.get_or_try_init(|| claim).await
     }
 }
 

@@ -218,6 +218,13 @@ pub(crate) fn no_redrive(id: &str) -> Box<Failure> {
     ))
 }
 
+pub(crate) fn handed_over(run: &RunId) -> Box<Failure> {
+    let message = format!("this host shuts down; {run} goes on at another one: `fusebox runs follow {run}` shows how");
+    let mut failure = Failure::new(Code::Overloaded, Class::NotSent, message);
+    failure.run = Some(run.clone());
+    Box::new(failure)
+}
+
 pub(crate) fn no_run(run: &str) -> Box<Failure> {
     caller(
         Code::NotFound,

@@ -5,14 +5,14 @@ use crate::catalog::Tool;
 use crate::effects;
 use crate::engine::Engine;
 use crate::finish;
-use crate::keys;
 use crate::letters;
-use crate::ownership::Ownership;
+use crate::journal::Journal;
+use crate::ownership::{Hold, Ownership};
 use crate::ports::store::StoreError;
 use crate::records::{AttemptRecord, LetterRecord};
 use crate::refusals;
 use crate::requests::{Caller, Replay, Replayed, Reply};
-use crate::runs::{self, Run};
+use crate::runs::{self, Facts, Run};
 use fusebox_core::dead_letter::{self, Kind, State};
 use fusebox_core::failure::Failure;
 use fusebox_core::policy::Idempotency;
@@ -45,7 +45,7 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
     let approval = call::authorize(engine, &caller, &tool, &function, &pinned.input).await?;
     call::peek(engine, &tool, &function)?;
     call::approve(&tool, &function, approval)?;
-    let length = Run::lease(engine, &tool);
+    let length = Facts::lease(engine, &tool);
     let taken = engine.ports.clock.tick();
     let leased = engine
         .ports
@@ -59,37 +59,17 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
         return Err(refused);
     }
     let cancel = engine.tasks.stopping().child_token();
+    let ownership = Ownership::keep(engine, &caller.tenant, &letter.run.id, fence, taken, length, &cancel);
     let mut run = Run {
-        id: letter.run.id.clone(),
-        tenant: Arc::clone(&caller.tenant),
-        principal: Arc::from(letter.run.principal.as_str()),
-        spelling: caller.spelling,
-        trace: letter.run.trace.clone(),
-        call_key: letter
-            .run
-            .key
-            .as_ref()
-            .map(|key| keys::call_key(&caller.tenant, &letter.run.tool, &function.name, key)),
-        key: letter.run.key.clone(),
-        created: Wall(letter.run.created),
-        seed: letter.run.seed,
+        facts: Arc::new(Facts::of(&letter.run, &caller, tool, function, input)),
         deadline: engine.ports.clock.tick() + patience,
-        raw: letter.run.input.clone(),
+        clock: Wall(letter.run.clock),
         attempts: letter.run.attempts.clone(),
+        journal: Journal::default(),
         began: false,
-        ownership: Some(Ownership::keep(
-            engine,
-            &caller.tenant,
-            &letter.run.id,
-            fence,
-            taken,
-            length,
-            &cancel,
-        )),
+        hold: Hold::with(ownership),
         letter: Some(Box::new(letter)),
-        tool,
-        function,
-        input,
+        dry: false,
         cancel,
     };
     let _known = engine.tasks.enter(&run.tenant, &run.id, &run.cancel);

@@ -3,10 +3,11 @@
 use crate::catalog::{Function, Tool};
 use crate::engine::Engine;
 use crate::keys::{self, KeyOwner};
-use crate::ownership::Ownership;
+use crate::journal::Journal;
+use crate::ownership::{Hold, Ownership};
 use crate::ports::sandbox::{Input, Spelling};
 use crate::ports::store::{Claim, NewRun, StoreError};
-use crate::records::{AttemptRecord, LetterRecord, RunRecord, Seed};
+use crate::records::{AttemptRecord, LetterRecord, Nested, RunRecord, Seed};
 use crate::refusals;
 use crate::requests::{Call, Caller, Reply};
 use fusebox_core::failure::Failure;
@@ -15,6 +16,7 @@ use fusebox_core::ids::{Digest, RunId};
 use fusebox_core::policy::Durability;
 use fusebox_core::run::State;
 use fusebox_core::time::{Tick, Wall};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -28,8 +30,8 @@ const LONGEST_KEY: usize = 255;
 /// A shorter lease would be renewed more often than a store should be asked.
 const SHORTEST_LEASE: Duration = Duration::from_secs(3);
 
-/// A run in the hands of this host.
-pub(crate) struct Run {
+/// What does not change about a run while this host executes it; its effects know it too.
+pub(crate) struct Facts {
     pub(crate) id: RunId,
     pub(crate) tenant: Arc<str>,
     pub(crate) principal: Arc<str>,
@@ -45,17 +47,44 @@ pub(crate) struct Run {
     pub(crate) created: Wall,
     /// The guest's randomness.
     pub(crate) seed: Seed,
+    /// Where it stands in its tree; `None` for a root.
+    pub(crate) nested: Option<Nested>,
+    /// Nobody waits for it.
+    pub(crate) detached: bool,
+    /// How often a host took it over from one that was gone.
+    pub(crate) recoveries: u32,
+    /// How much of it is made durable; `None` for a trial, whatever its function says.
+    pub(crate) durability: Durability,
+}
+
+/// A run in the hands of this host.
+pub(crate) struct Run {
+    pub(crate) facts: Arc<Facts>,
     pub(crate) deadline: Tick,
+    /// Where the guest's wall clock starts.
+    pub(crate) clock: Wall,
     /// Every attempt so far, those before a replay too.
     pub(crate) attempts: Vec<AttemptRecord>,
+    /// What it asked of the world so far, and what it got.
+    pub(crate) journal: Journal,
     /// Whether an effect has left the host, since the call or the replay began.
     pub(crate) began: bool,
     /// The letter that is replayed.
     pub(crate) letter: Option<Box<LetterRecord>>,
-    /// The lease, when the run was made durable before it started.
-    pub(crate) ownership: Option<Ownership>,
+    /// The lease, once the run is durable.
+    pub(crate) hold: Hold,
+    /// Serves the journal and performs nothing.
+    pub(crate) dry: bool,
     /// Ends the attempt, or the backoff.
     pub(crate) cancel: CancellationToken,
+}
+
+impl Deref for Run {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.facts
+    }
 }
 
 /// What became of a call that wanted to become a run.
@@ -85,7 +114,7 @@ impl Run {
         } else {
             stopping.child_token()
         };
-        Self {
+        let facts = Facts {
             id: RunId::new(created, engine.ports.entropy.id()),
             tenant: Arc::clone(&caller.tenant),
             principal: Arc::clone(&caller.principal),
@@ -102,18 +131,83 @@ impl Run {
             key: call.key.clone(),
             created,
             seed: Seed::draw(engine.ports.entropy.as_ref()),
+            nested: None,
+            detached: call.detach,
+            recoveries: 0,
+            durability: function.policy.durability,
+        };
+        Self {
+            facts: Arc::new(facts),
             deadline: engine.ports.clock.tick() + function.policy.patience(call.deadline),
+            clock: created,
             attempts: Vec::new(),
+            journal: Journal::default(),
             began: false,
             letter: None,
-            ownership: None,
+            hold: Hold::default(),
+            dry: false,
             cancel,
         }
     }
 
+    /// A run of which nothing is ever stored.
+    pub(crate) fn in_memory(mut self) -> Self {
+        if let Some(facts) = Arc::get_mut(&mut self.facts) {
+            facts.durability = Durability::None;
+        }
+        self
+    }
+
     /// Whether a success leaves a record.
     pub(crate) fn is_recorded(&self) -> bool {
-        self.ownership.is_some() || self.function.policy.durability != Durability::None
+        self.hold.get().is_some() || self.durability != Durability::None
+    }
+
+    /// The number of its next attempt.
+    pub(crate) fn next_attempt(&self) -> u32 {
+        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    /// The run as a row.
+    pub(crate) fn record(&self, state: State) -> RunRecord {
+        RunRecord {
+            attempts: self.attempts.clone(),
+            letter: self.letter.as_ref().map(|letter| letter.id.clone()),
+            clock: self.clock.0,
+            ..self.facts.record(state)
+        }
+    }
+}
+
+impl Facts {
+    /// The facts of a run that is in the store.
+    pub(crate) fn of(
+        record: &RunRecord,
+        caller: &Caller,
+        tool: Arc<Tool>,
+        function: Arc<Function>,
+        input: Arc<dyn Input>,
+    ) -> Self {
+        let call_key = |key: &String| keys::call_key(&record.tenant, &record.tool, &record.function, key);
+        Self {
+            id: record.id.clone(),
+            tenant: Arc::clone(&caller.tenant),
+            principal: Arc::from(record.principal.as_str()),
+            spelling: caller.spelling,
+            trace: record.trace.clone(),
+            call_key: record.key.as_ref().map(call_key),
+            durability: function.policy.durability,
+            tool,
+            function,
+            input,
+            raw: record.input.clone(),
+            key: record.key.clone(),
+            created: Wall(record.created),
+            seed: record.seed,
+            nested: record.nested.clone(),
+            detached: record.detached,
+            recoveries: record.recoveries,
+        }
     }
 
     /// What the keys of its effects are made of.
@@ -122,23 +216,7 @@ impl Run {
             .map_or_else(|| KeyOwner::Run(self.id.clone()), KeyOwner::Call)
     }
 
-    /// The number of its next attempt.
-    pub(crate) fn next_attempt(&self) -> u32 {
-        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1)
-    }
-
-    /// The number of its next effect.
-    pub(crate) fn next_effect(&self) -> u32 {
-        let last = self
-            .attempts
-            .iter()
-            .flat_map(|attempt| &attempt.effects)
-            .map(|effect| effect.seq)
-            .max();
-        last.map_or(1, |last| last.saturating_add(1))
-    }
-
-    /// The run as a row.
+    /// The run as a row, before its first attempt.
     pub(crate) fn record(&self, state: State) -> RunRecord {
         RunRecord {
             id: self.id.clone(),
@@ -156,19 +234,24 @@ impl Run {
             finished: None,
             output: None,
             failure: None,
-            attempts: self.attempts.clone(),
+            attempts: Vec::new(),
             in_doubt: Vec::new(),
-            letter: self.letter.as_ref().map(|letter| letter.id.clone()),
+            letter: None,
             trace: self.trace.clone(),
-            nested: None,
-            detached: false,
-            recoveries: 0,
+            nested: self.nested.clone(),
+            detached: self.detached,
+            recoveries: self.recoveries,
             until: None,
             approval: None,
             left_ms: None,
             clock: self.created.0,
             seed: self.seed,
         }
+    }
+
+    /// The root of its tree: whose lease every write of the tree is fenced by.
+    pub(crate) fn root(&self) -> &RunId {
+        self.nested.as_ref().map_or(&self.id, |nested| &nested.root)
     }
 
     /// The lease of a run of that tool: long enough that an exchange of its slowest service fits between two renewals.
@@ -193,7 +276,7 @@ pub(crate) async fn claim(engine: &Engine, run: Run, wait: Option<Duration>) -> 
         if idempotency::demands_key(run.function.policy.idempotency) {
             return Err(refusals::key_required(&run.tool.policy.name, &run.function.name));
         }
-        if run.function.policy.durability != Durability::Always {
+        if run.durability != Durability::Always && !run.detached {
             return Ok(Claimed::Run(Box::new(run)));
         }
     }
@@ -202,7 +285,7 @@ pub(crate) async fn claim(engine: &Engine, run: Run, wait: Option<Duration>) -> 
 
 /// Asks the store; the future is large and most pure functions never need it.
 async fn claim_durably(engine: &Engine, mut run: Run, wait: Option<Duration>) -> Result<Claimed, Box<Failure>> {
-    let lease = Run::lease(engine, &run.tool);
+    let lease = Facts::lease(engine, &run.tool);
     let taken = engine.ports.clock.tick();
     let claimed = engine.ports.store.claim(NewRun {
         run: run.record(State::Running),
@@ -213,15 +296,8 @@ async fn claim_durably(engine: &Engine, mut run: Run, wait: Option<Duration>) ->
     });
     match claimed.await {
         Ok(Claim::Fresh(fence)) => {
-            run.ownership = Some(Ownership::keep(
-                engine,
-                &run.tenant,
-                &run.id,
-                fence,
-                taken,
-                lease,
-                &run.cancel,
-            ));
+            let ownership = Ownership::keep(engine, &run.tenant, &run.id, fence, taken, lease, &run.cancel);
+            run.hold = Hold::with(ownership);
             Ok(Claimed::Run(Box::new(run)))
         }
         Ok(Claim::Stored(stored)) => Ok(Claimed::Outcome(outcome_of(*stored))),
@@ -267,6 +343,15 @@ pub(crate) fn outcome_of(record: RunRecord) -> Result<Reply, Box<Failure>> {
             Err(Box::new(failure))
         }
         (None, None) => Err(refusals::internal(format!("{} is over and has no outcome", record.id))),
+    }
+}
+
+/// What a run comes to that another host goes on with, within its deadline.
+pub(crate) async fn outcome_elsewhere(engine: &Engine, run: &Run) -> Result<Reply, Box<Failure>> {
+    match engine.ports.store.run(&run.tenant, &run.id).await {
+        Ok(Some(record)) => join(engine, record, true, run.deadline.since(engine.ports.clock.tick())).await,
+        Ok(None) => Err(refusals::no_run(run.id.as_str())),
+        Err(error) => Err(refusals::store("the run is another host's now, and cannot be read", &error)),
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) struct Tasks {
     places: Arc<Semaphore>,
     tracker: TaskTracker,
     stop: CancellationToken,
+    draining: CancellationToken,
     running: Arc<Mutex<HashMap<RunId, Entry>>>,
 }
 
@@ -31,6 +32,7 @@ impl Tasks {
             places: Arc::new(Semaphore::new(max_calls.min(Semaphore::MAX_PERMITS))),
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
+            draining: CancellationToken::new(),
             running: Arc::default(),
         }
     }
@@ -53,6 +55,16 @@ impl Tasks {
     /// Cancelled when the host gives up waiting for its calls.
     pub(crate) fn stopping(&self) -> &CancellationToken {
         &self.stop
+    }
+
+    /// Whether the host takes no more calls, and hands over the runs that it has.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
+    /// Attempts end at their next effect from now on.
+    pub(crate) fn drain(&self) {
+        self.draining.cancel();
     }
 
     /// Makes a run known, so that it can be cancelled, until the entry is dropped.

@@ -31,10 +31,10 @@ pub(crate) async fn run(engine: Arc<Engine>, caller: Caller, trial: Trial) -> Re
         deadline: None,
         detach: false,
     };
-    let run = Run::new(&engine, &caller, &call, &tool, function, input);
+    let mut run = Run::new(&engine, &caller, &call, &tool, function, input).in_memory();
     let permit = tool.breaker.admit(engine.ports.clock.tick());
     let permit = permit.map_err(|refusal| refusals::breaker_open(tool.breaker.key(), tool.breaker.key(), refusal))?;
-    let attempted = attempt(&engine, &run, permit).await;
+    let attempted = attempt(&engine, &mut run, permit).await;
     let failure = attempted
         .judgement
         .as_ref()

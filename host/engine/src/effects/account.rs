@@ -1,10 +1,11 @@
 //! Effects as rows for timelines and letters, and rows as evidence again when a run is to start over.
 
+use super::answers;
 use crate::catalog::Tool;
 use crate::records::{EffectRecord, millis};
 use crate::services::Service;
 use fusebox_core::classify;
-use fusebox_core::effect::{Answer, Effect, Kind, Lost, NotSent};
+use fusebox_core::effect::{Answer, Effect, Kind};
 use fusebox_core::idempotency;
 use fusebox_core::ids::Digest;
 use fusebox_core::policy::Idempotency;
@@ -24,7 +25,7 @@ pub(super) fn record(effect: &Effect, at: Duration) -> EffectRecord {
         request: request_line(effect),
         repeatable: classify::may_be_repeated(effect),
         in_doubt: classify::is_in_doubt(effect),
-        answer: shown(effect.answer.as_ref()),
+        answer: answers::shown(effect.answer.as_ref()),
         at_ms: millis(at),
         took_ms: millis(effect.took),
     }
@@ -33,11 +34,7 @@ pub(super) fn record(effect: &Effect, at: Duration) -> EffectRecord {
 /// A recorded effect as evidence again, judged by the service as it is today and by how old its key is by now.
 fn evidence(record: &EffectRecord, service: Option<&Service>, key_age: Duration) -> Effect {
     let (method, path) = record.request.split_once(' ').unwrap_or((&record.request, ""));
-    let answer = match record.answer.as_str() {
-        "denied" => Some(Answer::Denied),
-        text if text.starts_with(NOT_SENT) => Some(Answer::NotSent(NotSent::NotWritten)),
-        text => text.parse().ok().map(|status| Answer::Status { status, hint: None }),
-    };
+    let answer = answers::read_answer(&record.answer);
     let policy = service.map(|service| &service.policy);
     let rejects = |status| policy.is_some_and(|policy| policy.rejects_before_effect.contains(&status));
     Effect {
@@ -53,41 +50,6 @@ fn evidence(record: &EffectRecord, service: Option<&Service>, key_age: Duration)
         rejected_before_effect: matches!(answer, Some(Answer::Status { status, .. }) if rejects(status)),
         answer,
         took: Duration::from_millis(record.took_ms),
-    }
-}
-
-/// How the answer of an effect begins that never left the host.
-const NOT_SENT: &str = "not-sent: ";
-
-/// An answer as a timeline shows it.
-pub(super) fn shown(answer: Option<&Answer>) -> String {
-    match answer {
-        None => "unknown".to_owned(),
-        Some(Answer::Status { status, .. }) => status.to_string(),
-        Some(Answer::Denied) => "denied".to_owned(),
-        Some(Answer::Cancelled) => format!("{NOT_SENT}the attempt ended"),
-        Some(Answer::Done) => "done".to_owned(),
-        Some(Answer::Failed { class, .. }) => format!("failed: {class}"),
-        Some(Answer::NotSent(kind)) => {
-            let kind = match kind {
-                NotSent::Dns => "dns",
-                NotSent::Refused => "refused",
-                NotSent::ConnectTimeout => "connect timeout",
-                NotSent::Tls => "tls",
-                NotSent::NotWritten => "not written",
-                NotSent::BreakerOpen => "breaker open",
-                NotSent::RateLimited => "rate limited",
-            };
-            format!("{NOT_SENT}{kind}")
-        }
-        Some(Answer::Lost(kind)) => {
-            let kind = match kind {
-                Lost::Reset => "reset",
-                Lost::Timeout => "timeout",
-                Lost::Malformed => "malformed",
-            };
-            format!("lost: {kind}")
-        }
     }
 }
 

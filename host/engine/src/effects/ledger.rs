@@ -1,167 +1,464 @@
-//! What the effects of one attempt came to: the evidence that the attempt is judged by.
+//! The effects of one attempt: those that the journal serves and those that are performed, let in to the guest one at a time in the order in
+//! which they ended; and the evidence that the attempt is judged by.
 
 use super::account::{record, request_line};
-use super::{End, Way};
-use crate::ports::sandbox::{EffectError, GuestRequest};
-use crate::ports::transport::Incoming;
-use crate::records::EffectRecord;
+use super::Stop;
+use crate::journal::{Entry, Journal, Settlement, Stored};
+use crate::ports::sandbox::{Delivery, Got, Moment, Stopped};
+use crate::records::{EffectRecord, JournalRecord};
 use crate::services::Service;
 use fusebox_core::classify;
 use fusebox_core::effect::{Answer, Effect, Kind};
 use fusebox_core::idempotency;
-use fusebox_core::ids::Digest;
-use fusebox_core::time::Tick;
+use fusebox_core::journal;
+use fusebox_core::time::{Tick, Wall};
+use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Effects of one attempt at most: a guest that asks for what it is denied, over and over, must not fill the host's memory.
+/// Effects of one run at most: a guest that asks for what it is denied, over and over, must not fill the host's memory.
 const MOST: usize = 10_000;
-/// Characters of a path that are kept.
-const PATH: usize = 1024;
-/// Characters of a method that are kept: a guest may make up a long one.
-const METHOD: usize = 32;
 /// Effects without an answer whose reasons are told; the effects of an attempt are all listed anyway.
 const REASONS: usize = 20;
 
-/// Effects of one attempt, in the order of their numbers.
+/// The effects of one attempt.
 pub(crate) struct Ledger {
     started: Tick,
-    first: u32,
+    /// Where the guest's monotonic clock goes on once the journal was served.
+    base: Duration,
     /// Effects whose tasks have not ended.
     in_flight: AtomicUsize,
     idle: Notify,
+    /// Something can be let in, or the attempt was stopped.
+    changed: Notify,
     entries: Mutex<Entries>,
 }
 
-#[derive(Default)]
 struct Entries {
-    effects: Vec<Effect>,
-    /// What the evidence does not need, one for each effect.
-    details: Vec<Detail>,
+    /// By number less one.
+    slots: Vec<Option<Slot>>,
+    /// The number that was asked for last.
+    asked: u32,
+    /// The order that was given last.
+    order: u32,
+    /// What has ended, was asked for, and was not let in: number by order.
+    ready: BTreeMap<u32, u32>,
+    /// What was let in since something was asked for last.
+    saw: Vec<u32>,
+    /// Settled effects of the journal that were not let in yet.
+    to_serve: usize,
+    /// How many of them were.
+    served: u32,
+    /// Whether something of the journal was sent and is to be sent again under its key: until then the guest's clock stays in the past.
+    reopened: usize,
+    /// The guest's wall clock was set to the present with that effect, and nobody has written it down yet.
+    rewound: Option<(u32, i64)>,
+    last: Moment,
+    /// Whether the end of every effect is written before its guest sees it.
+    written: bool,
     closed: bool,
+    stop: Option<Stop>,
 }
 
-struct Detail {
+struct Slot {
+    entry: Entry,
+    /// Since the start of the attempt.
     at: Duration,
     service: Option<Arc<Service>>,
-    reason: Option<String>,
     /// It was broken off because the attempt's time was over.
     cut: bool,
+    /// It was performed in this attempt.
+    live: bool,
+    /// It can be let in: what has to be durable is.
+    durable: bool,
+    /// When a timer is over.
+    due: Option<Tick>,
+    /// Nobody waits for it any more.
+    abandoned: bool,
 }
 
-/// An effect that may go on.
-pub(super) struct Opened {
-    pub(super) seq: u32,
-    /// Its key, where the service takes one.
-    pub(super) key: Option<Digest>,
+/// What an effect is, before it is entered.
+pub(super) struct Asked {
+    pub(super) effect: Effect,
+    pub(super) service: Option<Arc<Service>>,
+    /// When a timer is over.
+    pub(super) due: Option<Tick>,
+    /// Whether an occurrence number is needed, for a key.
+    pub(super) keyed: bool,
+    /// Whether its key alone lets it be repeated.
+    pub(super) by_key: bool,
+}
+
+/// What happens to an effect that was asked for.
+pub(super) enum Opened {
+    /// The journal serves it.
+    Served(u32),
+    /// It is performed.
+    Live {
+        seq: u32,
+        occurrence: u32,
+        /// When it was asked for first.
+        asked: Wall,
+        /// It is in the store as an intent.
+        known: bool,
+    },
+}
+
+/// How an effect ended.
+pub(super) struct Ending {
+    pub(super) answer: Answer,
+    pub(super) got: Got,
+    pub(super) reason: Option<String>,
+    pub(super) took: Duration,
+    pub(super) cut: bool,
+    pub(super) rejected: bool,
 }
 
 /// All effects of an attempt that is over.
 #[derive(Default)]
 pub(crate) struct Settled {
+    /// Served ones too: the guest saw them.
     pub(crate) effects: Vec<Effect>,
     /// Numbers of those that were in flight when the attempt ended.
     pub(crate) in_flight: Vec<u32>,
+    /// What was performed, as rows.
     pub(crate) records: Vec<EffectRecord>,
+    /// How many effects the journal served.
+    pub(crate) served: u32,
     /// The services that were asked and failed at nothing.
     pub(crate) services: Vec<Arc<Service>>,
     /// What a person should know of those that got no answer.
     pub(crate) reasons: Vec<String>,
+    /// What the next attempt is served from.
+    pub(crate) journal: Journal,
+    /// Why the engine ended the attempt.
+    pub(crate) stop: Option<Stop>,
+    /// The guest's wall clock was set to the present with that effect, and nobody has written it down yet.
+    pub(crate) rewound: Option<(u32, i64)>,
     /// The reason of each effect that got no answer, in the order of the effects.
     why: Vec<Option<String>>,
 }
 
 impl Ledger {
-    /// The ledger of an attempt that starts now and whose first effect gets that number.
-    pub(crate) fn new(started: Tick, first: u32) -> Self {
+    /// The ledger of an attempt that starts now, at that wall time of its guest, and is served from that journal.
+    pub(crate) fn new(started: Tick, wall: Wall, journal: Journal, written: bool) -> Self {
+        let settled = || journal.iter().filter_map(|entry| entry.settled.as_ref());
+        let base = settled().map(|settled| settled.at.passed).max().unwrap_or_default();
+        let order = settled().map(|settled| settled.order).max().unwrap_or_default();
+        let to_serve = settled().count();
+        let reopened = journal.iter().filter(|entry| entry.settled.is_none()).count();
+        let slot = |entry: Entry| Slot {
+            entry,
+            at: Duration::ZERO,
+            service: None,
+            cut: false,
+            live: false,
+            durable: true,
+            due: None,
+            abandoned: false,
+        };
+        let slots = journal.entries.into_iter().map(|entry| entry.map(slot)).collect();
         Self {
             started,
-            first,
+            base,
             in_flight: AtomicUsize::new(0),
             idle: Notify::new(),
-            entries: Mutex::default(),
+            changed: Notify::new(),
+            entries: Mutex::new(Entries {
+                slots,
+                asked: 0,
+                order,
+                ready: BTreeMap::new(),
+                saw: Vec::new(),
+                to_serve,
+                served: 0,
+                reopened,
+                rewound: None,
+                last: Moment {
+                    passed: Duration::ZERO,
+                    wall,
+                },
+                written,
+                closed: false,
+                stop: None,
+            }),
         }
     }
 
-    /// Enters an effect; `None` once the attempt has ended, or has had too many.
-    pub(super) fn open(
-        &self,
-        way: &Way,
-        request: &GuestRequest,
-        service: Option<&Arc<Service>>,
-        digest: Digest,
-    ) -> Option<Opened> {
-        let (now, wall) = (way.engine.ports.clock.tick(), way.engine.ports.clock.wall());
+    /// Enters an effect: served when the journal has it.
+    pub(super) fn open(&self, asked: Asked, now: Tick, wall: Wall) -> Result<Opened, Stopped> {
         let mut entries = self.lock();
-        if entries.closed || entries.effects.len() >= MOST {
-            return None;
+        if entries.closed || entries.stop.is_some() {
+            return Err(Stopped);
         }
-        let seq = self.first + u32::try_from(entries.effects.len()).unwrap_or(u32::MAX);
-        let n = idempotency::occurrence(&entries.effects, digest);
-        let takes_key = service.is_some_and(|service| service.policy.idempotency_header.is_some());
-        let key_age = takes_key.then(|| wall.since(way.created));
-        let repeatable =
-            |service: &Arc<Service>| classify::is_repeatable(&request.method, &request.path, key_age, &service.policy);
-        entries.effects.push(Effect {
-            seq,
-            kind: Kind::Http,
-            service: service.map_or_else(|| Arc::from(""), |service| Arc::clone(&service.name)),
-            method: request.method.chars().take(METHOD).collect(),
-            path: request.path.chars().take(PATH).collect(),
-            request: digest,
-            occurrence: n,
-            repeatable: service.is_none_or(repeatable),
-            safe: classify::is_safe(&request.method),
-            rejected_before_effect: false,
-            answer: None,
-            took: Duration::ZERO,
-        });
-        entries.details.push(Detail {
-            at: now.since(self.started),
-            service: service.cloned(),
-            reason: None,
+        let seq = entries.asked + 1;
+        let index = entries.asked as usize;
+        if index >= MOST {
+            return Err(self.stopped(&mut entries, Stop::TooMany(MOST)));
+        }
+        let at = now.since(self.started);
+        let Entries { slots, saw, ready, .. } = &mut *entries;
+        if let Some(Some(slot)) = slots.get_mut(index) {
+            let known = journal::Entry {
+                effect: slot.entry.effect.clone(),
+                saw: Vec::new(),
+                order: None,
+                by_key: slot.entry.by_key,
+                resent: slot.entry.resent,
+            };
+            if let Err(diverged) = journal::matches(&known, &Effect { seq, ..asked.effect }) {
+                // What was sent and may have happened is not sent in another form.
+                let stop = match slot.entry.settled {
+                    None if !slot.entry.effect.repeatable || slot.entry.stored > Stored::Nothing => Stop::Doubt(diverged),
+                    _ => Stop::Diverged(diverged),
+                };
+                return Err(self.stopped(&mut entries, stop));
+            }
+            slot.at = at;
+            slot.service = asked.service;
+            saw.clear();
+            let opened = match &slot.entry.settled {
+                Some(settled) => {
+                    ready.insert(settled.order, seq);
+                    Opened::Served(seq)
+                }
+                None => {
+                    slot.live = true;
+                    slot.due = asked.due;
+                    Opened::Live {
+                        seq,
+                        occurrence: slot.entry.effect.occurrence,
+                        asked: slot.entry.asked,
+                        known: slot.entry.stored > Stored::Nothing,
+                    }
+                }
+            };
+            entries.asked = seq;
+            drop(entries);
+            self.changed.notify_waiters();
+            return Ok(opened);
+        }
+        let occurrence = if asked.keyed {
+            let earlier = entries.slots.iter().flatten().map(|slot| &slot.entry.effect);
+            idempotency::occurrence(earlier, asked.effect.request)
+        } else {
+            0
+        };
+        let entry = Entry {
+            effect: Effect {
+                seq,
+                occurrence,
+                ..asked.effect
+            },
+            saw: std::mem::take(&mut entries.saw),
+            asked: wall,
+            resent: false,
+            by_key: asked.by_key,
+            settled: None,
+            stored: Stored::Nothing,
+        };
+        let slot = Slot {
+            entry,
+            at,
+            service: asked.service,
             cut: false,
-        });
-        Some(Opened {
+            live: true,
+            durable: false,
+            due: asked.due,
+            abandoned: false,
+        };
+        if index < entries.slots.len() {
+            entries.slots[index] = Some(slot);
+        } else {
+            entries.slots.push(Some(slot));
+        }
+        entries.asked = seq;
+        Ok(Opened::Live {
             seq,
-            key: takes_key.then(|| way.owner.effect_key(digest, n)),
+            occurrence,
+            asked: wall,
+            known: false,
         })
     }
 
-    /// Enters how an effect ended; returns what the guest sees of it.
-    pub(super) fn settle(&self, seq: u32, end: End) -> Result<Incoming, EffectError> {
-        let End {
-            answer,
-            seen,
-            reason,
-            took,
-            cut,
-        } = end;
+    /// What of the journal is not in the store yet, with the intent of that effect; it counts as stored.
+    pub(super) fn intent(&self, seq: u32) -> (Vec<JournalRecord>, Option<(u32, i64)>) {
         let mut entries = self.lock();
-        let index = (seq - self.first) as usize;
-        let Entries { effects, details, .. } = &mut *entries;
-        if let (Some(effect), Some(detail)) = (effects.get_mut(index), details.get_mut(index)) {
-            effect.rejected_before_effect = match (&answer, &detail.service) {
-                (Answer::Status { status, .. }, Some(service)) => service.policy.rejects_before_effect.contains(status),
-                _ => false,
+        entries.written = true;
+        let mut records = Vec::new();
+        for slot in entries.slots.iter_mut().flatten() {
+            let entry = &mut slot.entry;
+            let stored = match entry.settled {
+                Some(_) => Stored::Whole,
+                None if entry.effect.seq == seq => Stored::Intent,
+                None => continue,
             };
-            effect.answer = Some(answer);
-            effect.took = took;
-            detail.reason = reason;
-            detail.cut = cut;
+            if entry.stored < stored {
+                records.push(entry.record());
+                entry.stored = stored;
+            }
         }
-        seen
+        (records, entries.rewound.take())
+    }
+
+    /// Enters how an effect ended; returns its row when it has to be written before it is let in.
+    pub(super) fn settle(&self, seq: u32, end: Ending, now: Tick, wall: Wall) -> Settling {
+        let mut entries = self.lock();
+        let durable = entries.written;
+        entries.order += 1;
+        let order = entries.order;
+        let elapsed = self.base + now.since(self.started);
+        let rewound = if durable { entries.rewound.take() } else { None };
+        let Some(Some(slot)) = entries.slots.get_mut(seq.saturating_sub(1) as usize) else {
+            return Settling::default();
+        };
+        let entry = &mut slot.entry;
+        entry.effect.rejected_before_effect = end.rejected;
+        entry.effect.answer = Some(end.answer);
+        entry.effect.took = end.took;
+        // A timer that the machine let oversleep shows at least what was waited for.
+        let passed = slot.due.map_or(elapsed, |due| elapsed.max(self.base + due.since(self.started)));
+        entry.settled = Some(Settlement {
+            order,
+            at: Moment { passed, wall },
+            got: end.got,
+            reason: end.reason,
+        });
+        slot.cut = end.cut;
+        slot.durable = !durable;
+        let was_reopened = entry.stored == Stored::Intent;
+        let record = durable.then(|| {
+            entry.stored = Stored::Whole;
+            entry.record()
+        });
+        entries.ready.insert(order, seq);
+        if was_reopened {
+            entries.reopened = entries.reopened.saturating_sub(1);
+        }
+        drop(entries);
+        self.changed.notify_waiters();
+        Settling { record, rewound }
+    }
+
+    /// What was written is durable: the guest may see it.
+    pub(super) fn written(&self, seq: u32) {
+        let mut entries = self.lock();
+        if let Some(Some(slot)) = entries.slots.get_mut(seq.saturating_sub(1) as usize) {
+            slot.durable = true;
+        }
+        drop(entries);
+        self.changed.notify_waiters();
+    }
+
+    /// Nobody waits for it any more; `true` when it is a timer that may be forgotten.
+    pub(super) fn abandon(&self, seq: u32) {
+        let mut entries = self.lock();
+        if let Some(Some(slot)) = entries.slots.get_mut(seq.saturating_sub(1) as usize) {
+            slot.abandoned = true;
+        }
+        drop(entries);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether that timer need not go on.
+    pub(super) fn is_abandoned(&self, seq: u32) -> bool {
+        let entries = self.lock();
+        let slot = entries.slots.get(seq.saturating_sub(1) as usize);
+        matches!(slot, Some(Some(slot)) if slot.abandoned) || entries.closed
+    }
+
+    /// Waits until a timer is abandoned or the attempt ends.
+    pub(super) async fn abandoned(&self, seq: u32) {
+        self.until(|entries| {
+            let slot = entries.slots.get(seq.saturating_sub(1) as usize);
+            (entries.closed || entries.stop.is_some() || matches!(slot, Some(Some(slot)) if slot.abandoned)).then_some(())
+        })
+        .await;
+    }
+
+    /// The next effect that is let in.
+    pub(super) async fn next(&self, wall: impl Fn() -> Wall, idle: impl Fn(&[Tick]) -> Option<Stop>) -> Result<Delivery, Stopped> {
+        self.until(|entries| {
+            if entries.closed || entries.stop.is_some() {
+                return Some(Err(Stopped));
+            }
+            if let Some((order, seq)) = entries.ready.first_key_value().map(|(order, seq)| (*order, *seq)) {
+                return entries.let_in(order, seq, &wall).map(Ok);
+            }
+            let open = || entries.slots.iter().take(entries.asked as usize).flatten().filter(|slot| slot.entry.settled.is_none() && !slot.abandoned);
+            if open().next().is_none() && entries.to_serve > 0 {
+                // The guest waits for nothing that could come, where the journal has it ask for more.
+                let stop = entries.unasked().map(Stop::Diverged);
+                if let Some(stop) = stop {
+                    entries.stop = Some(stop);
+                    return Some(Err(Stopped));
+                }
+            }
+            let timers: Option<Vec<_>> = open().map(|slot| slot.due).collect();
+            if let Some(stop) = timers.filter(|timers| !timers.is_empty()).and_then(|timers| idle(&timers)) {
+                entries.stop = Some(stop);
+                return Some(Err(Stopped));
+            }
+            None
+        })
+        .await
+    }
+
+    /// Lets in that effect, whatever else has ended.
+    pub(super) async fn let_in(&self, seq: u32) -> Result<Got, Stopped> {
+        self.until(|entries| {
+            if entries.closed || entries.stop.is_some() {
+                return Some(Err(Stopped));
+            }
+            let order = entries.ready.iter().find(|(_, ready)| **ready == seq).map(|(order, _)| *order)?;
+            entries.let_in(order, seq, &|| Wall(i64::MIN)).map(|delivery| Ok(delivery.got))
+        })
+        .await
+    }
+
+    /// Waits until `look` finds something.
+    async fn until<T>(&self, mut look: impl FnMut(&mut Entries) -> Option<T>) -> T {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(found) = look(&mut self.lock()) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// Ends the attempt; the first reason stays.
+    pub(crate) fn stop(&self, stop: Stop) {
+        let mut entries = self.lock();
+        let _ = self.stopped(&mut entries, stop);
+    }
+
+    fn stopped(&self, entries: &mut Entries, stop: Stop) -> Stopped {
+        entries.stop.get_or_insert(stop);
+        self.changed.notify_waiters();
+        Stopped
+    }
+
+    /// Whether everything in the journal was let in.
+    pub(super) fn is_live(&self) -> bool {
+        self.lock().to_serve == 0
     }
 
     /// Lets no more effects in, and names those in flight, with those that the end of the attempt's time broke off before its guest was stopped.
     pub(crate) fn close(&self) -> Vec<u32> {
         let mut entries = self.lock();
         entries.closed = true;
-        let both = entries.effects.iter().zip(&entries.details);
-        let open = both.filter(|(effect, detail)| effect.answer.is_none() || detail.cut);
-        open.map(|(effect, _)| effect.seq).collect()
+        let asked = entries.asked as usize;
+        let open = entries.slots.iter().take(asked).flatten();
+        let open = open.filter(|slot| slot.live && (slot.entry.effect.answer.is_none() || slot.cut));
+        let open = open.map(|slot| slot.entry.effect.seq).collect();
+        drop(entries);
+        self.changed.notify_waiters();
+        open
     }
 
     /// Waits for the effects in flight, each to its own timeout, and takes the evidence.
@@ -170,21 +467,24 @@ impl Ledger {
         while self.in_flight.load(Ordering::Acquire) > 0 {
             self.idle.notified().await;
         }
-        let (effects, details) = {
-            let mut entries = self.lock();
-            (
-                std::mem::take(&mut entries.effects),
-                std::mem::take(&mut entries.details),
-            )
-        };
-        let both = || effects.iter().zip(&details);
+        let mut entries = self.lock();
+        let asked = entries.asked as usize;
+        let slots = std::mem::take(&mut entries.slots);
+        let (unasked, stop) = (entries.unasked_in(&slots), entries.stop.take());
+        let (served, rewound) = (entries.served, entries.rewound.take());
+        drop(entries);
+        let seen = || slots.iter().take(asked).flatten();
         Settled {
             in_flight,
-            records: both().map(|(effect, detail)| record(effect, detail.at)).collect(),
-            reasons: reasons(&effects, &details),
-            services: services(&effects, &details),
-            why: details.into_iter().map(|detail| detail.reason).collect(),
-            effects,
+            records: seen().filter(|slot| slot.live).map(|slot| record(&slot.entry.effect, slot.at)).collect(),
+            served,
+            reasons: reasons(seen()),
+            services: services(seen()),
+            why: seen().map(|slot| slot.entry.settled.as_ref().and_then(|settled| settled.reason.clone())).collect(),
+            effects: seen().map(|slot| slot.entry.effect.clone()).collect(),
+            rewound,
+            stop: stop.or(unasked.map(Stop::Short)),
+            journal: kept(slots),
         }
     }
 
@@ -193,19 +493,79 @@ impl Ledger {
     }
 }
 
-impl Settled {
-    /// Why that effect got no answer.
-    pub(crate) fn why(&self, seq: u32) -> Option<&str> {
-        let mut both = self.effects.iter().zip(&self.why);
-        both.find(|(effect, _)| effect.seq == seq)?.1.as_deref()
+/// What has to be written before an effect is let in.
+#[derive(Default)]
+pub(super) struct Settling {
+    pub(super) record: Option<JournalRecord>,
+    pub(super) rewound: Option<(u32, i64)>,
+}
+
+impl Entries {
+    /// Lets in what has ended next; `None` while that is not durable.
+    fn let_in(&mut self, order: u32, seq: u32, wall: &impl Fn() -> Wall) -> Option<Delivery> {
+        let slot = self.slots.get_mut(seq.saturating_sub(1) as usize)?.as_mut()?;
+        if !slot.durable {
+            return None;
+        }
+        self.ready.remove(&order);
+        self.saw.push(seq);
+        let settled = slot.entry.settled.as_mut()?;
+        if !slot.live {
+            self.to_serve = self.to_serve.saturating_sub(1);
+            self.served += 1;
+            // The journal was served: the present begins, unless what was sent before has to be sent again as it was.
+            if self.to_serve == 0 && self.reopened == 0 {
+                let now = wall();
+                if now > settled.at.wall {
+                    settled.at.wall = now;
+                    self.rewound = Some((seq, now.0));
+                }
+            }
+        }
+        let at = Moment {
+            passed: settled.at.passed.max(self.last.passed),
+            wall: settled.at.wall.max(self.last.wall),
+        };
+        self.last = at;
+        Some(Delivery {
+            seq,
+            got: settled.got.clone(),
+            at,
+        })
+    }
+
+    /// The first effect of the journal that the guest has not asked for.
+    fn unasked(&self) -> Option<journal::Diverged> {
+        self.unasked_in(&self.slots)
+    }
+
+    fn unasked_in(&self, slots: &[Option<Slot>]) -> Option<journal::Diverged> {
+        let slot = slots.iter().skip(self.asked as usize).flatten().next()?;
+        Some(journal::Diverged {
+            seq: slot.entry.effect.seq,
+            journal: request_line(&slot.entry.effect),
+            asked: "nothing".to_owned(),
+        })
     }
 }
 
+/// What the next attempt is served from: not what was never sent, unless it is in the store.
+fn kept(slots: Vec<Option<Slot>>) -> Journal {
+    let mut journal = Journal::default();
+    for entry in slots.into_iter().flatten().map(|slot| slot.entry) {
+        let sent = entry.effect.answer != Some(Answer::Cancelled) && entry.settled.is_some();
+        if sent || entry.stored > Stored::Nothing {
+            journal.put(entry);
+        }
+    }
+    journal
+}
+
 /// While it is held, the end of the attempt waits.
-pub(super) struct InFlight(Arc<Way>);
+pub(super) struct InFlight(Arc<super::Way>);
 
 impl InFlight {
-    pub(super) fn new(way: &Arc<Way>) -> Self {
+    pub(super) fn new(way: &Arc<super::Way>) -> Self {
         way.ledger.in_flight.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(way))
     }
@@ -219,11 +579,12 @@ impl Drop for InFlight {
     }
 }
 
-/// Each service that answered and failed at nothing, once.
-fn services(effects: &[Effect], details: &[Detail]) -> Vec<Arc<Service>> {
+/// Each service that answered in this attempt and failed at nothing, once.
+fn services<'a>(slots: impl Iterator<Item = &'a Slot>) -> Vec<Arc<Service>> {
     let (mut answered, mut failed) = (Vec::new(), Vec::new());
-    for (effect, detail) in effects.iter().zip(details) {
-        let Some(service) = &detail.service else { continue };
+    for slot in slots.filter(|slot| slot.live) {
+        let Some(service) = &slot.service else { continue };
+        let effect = &slot.entry.effect;
         let services = match effect.answer {
             Some(Answer::Status { .. }) if !classify::has_failed(effect) => &mut answered,
             _ => &mut failed,
@@ -237,9 +598,10 @@ fn services(effects: &[Effect], details: &[Detail]) -> Vec<Arc<Service>> {
 }
 
 /// Why the first of those that got no answer got none, and how many more there are.
-fn reasons(effects: &[Effect], details: &[Detail]) -> Vec<String> {
-    let mut told = effects.iter().zip(details).filter_map(|(effect, detail)| {
-        let reason = detail.reason.as_ref()?;
+fn reasons<'a>(slots: impl Iterator<Item = &'a Slot>) -> Vec<String> {
+    let mut told = slots.filter_map(|slot| {
+        let reason = slot.entry.settled.as_ref()?.reason.as_ref()?;
+        let effect = &slot.entry.effect;
         Some(format!("effect {}, {}: {reason}", effect.seq, request_line(effect)))
     });
     let mut reasons: Vec<_> = told.by_ref().take(REASONS).collect();
@@ -248,4 +610,18 @@ fn reasons(effects: &[Effect], details: &[Detail]) -> Vec<String> {
         reasons.push(format!("{more} more effects without an answer"));
     }
     reasons
+}
+
+impl Settled {
+    /// Why that effect got no answer.
+    pub(crate) fn why(&self, seq: u32) -> Option<&str> {
+        let mut both = self.effects.iter().zip(&self.why);
+        both.find(|(effect, _)| effect.seq == seq)?.1.as_deref()
+    }
+
+    /// What was asked for over and over is a defect, whatever else happened.
+    #[must_use]
+    pub(crate) fn kind_of(&self, seq: u32) -> Option<Kind> {
+        self.effects.iter().find(|effect| effect.seq == seq).map(|effect| effect.kind)
+    }
 }

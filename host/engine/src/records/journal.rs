@@ -32,6 +32,9 @@ pub struct JournalRecord {
     pub saw: Vec<u32>,
     /// When it was asked for first, milliseconds since 1970.
     pub asked: i64,
+    /// Whether it was sent before, and sent again under its key.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub resent: bool,
     /// How it ended.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub settled: Option<SettledRecord>,

@@ -1,0 +1,109 @@
+//! What is written of effects before they are sent, and before the guest sees their end.
+
+use super::ledger::Ending;
+use super::{End, Stop, Way};
+use crate::ownership::Ownership;
+use crate::ports::sandbox::Got;
+use crate::ports::store::{Append, Claim, NewRun, StoreError};
+use crate::runs::Facts;
+use fusebox_core::policy::Durability;
+use fusebox_core::run::State;
+
+impl Ending {
+    /// The end of an exchange, whose service says that these statuses prove that nothing happened.
+    pub(super) fn of(end: End, rejects: &[u16]) -> Self {
+        let rejected = matches!(&end.answer, fusebox_core::effect::Answer::Status { status, .. } if rejects.contains(status));
+        Self {
+            answer: end.answer,
+            got: Got::Http(end.seen),
+            reason: end.reason,
+            took: end.took,
+            cut: end.cut,
+            rejected,
+        }
+    }
+
+    /// Something that is not granted, or not possible.
+    pub(super) fn refused(why: String) -> Self {
+        Self {
+            answer: fusebox_core::effect::Answer::Denied,
+            got: Got::Refused(why.clone()),
+            reason: Some(why),
+            took: std::time::Duration::ZERO,
+            cut: false,
+            rejected: false,
+        }
+    }
+}
+
+impl Way {
+    /// Makes durable that the effect is about to be sent. A run that was in memory alone becomes durable with it, journal and all.
+    pub(super) async fn intend(&self, seq: u32) -> Result<(), StoreError> {
+        if self.facts.durability == Durability::None {
+            return Ok(());
+        }
+        let ownership = self.hold.get_or_claim(self.claim()).await?;
+        let (records, rewound) = self.ledger.intent(seq);
+        let append = Append {
+            run: Some(self.facts.id.clone()),
+            records,
+            rewound,
+            ..Append::default()
+        };
+        let store = &self.engine.ports.store;
+        store
+            .append(&self.facts.tenant, self.facts.root(), ownership.fence(), append)
+            .await
+    }
+
+    async fn claim(&self) -> Result<Ownership, StoreError> {
+        let (engine, facts) = (&self.engine, &self.facts);
+        let length = Facts::lease(engine, &facts.tool);
+        let taken = engine.ports.clock.tick();
+        let claimed = engine.ports.store.claim(NewRun {
+            run: facts.record(State::Running),
+            call_key: facts.call_key,
+            owner: engine.owner.clone(),
+            lease: length,
+            key_lifetime: engine.settings.key_lifetime,
+        });
+        match claimed.await? {
+            Claim::Fresh(fence) => Ok(Ownership::keep(
+                engine,
+                &facts.tenant,
+                &facts.id,
+                fence,
+                taken,
+                length,
+                &self.stop,
+            )),
+            Claim::Stored(_) | Claim::Joined { .. } | Claim::Conflict(_) => Err(StoreError::Refused {
+                what: format!("{} has a key that another run has taken", facts.id),
+            }),
+        }
+    }
+
+    /// Enters the end of an effect, and lets the guest see it once it is as durable as it has to be.
+    pub(super) async fn settle(&self, seq: u32, end: Ending) {
+        let clock = &self.engine.ports.clock;
+        let settling = self.ledger.settle(seq, end, clock.tick(), clock.wall());
+        if let (Some(record), Some(ownership)) = (settling.record, self.hold.get()) {
+            let append = Append {
+                run: Some(self.facts.id.clone()),
+                records: vec![record],
+                rewound: settling.rewound,
+                ..Append::default()
+            };
+            let store = &self.engine.ports.store;
+            let written = store
+                .append(&self.facts.tenant, self.facts.root(), ownership.fence(), append)
+                .await;
+            if let Err(error) = written {
+                tracing::warn!(run = %self.facts.id, seq, %error, "an effect happened and its end could not be written");
+                self.ledger.stop(Stop::Store(error));
+                return;
+            }
+        }
+        self.ledger.written(seq);
+    }
+}

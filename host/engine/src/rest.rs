@@ -1,0 +1,80 @@
+//! Rest between two attempts: a short one with the lease kept, a long one as a run that nobody holds (semantics.md §4).
+
+use crate::engine::Engine;
+use crate::ownership::{Hold, Ownership};
+use crate::ports::store::{StoreError, Taken};
+use crate::records::millis;
+use crate::runs::{Facts, Run};
+use fusebox_core::run::State;
+use fusebox_core::time::Wall;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A longer rest lets go of the run: no instance, no lease, and any host may wake it.
+pub(crate) const SHORT: Duration = Duration::from_secs(1);
+
+/// How a rest ended.
+pub(crate) enum Rested {
+    /// The run goes on here.
+    Awake,
+    /// Somebody cancelled it.
+    Cancelled,
+    /// Another host has woken it.
+    Elsewhere,
+    /// It could not be taken up again.
+    Lost(StoreError),
+}
+
+/// Rests for so long.
+pub(crate) async fn rest(engine: &Engine, run: &mut Run, after: Duration) -> Rested {
+    let until = engine.ports.clock.wall() + after;
+    let durable = run.hold.get().is_some() && run.nested.is_none() && run.letter.is_none();
+    let let_go = after > SHORT && durable && let_go(engine, run, until).await;
+    tokio::select! {
+        () = engine.ports.clock.sleep(after) => {}
+        () = run.cancel.cancelled() => {}
+    }
+    if let_go {
+        match take_up(engine, run).await {
+            Ok(()) => {}
+            Err(StoreError::Refused { .. }) => return Rested::Elsewhere,
+            Err(error) => return Rested::Lost(error),
+        }
+    }
+    if run.cancel.is_cancelled() { Rested::Cancelled } else { Rested::Awake }
+}
+
+/// Lets a run go until then; `false` when that could not be stored, and the lease is kept.
+pub(crate) async fn let_go(engine: &Engine, run: &mut Run, until: Wall) -> bool {
+    let Some(fence) = run.hold.get().map(|ownership| ownership.fence().clone()) else {
+        return false;
+    };
+    let journal = run.journal.unstored();
+    let now = engine.ports.clock.wall();
+    let mut record = run.record(State::Sleeping);
+    record.until = Some(until.0);
+    let held = run.deadline.since(engine.ports.clock.tick());
+    record.left_ms = Some(millis(held.saturating_sub(until.since(now))));
+    match engine.ports.store.sleep(&fence, record, journal).await {
+        Ok(()) => {
+            run.hold = Hold::default();
+            true
+        }
+        Err(error) => {
+            tracing::warn!(run = %run.id, %error, "the run could not be let go; its lease is kept meanwhile");
+            false
+        }
+    }
+}
+
+/// Takes a run up again that was let go.
+async fn take_up(engine: &Engine, run: &mut Run) -> Result<(), StoreError> {
+    let length = Facts::lease(engine, &run.tool);
+    let taken = engine.ports.clock.tick();
+    let store = &engine.ports.store;
+    let Taken { fence, .. } = store.take_run(&run.tenant, &run.id, &engine.owner, length).await?;
+    let facts = Arc::clone(&run.facts);
+    let ownership = Ownership::keep(engine, &facts.tenant, &facts.id, fence, taken, length, &run.cancel);
+    run.hold = Hold::with(ownership);
+    Ok(())
+}
