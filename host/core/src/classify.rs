@@ -165,6 +165,16 @@ pub fn has_failed(effect: &Effect) -> bool {
     class_of(effect).is_some_and(is_upstreams)
 }
 
+/// Whether anything of it has left the host, as far as is known.
+#[must_use]
+pub fn left_the_host(effect: &Effect) -> bool {
+    let stayed = matches!(
+        effect.answer,
+        Some(Answer::NotSent(_) | Answer::Denied | Answer::Cancelled)
+    );
+    effect.kind == Kind::Http && !stayed || effect.kind == Kind::Call
+}
+
 /// Classes that speak of an upstream: what failed may be made again.
 #[must_use]
 pub fn is_upstreams(class: Class) -> bool {

@@ -49,6 +49,9 @@ async fn pipeline(engine: &Arc<Engine>, caller: &Caller, call: &Call) -> Result<
         Claimed::Outcome(outcome) => return outcome,
     };
     tracing::Span::current().record("run", run.id.as_str());
+    if run.detached {
+        return Ok(Reply::accepted(run.id.clone()));
+    }
     // Only what lasts can be looked for and cancelled by its id.
     let _known =
         (function.policy.durability != Durability::None).then(|| engine.tasks.enter(&run.tenant, &run.id, &run.cancel));
@@ -165,6 +168,7 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
                     Rested::Awake => {}
                     Rested::Cancelled => return Ended::stopped(last, failures::cancelled(run)),
                     Rested::Elsewhere => return Ended::Elsewhere,
+                    Rested::HandedOver => return Ended::HandedOver,
                     Rested::Lost(error) => {
                         return Ended::stopped(last, *refusals::store("the run could not be taken up again", &error));
                     }

@@ -7,7 +7,7 @@ use crate::records::{Log, millis};
 use crate::refusals;
 use crate::runs::Run;
 use fusebox_core::classify;
-use fusebox_core::effect::{Answer, Effect};
+use fusebox_core::effect::Effect;
 use fusebox_core::failure::{Class, Code, Failure};
 use std::time::Duration;
 
@@ -63,14 +63,14 @@ impl Failed {
 
     /// An attempt that did not fail, and that goes on later.
     pub(crate) fn interrupted(run: &mut Run, attempted: Attempted, how: &str) {
-        run.began |= attempted.settled.effects.iter().any(left_the_host);
+        run.began |= attempted.settled.effects.iter().any(classify::left_the_host);
         let mut record = attempted.record(String::new());
         how.clone_into(&mut record.outcome);
         run.attempts.push(record);
     }
 
     fn after(run: &mut Run, attempted: Attempted, failure: Failure) -> Self {
-        run.began |= attempted.settled.effects.iter().any(left_the_host);
+        run.began |= attempted.settled.effects.iter().any(classify::left_the_host);
         let record = attempted.record(failures::in_short(run, &attempted));
         run.attempts.push(record);
         Self {
@@ -119,6 +119,14 @@ impl Ended {
         Self::Failed(Box::new(failed))
     }
 
+    /// What was sent before the run was taken up, and of which nobody knows the end.
+    pub(crate) fn left_in_doubt(run: &mut Run, effects: Vec<u32>) -> Self {
+        run.began = true;
+        let mut failed = Failed::of(failures::left_in_doubt(run, &effects));
+        failed.in_doubt = effects;
+        Self::Failed(Box::new(failed))
+    }
+
     /// Nothing was run.
     pub(crate) fn refused(failure: Failure) -> Self {
         Self::Failed(Box::new(Failed::of(failure)))
@@ -148,11 +156,4 @@ impl Ended {
         }
         Self::refused(failure)
     }
-}
-
-fn left_the_host(effect: &Effect) -> bool {
-    !matches!(
-        effect.answer,
-        Some(Answer::NotSent(_) | Answer::Denied | Answer::Cancelled)
-    )
 }

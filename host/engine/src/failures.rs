@@ -150,3 +150,35 @@ pub(crate) fn cancelled(run: &Run) -> Failure {
     let message = format!("{}.{} was cancelled", run.tool.policy.name, run.function.name);
     Failure::new(Code::Cancelled, Class::Control, message)
 }
+
+/// A run whose hosts went while they had it, too often.
+pub(crate) fn given_up_recovering(run: &Run, cap: u32) -> Failure {
+    let message = format!(
+        "{}.{} was taken over {cap} times from hosts that were gone, and is not taken over again: it may be what they went by",
+        run.tool.policy.name, run.function.name
+    );
+    Failure::new(Code::Exhausted, Class::Exhausted, message)
+}
+
+/// Effects that were sent before the run's host went, and of which nobody knows the end.
+pub(crate) fn left_in_doubt(run: &Run, effects: &[u32]) -> Failure {
+    let named: Vec<_> = run
+        .journal
+        .iter()
+        .filter(|entry| effects.contains(&entry.effect.seq))
+        .map(|entry| {
+            let effect = &entry.effect;
+            format!("effect {} ({} {} to {})", effect.seq, effect.method, effect.path, effect.service)
+        })
+        .collect();
+    let message = format!(
+        "{}.{} lost its host, and nobody knows whether {} happened; it may not be repeated; {UNSETTLED}",
+        run.tool.policy.name,
+        run.function.name,
+        named.join(" and ")
+    );
+    let mut failure = Failure::new(Code::InDoubt, Class::InDoubt, message);
+    let first = run.journal.iter().find(|entry| effects.contains(&entry.effect.seq));
+    failure.service = first.map(|entry| entry.effect.service.to_string()).filter(|name| !name.is_empty());
+    failure
+}

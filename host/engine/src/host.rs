@@ -176,6 +176,7 @@ impl Host {
     /// Takes no more calls and cancels those in flight. Effects in flight are waited for by [`Self::drain`].
     pub fn stop(&self) {
         self.engine.tasks.close();
+        self.engine.tasks.drain();
         self.engine.tasks.stopping().cancel();
     }
 
@@ -183,6 +184,7 @@ impl Host {
     pub async fn drain(&self) {
         let tasks = &self.engine.tasks;
         tasks.close();
+        tasks.drain();
         tokio::select! {
             () = tasks.tracker().wait() => {}
             () = self.engine.ports.clock.sleep(self.engine.settings.drain) => {

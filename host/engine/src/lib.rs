@@ -23,6 +23,7 @@ pub mod memory_store;
 mod ownership;
 pub mod ports;
 pub mod records;
+mod recovery;
 mod refusals;
 mod replay;
 pub mod requests;
@@ -35,3 +36,4 @@ mod tasks;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trial;
+mod workers;

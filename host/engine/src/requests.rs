@@ -75,6 +75,21 @@ pub struct Reply {
     pub replayed: Option<LetterId>,
 }
 
+impl Reply {
+    /// A detached call was accepted.
+    pub(crate) fn accepted(run: RunId) -> Self {
+        Self {
+            run: Some(run),
+            state: State::Accepted,
+            output: String::new(),
+            stored: false,
+            attempts: 0,
+            in_doubt: Vec::new(),
+            replayed: None,
+        }
+    }
+}
+
 /// A component tried without manifest and database.
 #[derive(Clone, Debug)]
 pub struct Trial {

@@ -21,6 +21,8 @@ pub(crate) enum Rested {
     Cancelled,
     /// Another host has woken it.
     Elsewhere,
+    /// This host drains; any other wakes it.
+    HandedOver,
     /// It could not be taken up again.
     Lost(StoreError),
 }
@@ -33,6 +35,7 @@ pub(crate) async fn rest(engine: &Engine, run: &mut Run, after: Duration) -> Res
     tokio::select! {
         () = engine.ports.clock.sleep(after) => {}
         () = run.cancel.cancelled() => {}
+        () = engine.tasks.draining().cancelled(), if let_go => return Rested::HandedOver,
     }
     if let_go {
         match take_up(engine, run).await {

@@ -288,13 +288,14 @@ async fn claim_durably(engine: &Engine, mut run: Run, wait: Option<Duration>) ->
     let lease = Facts::lease(engine, &run.tool);
     let taken = engine.ports.clock.tick();
     let claimed = engine.ports.store.claim(NewRun {
-        run: run.record(State::Running),
+        run: run.record(if run.detached { State::Accepted } else { State::Running }),
         call_key: run.call_key,
         owner: engine.owner.clone(),
         lease,
         key_lifetime: engine.settings.key_lifetime,
     });
     match claimed.await {
+        Ok(Claim::Fresh(_)) if run.detached => Ok(Claimed::Run(Box::new(run))),
         Ok(Claim::Fresh(fence)) => {
             let ownership = Ownership::keep(engine, &run.tenant, &run.id, fence, taken, lease, &run.cancel);
             run.hold = Hold::with(ownership);

@@ -50,18 +50,16 @@ pub(crate) async fn stopped(engine: &Arc<Engine>, run: &mut Run, attempted: Atte
                 Rested::Awake => return Stopped::GoesOn,
                 Rested::Cancelled => Ended::refused(crate::failures::cancelled(run)),
                 Rested::Elsewhere => Ended::Elsewhere,
+                Rested::HandedOver => Ended::HandedOver,
                 Rested::Lost(error) => Ended::refused(*refusals::store("the run could not be taken up again", &error)),
             }
         }
         Stop::Drain => {
             Failed::interrupted(run, attempted, "handed over");
             let now = engine.ports.clock.wall();
-            if rest::let_go(engine, run, now).await {
-                Ended::HandedOver
-            } else {
-                // Its lease ends, and another host takes it over.
-                Ended::HandedOver
-            }
+            // Where that cannot be written its lease ends, and another host takes it over all the same.
+            rest::let_go(engine, run, now).await;
+            Ended::HandedOver
         }
     };
     Stopped::Over(ended)

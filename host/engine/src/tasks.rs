@@ -62,6 +62,11 @@ impl Tasks {
         self.draining.is_cancelled()
     }
 
+    /// Cancelled when the host drains.
+    pub(crate) fn draining(&self) -> &CancellationToken {
+        &self.draining
+    }
+
     /// Attempts end at their next effect from now on.
     pub(crate) fn drain(&self) {
         self.draining.cancel();

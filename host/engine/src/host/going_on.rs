@@ -3,11 +3,14 @@
 use super::Host;
 use crate::ports::store::{ApprovalFilter, LetterFilter, Verdict};
 use crate::records::{ApprovalRecord, JournalRecord, LetterRecord, RedriveRecord, RunRecord};
+use crate::recovery;
 use crate::refusals;
 use crate::requests::{Caller, LetterStats, Redrive, Reply, Resolve};
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::{ApprovalId, LetterId, RedriveId, RunId};
+use crate::workers;
 use std::sync::Arc;
+use tracing::Instrument as _;
 
 type Answer<T> = Result<T, Box<Failure>>;
 
@@ -16,8 +19,14 @@ impl Host {
     ///
     /// # Errors
     /// Why it cannot go on, or its failure.
-    pub async fn resume(&self, _caller: &Caller, run: &RunId) -> Answer<Reply> {
-        Err(refusals::internal(format!("{run} cannot be resumed yet")))
+    pub async fn resume(&self, caller: &Caller, run: &RunId) -> Answer<Reply> {
+        let (engine, caller, run) = (Arc::clone(&self.engine), caller.clone(), run.clone());
+        let span = tracing::info_span!("resume", %run);
+        let resumed = async move {
+            let lease = recovery::take(&engine, &caller, &run).await?;
+            recovery::go_on(&engine, lease, None).await
+        };
+        self.carry_out(Box::pin(resumed.instrument(span))).await
     }
 
     /// A run and the runs below it, in the order of their creation.
@@ -163,6 +172,6 @@ impl Host {
 
     /// The work of a serving host, until it is stopped: takes runs that can go on, wakes sleepers, lets letters replay by themselves.
     pub async fn serve(self: &Arc<Self>) {
-        self.engine.tasks.stopping().cancelled().await;
+        workers::work(Arc::clone(&self.engine)).await;
     }
 }
