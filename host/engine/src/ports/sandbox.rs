@@ -299,7 +299,9 @@ pub struct Stopped;
 #[async_trait]
 pub trait Effects: Send + Sync {
     /// Performs one HTTP exchange.
-    async fn http(&self, request: GuestRequest) -> Result<Incoming, EffectError>;
+    async fn http(&self, _request: GuestRequest) -> Result<Incoming, EffectError> {
+        Err(EffectError::Ended)
+    }
 
     /// Takes on what the guest asks for; answers at once with its number.
     ///
