@@ -270,6 +270,42 @@ impl Catalog {
         )))
     }
 
+    /// A version of a tool with another component: the newest one if it has it, else the pinned one's manifest over it.
+    pub(crate) async fn with_component(
+        &self,
+        engine: &Arc<Engine>,
+        tenant: &Arc<str>,
+        name: &str,
+        component: Digest,
+        pinned: Option<Arc<Tool>>,
+    ) -> Result<Arc<Tool>, Box<Failure>> {
+        let today = self.get(engine, tenant, name).await?;
+        if today.record.component == component {
+            return Ok(today);
+        }
+        let base = pinned.unwrap_or(today);
+        let stored = engine.ports.store.component(tenant, component).await;
+        if stored
+            .map_err(|error| refusals::store("the component cannot be read", &error))?
+            .is_none()
+        {
+            return Err(refusals::no_component(name, component));
+        }
+        let record = ToolRecord {
+            component,
+            ..base.record.clone()
+        };
+        let (policy, loaded) = (lower(engine, &record)?, load(engine, &record).await?);
+        Ok(Arc::new(Tool::assemble(
+            record,
+            policy,
+            loaded,
+            base.services.to_vec(),
+            Arc::clone(&base.breaker),
+            Some(Arc::clone(&base.bulkhead)),
+        )))
+    }
+
     /// Looks the tool up anew at its next call.
     pub(crate) fn forget(&self, tenant: &Arc<str>, name: &str) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);

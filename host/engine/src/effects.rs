@@ -9,7 +9,6 @@ mod ledger;
 mod mask;
 mod request;
 
-pub(crate) use account::may_start_over;
 use asked::asked;
 use ledger::{Ending, InFlight, Opened};
 pub(crate) use ledger::{Ledger, Settled};

@@ -63,14 +63,14 @@ impl Failed {
 
     /// An attempt that did not fail, and that goes on later.
     pub(crate) fn interrupted(run: &mut Run, attempted: Attempted, how: &str) {
-        run.began |= attempted.settled.effects.iter().any(classify::left_the_host);
+        run.began |= attempted.settled.began;
         let mut record = attempted.record(String::new());
         how.clone_into(&mut record.outcome);
         run.attempts.push(record);
     }
 
     fn after(run: &mut Run, attempted: Attempted, failure: Failure) -> Self {
-        run.began |= attempted.settled.effects.iter().any(classify::left_the_host);
+        run.began |= attempted.settled.began;
         let record = attempted.record(failures::in_short(run, &attempted));
         run.attempts.push(record);
         Self {

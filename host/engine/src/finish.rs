@@ -104,7 +104,7 @@ async fn fail(engine: &Engine, mut run: Run, mut failed: Failed) -> Result<Reply
         && !run.began
         && matches!(
             failed.failure.code,
-            Code::BreakerOpen | Code::Overloaded | Code::Cancelled | Code::StoreUnavailable
+            Code::BreakerOpen | Code::Overloaded | Code::Cancelled | Code::StoreUnavailable | Code::Diverged
         )
     {
         failed.failure.letter = Some(letter.id.clone());

@@ -27,6 +27,7 @@ mod recovery;
 mod refusals;
 mod replay;
 pub mod requests;
+mod resolve;
 mod rest;
 mod resuming;
 mod runs;

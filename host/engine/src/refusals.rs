@@ -254,6 +254,70 @@ pub(crate) fn not_replayable(letter: &LetterRecord, why: NotReplayable) -> Box<F
     Box::new(failure)
 }
 
+pub(crate) fn no_effect(letter: &LetterRecord, asked: u32, last: u32) -> Box<Failure> {
+    let id = &letter.id;
+    let message = format!("{id} has effects 1 to {last}, and no effect {asked}; `fusebox dlq show {id}` lists them");
+    caller(Code::BadInput, message)
+}
+
+pub(crate) fn not_in_doubt(letter: &LetterRecord, run: &RunRecord, effect: u32) -> Box<Failure> {
+    let id = &letter.id;
+    let doubtful: Vec<_> = run.in_doubt.iter().map(ToString::to_string).collect();
+    let message = if doubtful.is_empty() {
+        format!("no effect of {} is in doubt; `fusebox dlq show {id}` shows which are, and of which run", run.id)
+    } else {
+        format!("effect {effect} of {} is not in doubt: {} is", run.id, doubtful.join(", "))
+    };
+    caller(Code::BadInput, message)
+}
+
+pub(crate) fn still_under_way(letter: &LetterRecord, effect: u32, left: Duration) -> Box<Failure> {
+    let message = format!(
+        "{}: effect {effect} may still be under way; it can be settled in {}",
+        letter.id,
+        shown(left)
+    );
+    let mut failure = caller(Code::KeyInUse, message);
+    failure.retry_after = Some(left);
+    failure
+}
+
+pub(crate) fn stands(letter: &LetterRecord, effect: u32, stands: &[u32]) -> Box<Failure> {
+    let numbers: Vec<_> = stands.iter().map(ToString::to_string).collect();
+    let message = format!(
+        "{}: the run went on after effect {effect} failed, and effect {} happened since: what it was told stands; close the letter instead",
+        letter.id,
+        numbers.join(", ")
+    );
+    caller(Code::Denied, message)
+}
+
+/// Settled effects that may not be repeated would happen again.
+pub(crate) fn would_repeat(letter: &LetterRecord, evidence: &[fusebox_core::journal::Entry], again: &[u32]) -> Box<Failure> {
+    let named: Vec<_> = evidence
+        .iter()
+        .map(|entry| &entry.effect)
+        .filter(|effect| again.contains(&effect.seq))
+        .map(|effect| format!("effect {} ({} {} to {})", effect.seq, effect.method, effect.path, effect.service))
+        .collect();
+    let numbers: Vec<_> = again.iter().map(ToString::to_string).collect();
+    let id = &letter.id;
+    let message = format!(
+        "{id}: {} happened already and may not be repeated; `--repeat {}` makes it happen again, a replay without a word of where to begin does not",
+        named.join(", "),
+        numbers.join(" ")
+    );
+    let mut failure = Failure::new(Code::Denied, Class::Control, message);
+    failure.run = Some(letter.run.id.clone());
+    failure.letter = Some(id.clone());
+    Box::new(failure)
+}
+
+pub(crate) fn no_component(tool: &str, component: fusebox_core::ids::Digest) -> Box<Failure> {
+    let message = format!("no component {component} is in the database; deploy the fixed `{tool}` first");
+    caller(Code::NotFound, message)
+}
+
 pub(crate) fn letter_taken(letter: &str, error: &StoreError) -> Box<Failure> {
     caller(Code::KeyInUse, format!("{letter} is not replayed: {error}"))
 }

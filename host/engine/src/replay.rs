@@ -1,21 +1,24 @@
-//! Replay of a dead letter from its start: the same run under the same key, authorized again, through the breakers.
+//! Replay of a dead letter: the same run under the same key, authorized again, through the breakers, from where it is told to begin.
 
+use crate::attempt::attempt;
+use crate::breakers::Cell;
 use crate::call;
-use crate::catalog::Tool;
-use crate::effects;
+use crate::catalog::{Function, Tool, tool_breaker, tool_key};
+use crate::effects::Stop;
 use crate::engine::Engine;
 use crate::finish;
-use crate::letters;
 use crate::journal::Journal;
+use crate::letters;
 use crate::ownership::{Hold, Ownership};
 use crate::ports::store::StoreError;
-use crate::records::{AttemptRecord, LetterRecord};
+use crate::records::{EffectRecord, LetterRecord};
+use crate::recovery;
 use crate::refusals;
-use crate::requests::{Caller, Replay, Replayed, Reply};
+use crate::requests::{Begin, Call, Caller, DryRun, Replay, Replayed, Reply};
 use crate::runs::{self, Facts, Run};
-use fusebox_core::dead_letter::{self, Kind, State};
+use fusebox_core::dead_letter::{self, Kind, NotReplayable, State};
 use fusebox_core::failure::Failure;
-use fusebox_core::policy::Idempotency;
+use fusebox_core::journal::{self, Cut, Resume};
 use fusebox_core::time::Wall;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,19 +33,25 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
     if State::from_name(&letter.state) == Some(State::Replayed) {
         return succeeded_before(engine, &caller, &letter).await.map(Replayed::Done);
     }
-    let pinned = &letter.run;
-    let tool = engine
-        .catalog
-        .pinned(engine, &caller.tenant, &pinned.tool, pinned.version, pinned.component)
-        .await?;
-    let function = Arc::clone(tool.function(&pinned.function)?);
+    let tool = tool_of(engine, &caller, &letter, &replay).await?;
+    let function = Arc::clone(tool.function(&letter.run.function)?);
     let patience = function.policy.patience(replay.deadline);
-    may_replay(engine, &letter, &tool, function.policy.idempotency, patience)?;
+    let journal = recovery::read_journal(engine, &letter.run, &tool).await?;
+    let cut = plan(&letter, &journal, &function, &replay)?;
+    if let Begin::Input(input) = &replay.from {
+        return edited(engine, &caller, &letter, input, &replay).await.map(Replayed::Done);
+    }
     let input = tool
         .component
-        .decode(&function.name, &pinned.input, tool.limits.host_memory)
-        .map_err(|what| refusals::bad_input(&pinned.tool, &pinned.function, &what))?;
-    let approval = call::authorize(engine, &caller, &tool, &function, &pinned.input).await?;
+        .decode(&function.name, &letter.run.input, tool.limits.host_memory)
+        .map_err(|what| refusals::bad_input(&letter.run.tool, &letter.run.function, &what))?;
+    let facts = |letter: &LetterRecord| {
+        Facts::of(&letter.run, &caller, Arc::clone(&tool), Arc::clone(&function), Arc::clone(&input))
+    };
+    if replay.dry_run {
+        return dry(engine, facts(&letter), &letter, journal, &cut, patience).await.map(Replayed::Dry);
+    }
+    let approval = call::authorize(engine, &caller, &tool, &function, &letter.run.input).await?;
     call::peek(engine, &tool, &function)?;
     call::approve(&tool, &function, approval)?;
     let length = Facts::lease(engine, &tool);
@@ -54,18 +63,26 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
         .await;
     let (letter, fence) = leased.map_err(|error| not_leased(&replay, &error))?;
     // Another replay may have come between the look and the lease, and have sent what may not be sent again.
-    if let Err(refused) = may_replay(engine, &letter, &tool, function.policy.idempotency, patience) {
-        letters::give_back(engine, &letter, &fence).await;
-        return Err(refused);
-    }
+    let planned = async {
+        let journal = recovery::read_journal(engine, &letter.run, &tool).await?;
+        plan(&letter, &journal, &function, &replay).map(|cut| (journal, cut))
+    };
+    let (mut journal, cut) = match planned.await {
+        Ok(planned) => planned,
+        Err(refused) => {
+            letters::give_back(engine, &letter, &fence).await;
+            return Err(refused);
+        }
+    };
     let cancel = engine.tasks.stopping().child_token();
     let ownership = Ownership::keep(engine, &caller.tenant, &letter.run.id, fence, taken, length, &cancel);
+    let stored = journal.cut(&cut);
     let mut run = Run {
-        facts: Arc::new(Facts::of(&letter.run, &caller, tool, function, input)),
+        facts: Arc::new(facts(&letter)),
         deadline: engine.ports.clock.tick() + patience,
-        clock: Wall(letter.run.clock),
+        clock: started(&letter),
         attempts: letter.run.attempts.clone(),
-        journal: Journal::default(),
+        journal,
         began: false,
         hold: Hold::with(ownership),
         letter: Some(Box::new(letter)),
@@ -73,8 +90,149 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
         cancel,
     };
     let _known = engine.tasks.enter(&run.tenant, &run.id, &run.cancel);
-    let ended = call::execute(engine, &mut run).await;
+    let ended = match crate::commit::go_on(engine, &run, &stored).await {
+        Ok(()) => call::execute(engine, &mut run).await,
+        Err(failure) => crate::ended::Ended::refused(*failure),
+    };
     finish::finish(engine, run, ended).await.map(Replayed::Done)
+}
+
+/// Where the guest's wall clock started; rows of before there were journals do not say.
+fn started(letter: &LetterRecord) -> Wall {
+    Wall(if letter.run.clock == 0 { letter.run.created } else { letter.run.clock })
+}
+
+/// The version that the run is pinned to, or its manifest with another component.
+async fn tool_of(
+    engine: &Arc<Engine>,
+    caller: &Caller,
+    letter: &LetterRecord,
+    replay: &Replay,
+) -> Result<Arc<Tool>, Box<Failure>> {
+    let run = &letter.run;
+    let pinned = engine
+        .catalog
+        .pinned(engine, &caller.tenant, &run.tool, run.version, run.component)
+        .await;
+    match replay.component {
+        Some(other) if other != run.component => {
+            engine.catalog.with_component(engine, &caller.tenant, &run.tool, other, pinned.ok()).await
+        }
+        _ => pinned,
+    }
+}
+
+/// What of the journal goes before the replay; refuses what a replay could do harm by.
+fn plan(letter: &LetterRecord, journal: &Journal, function: &Function, replay: &Replay) -> Result<Cut, Box<Failure>> {
+    let (Some(state), Some(kind)) = (State::from_name(&letter.state), Kind::from_name(&letter.kind)) else {
+        return Err(refusals::internal(format!(
+            "{} is `{}` and `{}`, which this version does not know",
+            letter.id, letter.state, letter.kind
+        )));
+    };
+    // Who holds the lease, and whether it has ended, is the store's to say.
+    let state = if state == State::Replaying { State::Open } else { state };
+    dead_letter::may_replay(state, kind, true).map_err(|why| refusals::not_replayable(letter, why))?;
+    let evidence = journal.evidence();
+    let (from, again) = match &replay.from {
+        Begin::ResumePoint => {
+            let at = journal::resume_point(&evidence, function.policy.idempotency.may_start_over());
+            if matches!(at, Resume::InDoubt(_)) {
+                return Err(refusals::not_replayable(letter, NotReplayable::InDoubt));
+            }
+            return Ok(journal::cut(&evidence, &at));
+        }
+        Begin::Start => (1, journal::would_repeat(&evidence, 1, &replay.repeat)),
+        Begin::Effect(from) => {
+            let last = evidence.last().map_or(0, |entry| entry.effect.seq);
+            if *from == 0 || *from > last + 1 {
+                return Err(refusals::no_effect(letter, *from, last));
+            }
+            (*from, journal::would_repeat(&evidence, *from, &replay.repeat))
+        }
+        Begin::Input(_) => (1, journal::would_repeat_elsewhere(&evidence, &replay.repeat)),
+    };
+    if again.is_empty() {
+        Ok(journal::cut_from(&evidence, from))
+    } else {
+        Err(refusals::would_repeat(letter, &evidence, &again))
+    }
+}
+
+/// A new run with other arguments; when it succeeds, nobody needs the letter any more.
+async fn edited(
+    engine: &Arc<Engine>,
+    caller: &Caller,
+    letter: &LetterRecord,
+    input: &str,
+    replay: &Replay,
+) -> Result<Reply, Box<Failure>> {
+    let key = letter.run.key.as_ref().map(|key| format!("{key} edited {}", engine.ports.entropy.id()));
+    let call = Call {
+        tool: letter.run.tool.clone(),
+        function: letter.run.function.clone(),
+        input: input.to_owned(),
+        key,
+        wait: None,
+        deadline: replay.deadline,
+        detach: false,
+    };
+    let reply = Box::pin(call::call(Arc::clone(engine), caller.clone(), call)).await?;
+    let closed = engine.ports.store.purge(&caller.tenant, std::slice::from_ref(&letter.id)).await;
+    if let Err(error) = closed {
+        tracing::warn!(letter = %letter.id, %error, "the edited run succeeded, and its letter could not be closed");
+    }
+    Ok(reply)
+}
+
+/// Serves the journal, performs nothing, and says what would be next.
+async fn dry(
+    engine: &Arc<Engine>,
+    facts: Facts,
+    letter: &LetterRecord,
+    mut journal: Journal,
+    cut: &Cut,
+    patience: Duration,
+) -> Result<DryRun, Box<Failure>> {
+    journal.cut(cut);
+    let cell = Cell::alone(
+        &engine.ports.clock,
+        &engine.ports.entropy,
+        &tool_key(&facts.tool.policy.name),
+        &tool_breaker(&facts.tool.policy),
+    );
+    let permit = cell.admit(engine.ports.clock.tick());
+    let permit = permit.map_err(|refusal| refusals::breaker_open(cell.key(), cell.key(), refusal))?;
+    let mut run = Run {
+        facts: Arc::new(facts),
+        deadline: engine.ports.clock.tick() + patience,
+        clock: started(letter),
+        attempts: Vec::new(),
+        journal,
+        began: false,
+        letter: None,
+        hold: Hold::default(),
+        dry: true,
+        cancel: engine.tasks.stopping().child_token(),
+    };
+    let mut attempted = attempt(engine, &mut run, permit).await;
+    let served = attempted.settled.served;
+    match attempted.settled.stop.take() {
+        Some(Stop::Dry(effect)) => {
+            let effect = EffectRecord::of(&effect, Duration::ZERO);
+            Ok(DryRun {
+                served,
+                next: format!("effect {} would be performed: {}", effect.seq, effect.request),
+                effect: Some(effect),
+            })
+        }
+        Some(stop) => Err(crate::stops::failure_of(&run, &stop)),
+        None => Ok(DryRun {
+            served,
+            next: format!("no effect would be performed: the function {}", crate::failures::in_short(&run, &attempted)),
+            effect: None,
+        }),
+    }
 }
 
 /// The run has succeeded since: its outcome stands, and nothing is run again.
@@ -86,37 +244,6 @@ async fn succeeded_before(engine: &Engine, caller: &Caller, letter: &LetterRecor
         }),
         Ok(None) => Err(refusals::no_run(letter.run.id.as_str())),
         Err(error) => Err(refusals::store("the outcome of the run cannot be read", &error)),
-    }
-}
-
-/// Refuses what a replay could do harm by, judged by the keys as they are when its time is over.
-fn may_replay(
-    engine: &Engine,
-    letter: &LetterRecord,
-    tool: &Tool,
-    level: Idempotency,
-    patience: Duration,
-) -> Result<(), Box<Failure>> {
-    let key_age = engine.ports.clock.wall().since(Wall(letter.run.created)) + patience;
-    let attempts = &letter.run.attempts;
-    let may_start_over = effects::may_start_over(
-        level,
-        tool,
-        attempts.iter().flat_map(|attempt| &attempt.effects),
-        attempts.iter().any(AttemptRecord::is_unfinished),
-        key_age,
-    );
-    let (Some(state), Some(kind)) = (State::from_name(&letter.state), Kind::from_name(&letter.kind)) else {
-        return Err(refusals::internal(format!(
-            "{} is `{}` and `{}`, which this version does not know",
-            letter.id, letter.state, letter.kind
-        )));
-    };
-    // Who holds the lease, and whether it has ended, is the store's to say.
-    let state = if state == State::Replaying { State::Open } else { state };
-    match dead_letter::may_replay(state, kind, may_start_over) {
-        Ok(()) => Ok(()),
-        Err(why) => Err(refusals::not_replayable(letter, why)),
     }
 }
 

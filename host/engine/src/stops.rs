@@ -65,6 +65,17 @@ pub(crate) async fn stopped(engine: &Arc<Engine>, run: &mut Run, attempted: Atte
     Stopped::Over(ended)
 }
 
+/// The failure that a stop is for a replay that performs nothing.
+pub(crate) fn failure_of(run: &Run, stop: &Stop) -> Box<Failure> {
+    Box::new(match stop {
+        Stop::Diverged(diverged) | Stop::Short(diverged) => differs(run, Code::Diverged, Class::Fault, diverged),
+        Stop::Doubt(diverged) => differs(run, Code::InDoubt, Class::InDoubt, diverged),
+        Stop::TooMany(_) | Stop::Sleep(_) | Stop::Drain | Stop::Dry(_) | Stop::Store(_) => {
+            *refusals::internal("a replay that performs nothing was stopped by something that it performed")
+        }
+    })
+}
+
 fn differs(run: &Run, code: Code, class: Class, diverged: &Diverged) -> Failure {
     let of = format!("{}.{}", run.tool.policy.name, run.function.name);
     let message = match code {

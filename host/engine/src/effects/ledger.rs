@@ -1,7 +1,7 @@
 //! The effects of one attempt: those that the journal serves and those that are performed, let in to the guest one at a time in the order in
 //! which they ended; and the evidence that the attempt is judged by.
 
-use super::account::{record, request_line};
+use super::account::request_line;
 use super::Stop;
 use crate::journal::{Entry, Journal, Settlement, Stored};
 use crate::ports::sandbox::{Delivery, Got, Moment, Stopped};
@@ -128,6 +128,8 @@ pub(crate) struct Settled {
     pub(crate) records: Vec<EffectRecord>,
     /// How many effects the journal served.
     pub(crate) served: u32,
+    /// Whether something that was performed has left the host.
+    pub(crate) began: bool,
     /// The services that were asked and failed at nothing.
     pub(crate) services: Vec<Arc<Service>>,
     /// What a person should know of those that got no answer.
@@ -476,8 +478,9 @@ impl Ledger {
         let seen = || slots.iter().take(asked).flatten();
         Settled {
             in_flight,
-            records: seen().filter(|slot| slot.live).map(|slot| record(&slot.entry.effect, slot.at)).collect(),
+            records: seen().filter(|slot| slot.live).map(|slot| EffectRecord::of(&slot.entry.effect, slot.at)).collect(),
             served,
+            began: seen().any(|slot| slot.live && classify::left_the_host(&slot.entry.effect)),
             reasons: reasons(seen()),
             services: services(seen()),
             why: seen().map(|slot| slot.entry.settled.as_ref().and_then(|settled| settled.reason.clone())).collect(),

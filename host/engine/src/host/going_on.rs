@@ -5,6 +5,7 @@ use crate::ports::store::{ApprovalFilter, LetterFilter, Verdict};
 use crate::records::{ApprovalRecord, JournalRecord, LetterRecord, RedriveRecord, RunRecord};
 use crate::recovery;
 use crate::refusals;
+use crate::resolve;
 use crate::requests::{Caller, LetterStats, Redrive, Reply, Resolve};
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::{ApprovalId, LetterId, RedriveId, RunId};
@@ -82,8 +83,8 @@ impl Host {
     ///
     /// # Errors
     /// That there is none, that it is not in doubt or being replayed, or that there is no such effect.
-    pub async fn resolve(&self, _caller: &Caller, letter: &LetterId, _resolve: Resolve) -> Answer<LetterRecord> {
-        Err(refusals::internal(format!("{letter} cannot be resolved yet")))
+    pub async fn resolve(&self, caller: &Caller, letter: &LetterId, resolve: Resolve) -> Answer<LetterRecord> {
+        resolve::resolve(&self.engine, caller, letter, resolve).await
     }
 
     /// Pins a letter, so that neither retention nor purge takes it, or lets it go.

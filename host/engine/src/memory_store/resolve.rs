@@ -30,18 +30,19 @@ impl Tenant {
         }
         let root = letter.run.id.clone();
         match resolution {
-            Resolution::Happened { run, record } => {
+            Resolution::Happened { run, record, drop } => {
                 let seq = record.seq;
                 self.settle_doubt(&root, &run, seq)?;
                 if let Some(row) = self.runs.get_mut(&run) {
+                    row.journal.retain(|seq, _| !drop.contains(seq));
                     row.write(vec![*record]);
                 }
                 self.go_on_undoubted(id, &root);
             }
-            Resolution::NotHappened { run, seq } => {
+            Resolution::NotHappened { run, seq, drop } => {
                 self.settle_doubt(&root, &run, seq)?;
                 if let Some(row) = self.runs.get_mut(&run) {
-                    row.journal.remove(&seq);
+                    row.journal.retain(|known, _| *known != seq && !drop.contains(known));
                 }
                 self.go_on_undoubted(id, &root);
             }

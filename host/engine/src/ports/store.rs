@@ -202,6 +202,8 @@ pub enum Resolution {
         run: RunId,
         /// The record, settled.
         record: Box<JournalRecord>,
+        /// Numbers of what the guest asked for after it saw the effect fail: forgotten.
+        drop: Vec<u32>,
     },
     /// The effect did not happen: it is forgotten, and made anew when the run goes on.
     NotHappened {
@@ -209,6 +211,8 @@ pub enum Resolution {
         run: RunId,
         /// Its number.
         seq: u32,
+        /// Numbers of what the guest asked for after it saw the effect fail: forgotten.
+        drop: Vec<u32>,
     },
     /// The run is over, and the letter closed: `resolved`.
     Close {
