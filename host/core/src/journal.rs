@@ -1,10 +1,11 @@
 //! Where a run resumes, and what of its journal is served then (durability.md, "Where a run resumes").
 
 mod entry;
+mod seen;
 
 pub use entry::{Diverged, Entry, matches};
 
-use std::collections::HashMap;
+use seen::Seen;
 
 /// Where a run goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub struct Cut {
 /// child has a journal of its own, and goes on by that.
 #[must_use]
 pub fn resume_point(entries: &[Entry], starts_over: bool) -> Resume {
-    let seen = seen_by(entries);
+    let seen = Seen::of(entries);
     let Some(latest) = entries
         .iter()
         .filter(|entry| entry.has_failed())
@@ -81,7 +82,7 @@ pub fn cut(entries: &[Entry], at: &Resume) -> Cut {
         Resume::InDoubt(_) => Cut::default(),
         Resume::End => cut_by(entries, |_| false, |_| false),
         Resume::At(seq) => {
-            let seen = seen_by(entries);
+            let seen = Seen::of(entries);
             let point = Point::at(*seq, &seen);
             cut_by(
                 entries,
@@ -122,7 +123,7 @@ pub fn would_repeat_elsewhere(entries: &[Entry], repeat: &[u32]) -> Vec<u32> {
 /// # Errors
 /// Numbers of what may not be forgotten: the guest has gone on for good, and what it was told of the effect stands.
 pub fn settle(entries: &[Entry], seq: u32) -> Result<Vec<u32>, Vec<u32>> {
-    let seen = seen_by(entries);
+    let seen = Seen::of(entries);
     let point = Point::at(seq, &seen);
     let since = || entries.iter().filter(|entry| point.is_before(entry));
     let stands: Vec<u32> = since().filter(|entry| !entry.is_harmless()).map(Entry::seq).collect();
@@ -136,23 +137,24 @@ pub fn settle(entries: &[Entry], seq: u32) -> Result<Vec<u32>, Vec<u32>> {
 /// A failure, and those that were let in together with it.
 struct Point<'a> {
     seq: u32,
-    seen: &'a HashMap<u32, u32>,
+    after: Option<u32>,
+    seen: &'a Seen,
 }
 
 impl<'a> Point<'a> {
-    fn at(seq: u32, seen: &'a HashMap<u32, u32>) -> Self {
-        Self { seq, seen }
+    fn at(seq: u32, seen: &'a Seen) -> Self {
+        let after = seen.first_after(seq);
+        Self { seq, after, seen }
     }
 
     /// Whether the guest had seen the failure when it asked for that.
     fn is_before(&self, entry: &Entry) -> bool {
-        self.seen.get(&self.seq).is_some_and(|first| *first <= entry.seq())
+        self.after.is_some_and(|first| first <= entry.seq())
     }
 
     /// Whether it failed, and the guest asked for nothing between this failure and that.
     fn is_made_again(&self, entry: &Entry) -> bool {
-        let together = self.seen.get(&entry.seq()) == self.seen.get(&self.seq);
-        entry.seq() == self.seq || (together && entry.has_failed())
+        entry.seq() == self.seq || (entry.has_failed() && self.seen.first_after(entry.seq()) == self.after)
     }
 }
 
@@ -166,16 +168,4 @@ fn cut_by(entries: &[Entry], again: impl Fn(&Entry) -> bool, forget: impl Fn(&En
         }
     }
     cut
-}
-
-/// For each effect that was let in, the first that the guest asked for after it.
-fn seen_by(entries: &[Entry]) -> HashMap<u32, u32> {
-    let mut seen: HashMap<u32, u32> = HashMap::new();
-    for entry in entries {
-        for &let_in in &entry.saw {
-            let first = seen.entry(let_in).or_insert(entry.seq());
-            *first = entry.seq().min(*first);
-        }
-    }
-    seen
 }
