@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_egress::{HttpTransport, NetworkSettings};
 use fusebox_engine::guests::GuestRuntime;
-use fusebox_engine::host::{Host, Ports, Settings};
+use fusebox_engine::host::{Alerts, Host, Ports, Settings, Webhook};
 use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::{Clock, SystemClock};
@@ -162,7 +162,21 @@ fn limits(host: &HostFile) -> Settings {
         keep_runs: host.retention.runs,
         max_calls: host.max_calls,
         drain: host.drain,
-        ..Settings::default()
+        keep_failed_journals: host.retention.failed_journals,
+        recovery_cap: host.recovery_cap,
+        recovery_poll: host.recovery_poll,
+        max_journal_body: host.max_journal_body,
+        auto_replay_rate: host.auto_replay_rate,
+        auto_replay_max: host.auto_replay_max,
+        alerts: Alerts {
+            letters_per_minute: host.alerts.letters_per_minute,
+            oldest_age: host.alerts.oldest_age,
+            letters: host.letters_quota,
+            webhook: host.alerts.webhook.as_ref().map(|url| Webhook {
+                origin: url.origin.clone(),
+                path: url.path.clone(),
+            }),
+        },
     }
 }
 

@@ -44,6 +44,12 @@ impl Manifest {
         self.lowered.as_ref().map(|lowered| &lowered.component)
     }
 
+    /// The tool's name, when it could be read.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.lowered.as_ref().map(|lowered| lowered.policy.name.as_str())
+    }
+
     /// Where its WIT source is, when it says so.
     #[must_use]
     pub fn wit(&self) -> Option<&str> {

@@ -96,7 +96,7 @@ fn model_names(cx: &mut Lowering<'_>, policy: &ToolPolicy) {
 }
 
 /// Whether an address is one that the guard of the network refuses unless it is allowed.
-fn is_private(address: IpAddr) -> bool {
+pub(crate) fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified(),
@@ -104,7 +104,7 @@ fn is_private(address: IpAddr) -> bool {
 }
 
 /// The address that a host plainly is; names are looked up when they are used.
-fn address_of(host: &str) -> Option<IpAddr> {
+pub(crate) fn address_of(host: &str) -> Option<IpAddr> {
     if host == "localhost" || host.ends_with(".localhost") {
         return Some(IpAddr::from([127, 0, 0, 1]));
     }

@@ -301,6 +301,19 @@ fn the_path_of_a_webhook_is_not_shown() {
 }
 
 #[test]
+fn a_webhook_at_a_private_address_needs_a_rule() {
+    let findings = |network: &str| {
+        let text = format!("[alerts]\nwebhook = \"http://127.0.0.1:8801/alerts\"\n[network]\nallow = [{network}]\n");
+        HostFile::read("fusebox.toml", &text, &Presets::embedded()).1
+    };
+    let found = findings("");
+    assert_eq!((found.len(), found[0].code), (1, "FB0307"));
+    assert_eq!(found[0].span.as_ref().unwrap().line, 2);
+    assert_eq!(findings("\"127.0.0.1:8801\""), []);
+    assert_eq!(findings("\"127.0.0.1:8802\"").len(), 1);
+}
+
+#[test]
 fn secrets_are_granted_by_the_file_and_by_their_own_store() {
     let text =
         "[secrets]\nsource = \"command\"\ncommand = [\"pass\", \"{name}\"]\n[secrets.hosts]\nK = [\"a.example\"]\n";

@@ -5,6 +5,7 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::lower::{Lowering, show_duration};
 use crate::node::Table;
+use crate::rules::{address_of, is_private};
 use crate::units::Target;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,6 +22,7 @@ pub(super) fn check(host: &HostFile, table: &Table, cx: &mut Lowering<'_>) {
     database(host, table, cx);
     secrets(host, table, cx);
     network(host, table, cx);
+    webhook(host, table, cx);
     if host.retention.keys < KEY_LIFETIME {
         let message = format!(
             "outcomes under a key are kept {} only",
@@ -97,6 +99,36 @@ fn network(host: &HostFile, table: &Table, cx: &mut Lowering<'_>) {
                 .help("name the hosts or the smaller networks that services need"),
         );
     }
+}
+
+/// Alerts go where services may go, and nowhere else.
+fn webhook(host: &HostFile, table: &Table, cx: &mut Lowering<'_>) {
+    let Some(url) = &host.alerts.webhook else { return };
+    let origin = &url.origin;
+    let Some(address) = address_of(&origin.host).filter(|&address| is_private(address)) else {
+        return;
+    };
+    if host
+        .network
+        .iter()
+        .any(|rule| rule.permits(&origin.host, address, origin.port))
+    {
+        return;
+    }
+    cx.findings.push(
+        Diagnostic::warning(
+            codes::PRIVATE_HOST,
+            format!(
+                "`alerts.webhook` is at a private address, {}: alerts will not be posted",
+                origin.host
+            ),
+        )
+        .at(span(table.table("alerts"), "webhook"))
+        .help(format!(
+            "write `allow = [\"{}\"]` under `[network]`, if it may be reached",
+            origin.host
+        )),
+    );
 }
 
 /// Two shared services of one host would be two breakers of one upstream.
