@@ -74,6 +74,7 @@ impl Boundary {
             manifest: String::new(),
             source: "a benchmark".to_owned(),
             policy,
+            links: Vec::new(),
         };
         host.deploy(&caller, deploy).await.map_err(failed)?;
         Ok(Self { host, caller })

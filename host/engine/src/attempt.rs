@@ -2,9 +2,9 @@
 
 use crate::breakers::Held;
 use crate::effects::{Ledger, Settled, Way};
-use crate::journal::Stored;
 use crate::engine::Engine;
 use crate::guests::Lost;
+use crate::journal::Stored;
 use crate::ports::sandbox::{AttemptEnd, AttemptReport, AttemptSpec};
 use crate::records::{AttemptRecord, Log, millis};
 use crate::runs::Run;

@@ -17,7 +17,7 @@ use crate::attempt::Bound;
 use crate::breakers::Published;
 use crate::engine::Engine;
 use crate::ownership::{Hold, SendRight};
-use crate::ports::sandbox::{AttemptEnd, Ask, Delivery, EffectError, Effects, Got, GuestRequest, Stopped};
+use crate::ports::sandbox::{Ask, AttemptEnd, Delivery, EffectError, Effects, Got, GuestRequest, Stopped};
 use crate::ports::transport::{ExchangeError, Incoming, Outgoing};
 use crate::runs::Facts;
 use crate::services::Service;
@@ -64,8 +64,14 @@ impl Stop {
     /// Whether it is why the attempt is over. What the guest left out of its journal matters only when it came to an end of its own.
     pub(crate) fn applies(&self, end: &AttemptEnd) -> bool {
         match self {
-            Self::Short(_) => matches!(end, AttemptEnd::Ok { .. } | AttemptEnd::Err { .. } | AttemptEnd::Trap { .. }),
-            _ => !matches!(end, AttemptEnd::Timeout | AttemptEnd::Cancelled | AttemptEnd::Host { .. }),
+            Self::Short(_) => matches!(
+                end,
+                AttemptEnd::Ok { .. } | AttemptEnd::Err { .. } | AttemptEnd::Trap { .. }
+            ),
+            _ => !matches!(
+                end,
+                AttemptEnd::Timeout | AttemptEnd::Cancelled | AttemptEnd::Host { .. }
+            ),
         }
     }
 }
@@ -173,7 +179,11 @@ impl Effects for Way {
                 asked,
             } => (seq, occurrence, known, asked),
         };
-        let effect = fusebox_core::effect::Effect { seq, occurrence, ..effect };
+        let effect = fusebox_core::effect::Effect {
+            seq,
+            occurrence,
+            ..effect
+        };
         if self.dry {
             self.ledger.stop(Stop::Dry(Box::new(effect)));
             return Err(Stopped);
@@ -226,11 +236,16 @@ impl Way {
         first: Wall,
     ) -> Option<Ending> {
         // What its key alone protects has to be sent again as it was, so it has to be known that it was sent.
-        let needs_intent = (!known && (!effect.repeatable || by_key)) || matches!(ask, Ask::Timer { after } if after > LONG);
+        let needs_intent =
+            (!known && (!effect.repeatable || by_key)) || matches!(ask, Ask::Timer { after } if after > LONG);
         if needs_intent && let Err(error) = self.intend(effect.seq).await {
-            let reason = format!("it could not be made durable that it is about to be sent ({error}), so it was not sent");
+            let reason =
+                format!("it could not be made durable that it is about to be sent ({error}), so it was not sent");
             self.ledger.stop(Stop::Store(error));
-            return Some(Ending::of(End::without(Answer::Cancelled, EffectError::Ended, reason), &[]));
+            return Some(Ending::of(
+                End::without(Answer::Cancelled, EffectError::Ended, reason),
+                &[],
+            ));
         }
         match ask {
             Ask::Http(request) => {
@@ -254,9 +269,12 @@ impl Way {
                 Some(Ending::of(end, &rejects))
             }
             Ask::Timer { after } => self.timer(effect.seq, after, first).await,
-            Ask::Call { .. } | Ask::State { .. } | Ask::Tools | Ask::Describe { .. } | Ask::Context | Ask::Approval { .. } => {
-                Some(Ending::refused("this host does not offer it".to_owned()))
-            }
+            Ask::Call { .. }
+            | Ask::State { .. }
+            | Ask::Tools
+            | Ask::Describe { .. }
+            | Ask::Context
+            | Ask::Approval { .. } => Some(Ending::refused("this host does not offer it".to_owned())),
         }
     }
 

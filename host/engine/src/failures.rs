@@ -168,7 +168,10 @@ pub(crate) fn left_in_doubt(run: &Run, effects: &[u32]) -> Failure {
         .filter(|entry| effects.contains(&entry.effect.seq))
         .map(|entry| {
             let effect = &entry.effect;
-            format!("effect {} ({} {} to {})", effect.seq, effect.method, effect.path, effect.service)
+            format!(
+                "effect {} ({} {} to {})",
+                effect.seq, effect.method, effect.path, effect.service
+            )
         })
         .collect();
     let message = format!(
@@ -179,6 +182,8 @@ pub(crate) fn left_in_doubt(run: &Run, effects: &[u32]) -> Failure {
     );
     let mut failure = Failure::new(Code::InDoubt, Class::InDoubt, message);
     let first = run.journal.iter().find(|entry| effects.contains(&entry.effect.seq));
-    failure.service = first.map(|entry| entry.effect.service.to_string()).filter(|name| !name.is_empty());
+    failure.service = first
+        .map(|entry| entry.effect.service.to_string())
+        .filter(|name| !name.is_empty());
     failure
 }

@@ -7,8 +7,8 @@ use crate::letters;
 use crate::ownership::Hold;
 use crate::ports::store::{Finish, LetterChange, StoreError};
 use crate::records::FailureRecord;
-use crate::requests::Reply;
 use crate::refusals;
+use crate::requests::Reply;
 use crate::runs::{self, Run};
 use fusebox_core::dead_letter::{self, Ending, Kind};
 use fusebox_core::failure::{Class, Code, Failure};
@@ -153,7 +153,11 @@ async fn fail(engine: &Engine, mut run: Run, mut failed: Failed) -> Result<Reply
         }
     };
     // What became no letter can be gone on with too, as long as its journal is kept.
-    let journal = if run.durability == Durability::None { Vec::new() } else { run.journal.unstored() };
+    let journal = if run.durability == Durability::None {
+        Vec::new()
+    } else {
+        run.journal.unstored()
+    };
     let finish = Finish {
         run: record,
         keep_key,

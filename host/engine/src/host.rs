@@ -8,6 +8,7 @@ use crate::call;
 use crate::catalog::Catalog;
 use crate::engine::Engine;
 use crate::history::History;
+use crate::records::LinkRecord;
 use crate::refusals;
 use crate::replay;
 use crate::requests::{Call, Caller, Deploy, Deployed, Replay, Replayed, Reply, Trial, Tried};
@@ -15,6 +16,7 @@ use crate::services::Services;
 use crate::tasks::Tasks;
 use crate::trial;
 use bytes::Bytes;
+use fusebox_core::component::Link;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::ids::{Digest, OwnerId, RunId};
 use std::future::Future;
@@ -139,7 +141,9 @@ impl Host {
             .inspect(deploy.wasm.clone())
             .await
             .map_err(|error| Box::new(Failure::new(Code::BadInput, Class::Caller, error.to_string())))?;
+        let links = self.pinned(caller, &deploy.links).await?;
         let tool = crate::records::ToolRecord {
+            links,
             tenant: caller.tenant.to_string(),
             name: deploy.policy.name.clone(),
             number: 0,
@@ -159,6 +163,25 @@ impl Host {
             shape: component.shape().clone(),
             facts: component.facts().clone(),
         })
+    }
+
+    /// The versions of other tools that a new version is pinned to.
+    async fn pinned(&self, caller: &Caller, links: &[Link]) -> Result<Vec<LinkRecord>, Box<Failure>> {
+        let mut pinned = Vec::with_capacity(links.len());
+        for link in links {
+            let tool = self.engine.ports.store.tool(&caller.tenant, &link.tool).await;
+            let tool = tool
+                .map_err(|error| refusals::store("the tools that it calls cannot be looked up", &error))?
+                .ok_or_else(|| refusals::no_tool(&link.tool))?;
+            pinned.push(LinkRecord {
+                interface: link.interface.clone(),
+                tool: link.tool.clone(),
+                exported: link.exported.clone(),
+                version: tool.number,
+                component: tool.component,
+            });
+        }
+        Ok(pinned)
     }
 
     /// Cancels a run of this process, whether it computes or waits for its next attempt. Effects in flight are waited for.

@@ -87,10 +87,16 @@ impl Entry {
     /// # Errors
     /// What about the row this version does not understand.
     pub(crate) fn read(record: JournalRecord, tool: &Tool, now: Wall) -> Result<Self, String> {
-        let kind = Kind::from_name(&record.kind)
-            .ok_or_else(|| format!("effect {} is a `{}`, which this version does not know", record.seq, record.kind))?;
+        let kind = Kind::from_name(&record.kind).ok_or_else(|| {
+            format!(
+                "effect {} is a `{}`, which this version does not know",
+                record.seq, record.kind
+            )
+        })?;
         let settled = record.settled;
-        let answer = settled.as_ref().and_then(|settled| answers::read_answer(&settled.answer));
+        let answer = settled
+            .as_ref()
+            .and_then(|settled| answers::read_answer(&settled.answer));
         let service = tool.service(&record.service);
         let key_age = service
             .filter(|service| service.policy.idempotency_header.is_some())
@@ -135,7 +141,11 @@ impl Entry {
             // Without an end nobody knows whether it was sent.
             resent: record.resent || settled.is_none(),
             by_key,
-            stored: if settled.is_some() { Stored::Whole } else { Stored::Intent },
+            stored: if settled.is_some() {
+                Stored::Whole
+            } else {
+                Stored::Intent
+            },
             settled,
             effect,
         })
@@ -196,13 +206,20 @@ impl Journal {
     pub(crate) fn cut(&mut self, cut: &journal::Cut) -> Cut {
         let mut stored = Cut::default();
         for seq in &cut.drop {
-            let entry = self.entries.get_mut(seq.saturating_sub(1) as usize).and_then(Option::take);
+            let entry = self
+                .entries
+                .get_mut(seq.saturating_sub(1) as usize)
+                .and_then(Option::take);
             if entry.is_some_and(|entry| entry.stored > Stored::Nothing) {
                 stored.drop.push(*seq);
             }
         }
         for seq in &cut.reopen {
-            let Some(entry) = self.entries.get_mut(seq.saturating_sub(1) as usize).and_then(Option::as_mut) else {
+            let Some(entry) = self
+                .entries
+                .get_mut(seq.saturating_sub(1) as usize)
+                .and_then(Option::as_mut)
+            else {
                 continue;
             };
             entry.settled = None;
@@ -228,7 +245,11 @@ impl Journal {
     pub(crate) fn unstored(&mut self) -> Vec<JournalRecord> {
         let mut records = Vec::new();
         for entry in self.entries.iter_mut().flatten() {
-            let whole = if entry.settled.is_some() { Stored::Whole } else { Stored::Intent };
+            let whole = if entry.settled.is_some() {
+                Stored::Whole
+            } else {
+                Stored::Intent
+            };
             if entry.stored < whole {
                 records.push(entry.record());
                 entry.stored = whole;

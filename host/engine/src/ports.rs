@@ -2,6 +2,7 @@
 
 pub mod authorizer;
 pub mod clock;
+pub mod debugger;
 pub mod entropy;
 pub mod policies;
 pub mod sandbox;

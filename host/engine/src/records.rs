@@ -429,4 +429,24 @@ pub struct ToolRecord {
     pub deployed: i64,
     /// Whether calls are taken.
     pub enabled: bool,
+    /// Who provides what it imports of other tools.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub links: Vec<LinkRecord>,
+}
+
+/// An interface of another tool that a tool imports, and the version that it is pinned to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LinkRecord {
+    /// As it is imported, such as `acme:search/api@1.0.0`.
+    pub interface: String,
+    /// The tool that exports it.
+    pub tool: String,
+    /// As that tool exports it.
+    pub exported: String,
+    /// Number of that tool's version.
+    pub version: i64,
+    /// That tool's component.
+    #[serde(with = "text")]
+    pub component: Digest,
 }

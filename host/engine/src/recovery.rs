@@ -30,7 +30,11 @@ pub(crate) struct Lease {
 }
 
 /// Goes on with a run to its end, or to its next rest.
-pub(crate) async fn go_on(engine: &Arc<Engine>, lease: Lease, deadline: Option<Duration>) -> Result<Reply, Box<Failure>> {
+pub(crate) async fn go_on(
+    engine: &Arc<Engine>,
+    lease: Lease,
+    deadline: Option<Duration>,
+) -> Result<Reply, Box<Failure>> {
     let why = lease.taken.why;
     let record = lease.taken.run.clone();
     let mut run = match take_up(engine, lease, deadline).await {
@@ -82,14 +86,25 @@ async fn take_up(engine: &Arc<Engine>, lease: Lease, deadline: Option<Duration>)
     let cancel = engine.tasks.stopping().child_token();
     let length = Facts::lease(engine, &tool).max(lease.length);
     // What was taken for a shorter time is known to last no longer until it is renewed.
-    let taken = Tick(lease.at.0.saturating_sub(u64::try_from((length - lease.length).as_nanos()).unwrap_or(0)));
+    let taken = Tick(
+        lease
+            .at
+            .0
+            .saturating_sub(u64::try_from((length - lease.length).as_nanos()).unwrap_or(0)),
+    );
     let fence = lease.taken.fence;
     let record = lease.taken.run;
     let ownership = Ownership::keep(engine, &caller.tenant, &record.id, fence, taken, length, &cancel);
     let patience = function.policy.patience(deadline);
-    let left = record.left_ms.map_or(patience, |left| Duration::from_millis(left).min(patience));
+    let left = record
+        .left_ms
+        .map_or(patience, |left| Duration::from_millis(left).min(patience));
     let began = journal.iter().any(|entry| classify::left_the_host(&entry.effect));
-    let clock = if record.clock == 0 { record.created } else { record.clock };
+    let clock = if record.clock == 0 {
+        record.created
+    } else {
+        record.clock
+    };
     Ok(Run {
         attempts: record.attempts.clone(),
         facts: Arc::new(Facts::of(&record, &caller, tool, function, input)),
@@ -108,13 +123,17 @@ async fn take_up(engine: &Arc<Engine>, lease: Lease, deadline: Option<Duration>)
 pub(crate) async fn read_journal(engine: &Engine, run: &RunRecord, tool: &Tool) -> Result<Journal, Box<Failure>> {
     let records = engine.ports.store.journal(&run.tenant, &run.id).await;
     let records = records.map_err(|error| refusals::store("the run's journal cannot be read", &error))?;
-    Journal::read(records, tool, engine.ports.clock.wall()).map_err(|what| refusals::internal(format!("{}: {what}", run.id)))
+    Journal::read(records, tool, engine.ports.clock.wall())
+        .map_err(|what| refusals::internal(format!("{}: {what}", run.id)))
 }
 
 /// What is to be seen to before a run goes on.
 async fn begins(engine: &Engine, run: &mut Run, record: &RunRecord, why: Wakes) -> Result<(), Ended> {
     if why == Wakes::Abandoned && record.recoveries > engine.settings.recovery_cap {
-        return Err(Ended::refused(failures::given_up_recovering(run, engine.settings.recovery_cap)));
+        return Err(Ended::refused(failures::given_up_recovering(
+            run,
+            engine.settings.recovery_cap,
+        )));
     }
     let cancelled = engine.ports.store.is_cancelled(&run.tenant, &run.id).await;
     if cancelled.unwrap_or(false) {
@@ -126,7 +145,9 @@ async fn begins(engine: &Engine, run: &mut Run, record: &RunRecord, why: Wakes) 
         return Err(Ended::left_in_doubt(run, effects));
     }
     let cut = run.journal.cut(&journal::cut(&evidence, &at));
-    crate::commit::go_on(engine, run, &cut).await.map_err(|failure| Ended::refused(*failure))
+    crate::commit::go_on(engine, run, &cut)
+        .await
+        .map_err(|failure| Ended::refused(*failure))
 }
 
 fn caller_of(record: &RunRecord) -> Caller {
@@ -169,10 +190,18 @@ async fn give_up(engine: &Engine, lease: Lease, failure: Box<Failure>) -> Box<Fa
 const LATER: Duration = Duration::from_secs(30);
 
 /// Takes one run, for whoever asks for it by name.
-pub(crate) async fn take(engine: &Engine, caller: &Caller, id: &fusebox_core::ids::RunId) -> Result<Lease, Box<Failure>> {
+pub(crate) async fn take(
+    engine: &Engine,
+    caller: &Caller,
+    id: &fusebox_core::ids::RunId,
+) -> Result<Lease, Box<Failure>> {
     let length = engine.settings.lease;
     let at = engine.ports.clock.tick();
-    let taken = engine.ports.store.take_run(&caller.tenant, id, &engine.owner, length).await;
+    let taken = engine
+        .ports
+        .store
+        .take_run(&caller.tenant, id, &engine.owner, length)
+        .await;
     let taken = taken.map_err(|error| match error {
         StoreError::Refused { what } => Box::new(Failure::new(Code::KeyInUse, Class::Caller, what)),
         error => refusals::store("the run cannot be taken up", &error),

@@ -264,9 +264,16 @@ pub(crate) fn not_in_doubt(letter: &LetterRecord, run: &RunRecord, effect: u32) 
     let id = &letter.id;
     let doubtful: Vec<_> = run.in_doubt.iter().map(ToString::to_string).collect();
     let message = if doubtful.is_empty() {
-        format!("no effect of {} is in doubt; `fusebox dlq show {id}` shows which are, and of which run", run.id)
+        format!(
+            "no effect of {} is in doubt; `fusebox dlq show {id}` shows which are, and of which run",
+            run.id
+        )
     } else {
-        format!("effect {effect} of {} is not in doubt: {} is", run.id, doubtful.join(", "))
+        format!(
+            "effect {effect} of {} is not in doubt: {} is",
+            run.id,
+            doubtful.join(", ")
+        )
     };
     caller(Code::BadInput, message)
 }
@@ -293,12 +300,21 @@ pub(crate) fn stands(letter: &LetterRecord, effect: u32, stands: &[u32]) -> Box<
 }
 
 /// Settled effects that may not be repeated would happen again.
-pub(crate) fn would_repeat(letter: &LetterRecord, evidence: &[fusebox_core::journal::Entry], again: &[u32]) -> Box<Failure> {
+pub(crate) fn would_repeat(
+    letter: &LetterRecord,
+    evidence: &[fusebox_core::journal::Entry],
+    again: &[u32],
+) -> Box<Failure> {
     let named: Vec<_> = evidence
         .iter()
         .map(|entry| &entry.effect)
         .filter(|effect| again.contains(&effect.seq))
-        .map(|effect| format!("effect {} ({} {} to {})", effect.seq, effect.method, effect.path, effect.service))
+        .map(|effect| {
+            format!(
+                "effect {} ({} {} to {})",
+                effect.seq, effect.method, effect.path, effect.service
+            )
+        })
         .collect();
     let numbers: Vec<_> = again.iter().map(ToString::to_string).collect();
     let id = &letter.id;

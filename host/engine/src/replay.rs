@@ -39,17 +39,27 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
     let journal = recovery::read_journal(engine, &letter.run, &tool).await?;
     let cut = plan(&letter, &journal, &function, &replay)?;
     if let Begin::Input(input) = &replay.from {
-        return edited(engine, &caller, &letter, input, &replay).await.map(Replayed::Done);
+        return edited(engine, &caller, &letter, input, &replay)
+            .await
+            .map(Replayed::Done);
     }
     let input = tool
         .component
         .decode(&function.name, &letter.run.input, tool.limits.host_memory)
         .map_err(|what| refusals::bad_input(&letter.run.tool, &letter.run.function, &what))?;
     let facts = |letter: &LetterRecord| {
-        Facts::of(&letter.run, &caller, Arc::clone(&tool), Arc::clone(&function), Arc::clone(&input))
+        Facts::of(
+            &letter.run,
+            &caller,
+            Arc::clone(&tool),
+            Arc::clone(&function),
+            Arc::clone(&input),
+        )
     };
     if replay.dry_run {
-        return dry(engine, facts(&letter), &letter, journal, &cut, patience).await.map(Replayed::Dry);
+        return dry(engine, facts(&letter), &letter, journal, &cut, patience)
+            .await
+            .map(Replayed::Dry);
     }
     let approval = call::authorize(engine, &caller, &tool, &function, &letter.run.input).await?;
     call::peek(engine, &tool, &function)?;
@@ -99,7 +109,11 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
 
 /// Where the guest's wall clock started; rows of before there were journals do not say.
 fn started(letter: &LetterRecord) -> Wall {
-    Wall(if letter.run.clock == 0 { letter.run.created } else { letter.run.clock })
+    Wall(if letter.run.clock == 0 {
+        letter.run.created
+    } else {
+        letter.run.clock
+    })
 }
 
 /// The version that the run is pinned to, or its manifest with another component.
@@ -116,7 +130,10 @@ async fn tool_of(
         .await;
     match replay.component {
         Some(other) if other != run.component => {
-            engine.catalog.with_component(engine, &caller.tenant, &run.tool, other, pinned.ok()).await
+            engine
+                .catalog
+                .with_component(engine, &caller.tenant, &run.tool, other, pinned.ok())
+                .await
         }
         _ => pinned,
     }
@@ -167,7 +184,11 @@ async fn edited(
     input: &str,
     replay: &Replay,
 ) -> Result<Reply, Box<Failure>> {
-    let key = letter.run.key.as_ref().map(|key| format!("{key} edited {}", engine.ports.entropy.id()));
+    let key = letter
+        .run
+        .key
+        .as_ref()
+        .map(|key| format!("{key} edited {}", engine.ports.entropy.id()));
     let call = Call {
         tool: letter.run.tool.clone(),
         function: letter.run.function.clone(),
@@ -178,7 +199,11 @@ async fn edited(
         detach: false,
     };
     let reply = Box::pin(call::call(Arc::clone(engine), caller.clone(), call)).await?;
-    let closed = engine.ports.store.purge(&caller.tenant, std::slice::from_ref(&letter.id)).await;
+    let closed = engine
+        .ports
+        .store
+        .purge(&caller.tenant, std::slice::from_ref(&letter.id))
+        .await;
     if let Err(error) = closed {
         tracing::warn!(letter = %letter.id, %error, "the edited run succeeded, and its letter could not be closed");
     }
@@ -229,7 +254,10 @@ async fn dry(
         Some(stop) => Err(crate::stops::failure_of(&run, &stop)),
         None => Ok(DryRun {
             served,
-            next: format!("no effect would be performed: the function {}", crate::failures::in_short(&run, &attempted)),
+            next: format!(
+                "no effect would be performed: the function {}",
+                crate::failures::in_short(&run, &attempted)
+            ),
             effect: None,
         }),
     }

@@ -3,7 +3,7 @@
 use crate::ports::sandbox::{ComponentFacts, Spelling};
 use crate::records::{AttemptRecord, EffectRecord, Log, ToolRecord};
 use bytes::Bytes;
-use fusebox_core::component::ComponentShape;
+use fusebox_core::component::{ComponentShape, Link};
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::{Digest, LetterId, RunId};
 use fusebox_core::policy::ToolPolicy;
@@ -127,6 +127,8 @@ pub struct Deploy {
     pub source: String,
     /// What it came down to.
     pub policy: ToolPolicy,
+    /// Who provides what it imports of other tools.
+    pub links: Vec<Link>,
 }
 
 /// A deployed tool.

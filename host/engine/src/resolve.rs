@@ -35,13 +35,21 @@ pub(crate) async fn resolve(
             over(engine, &found, entry)?;
             let drop = forgotten(&found, &journal, effect)?;
             let record = Box::new(happened(engine, &journal, entry.clone(), response).record());
-            Resolution::Happened { run: run.id, record, drop }
+            Resolution::Happened {
+                run: run.id,
+                record,
+                drop,
+            }
         }
         Resolve::NotHappened { run, effect } => {
             let (run, journal) = journal_of(engine, caller, &found, run).await?;
             over(engine, &found, in_doubt(&found, &run, &journal, effect)?)?;
             let drop = forgotten(&found, &journal, effect)?;
-            Resolution::NotHappened { run: run.id, seq: effect, drop }
+            Resolution::NotHappened {
+                run: run.id,
+                seq: effect,
+                drop,
+            }
         }
         Resolve::CloseFailed { reason } => Resolution::Close {
             run: Box::new(failed(engine, &found, caller, reason)),
@@ -131,7 +139,10 @@ fn happened(engine: &Engine, journal: &Journal, mut entry: Entry, response: Resp
             headers: response.headers,
             body: response.body,
         })),
-        reason: Some(format!("settled by a person: {}", answers::shown(entry.effect.answer.as_ref()))),
+        reason: Some(format!(
+            "settled by a person: {}",
+            answers::shown(entry.effect.answer.as_ref())
+        )),
     });
     // A person's word is the upstream's: it is an answer, whatever its status.
     entry.effect.repeatable = true;

@@ -44,7 +44,11 @@ pub(crate) async fn rest(engine: &Engine, run: &mut Run, after: Duration) -> Res
             Err(error) => return Rested::Lost(error),
         }
     }
-    if run.cancel.is_cancelled() { Rested::Cancelled } else { Rested::Awake }
+    if run.cancel.is_cancelled() {
+        Rested::Cancelled
+    } else {
+        Rested::Awake
+    }
 }
 
 /// Lets a run go until then; `false` when that could not be stored, and the lease is kept.

@@ -2,8 +2,8 @@
 
 use crate::catalog::{Function, Tool};
 use crate::engine::Engine;
-use crate::keys::{self, KeyOwner};
 use crate::journal::Journal;
+use crate::keys::{self, KeyOwner};
 use crate::ownership::{Hold, Ownership};
 use crate::ports::sandbox::{Input, Spelling};
 use crate::ports::store::{Claim, NewRun, StoreError};
@@ -352,7 +352,10 @@ pub(crate) async fn outcome_elsewhere(engine: &Engine, run: &Run) -> Result<Repl
     match engine.ports.store.run(&run.tenant, &run.id).await {
         Ok(Some(record)) => join(engine, record, true, run.deadline.since(engine.ports.clock.tick())).await,
         Ok(None) => Err(refusals::no_run(run.id.as_str())),
-        Err(error) => Err(refusals::store("the run is another host's now, and cannot be read", &error)),
+        Err(error) => Err(refusals::store(
+            "the run is another host's now, and cannot be read",
+            &error,
+        )),
     }
 }
 

@@ -39,7 +39,10 @@ pub(crate) async fn stopped(engine: &Arc<Engine>, run: &mut Run, attempted: Atte
             Ended::failed(run, attempted, failure)
         }
         Stop::Store(error) => {
-            let failure = *refusals::store("an effect could not be made durable, so the run cannot go on here", &error);
+            let failure = *refusals::store(
+                "an effect could not be made durable, so the run cannot go on here",
+                &error,
+            );
             Ended::failed(run, attempted, failure)
         }
         Stop::Dry(effect) => Ended::Dry(effect, attempted.settled.served),

@@ -76,6 +76,7 @@ async fn load(engine: &Engine, caller: &Caller, trial: &Trial) -> Result<Tool, B
         source: String::new(),
         deployed: engine.ports.clock.wall().0,
         enabled: true,
+        links: Vec::new(),
     };
     Ok(Tool::assemble(record, policy, component, services, breaker, None))
 }

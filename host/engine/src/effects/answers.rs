@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Head {
-    Answer { status: u16, headers: Vec<(String, String)> },
+    Answer {
+        status: u16,
+        headers: Vec<(String, String)>,
+    },
     NoAnswer(String),
     Timer,
     Call(Called),
@@ -93,7 +96,9 @@ fn latin1(bytes: &[u8]) -> String {
 }
 
 fn bytes(text: &str) -> Vec<u8> {
-    text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect()
+    text.chars()
+        .map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))
+        .collect()
 }
 
 fn answer_of(error: &EffectError) -> Answer {
@@ -140,7 +145,10 @@ const LOST_KINDS: [(Lost, &str); 3] = [
 ];
 
 fn word<T: PartialEq>(kinds: &[(T, &'static str)], kind: &T) -> &'static str {
-    kinds.iter().find(|(known, _)| known == kind).map_or("", |(_, word)| word)
+    kinds
+        .iter()
+        .find(|(known, _)| known == kind)
+        .map_or("", |(_, word)| word)
 }
 
 fn kind<T: Copy>(kinds: &[(T, &str)], word: &str) -> Option<T> {
@@ -195,7 +203,13 @@ mod tests {
         let failed = Class::ALL.map(|class| Answer::Failed { class, hint: None });
         let status = [200, 404, 503].map(|status| Answer::Status { status, hint: None });
         let others = [Answer::Denied, Answer::Cancelled, Answer::Done];
-        for answer in not_sent.into_iter().chain(lost).chain(failed).chain(status).chain(others) {
+        for answer in not_sent
+            .into_iter()
+            .chain(lost)
+            .chain(failed)
+            .chain(status)
+            .chain(others)
+        {
             assert_eq!(read_answer(&shown(Some(&answer))), Some(answer));
         }
         assert_eq!(read_answer(&shown(None)), None);

@@ -88,7 +88,9 @@ fn http(way: &Way, request: &GuestRequest, service: Option<Arc<Service>>) -> Ask
     };
     Asked {
         effect: Effect {
-            service: service.as_ref().map_or_else(|| Arc::from(""), |service| Arc::clone(&service.name)),
+            service: service
+                .as_ref()
+                .map_or_else(|| Arc::from(""), |service| Arc::clone(&service.name)),
             repeatable: service.as_ref().is_none_or(|service| may(service, key_age)),
             ..effect(
                 Kind::Http,

@@ -12,7 +12,8 @@ use fusebox_core::run::State;
 impl Ending {
     /// The end of an exchange, whose service says that these statuses prove that nothing happened.
     pub(super) fn of(end: End, rejects: &[u16]) -> Self {
-        let rejected = matches!(&end.answer, fusebox_core::effect::Answer::Status { status, .. } if rejects.contains(status));
+        let rejected =
+            matches!(&end.answer, fusebox_core::effect::Answer::Status { status, .. } if rejects.contains(status));
         Self {
             answer: end.answer,
             got: Got::Http(end.seen),

@@ -1,8 +1,8 @@
 //! The effects of one attempt: those that the journal serves and those that are performed, let in to the guest one at a time in the order in
 //! which they ended; and the evidence that the attempt is judged by.
 
-use super::account::request_line;
 use super::Stop;
+use super::account::request_line;
 use crate::journal::{Entry, Journal, Settlement, Stored};
 use crate::ports::sandbox::{Delivery, Got, Moment, Stopped};
 use crate::records::{EffectRecord, JournalRecord};
@@ -214,7 +214,9 @@ impl Ledger {
             if let Err(diverged) = journal::matches(&known, &Effect { seq, ..asked.effect }) {
                 // What was sent and may have happened is not sent in another form.
                 let stop = match slot.entry.settled {
-                    None if !slot.entry.effect.repeatable || slot.entry.stored > Stored::Nothing => Stop::Doubt(diverged),
+                    None if !slot.entry.effect.repeatable || slot.entry.stored > Stored::Nothing => {
+                        Stop::Doubt(diverged)
+                    }
                     _ => Stop::Diverged(diverged),
                 };
                 return Err(self.stopped(&mut entries, stop));
@@ -322,7 +324,9 @@ impl Ledger {
         entry.effect.answer = Some(end.answer);
         entry.effect.took = end.took;
         // A timer that the machine let oversleep shows at least what was waited for.
-        let passed = slot.due.map_or(elapsed, |due| elapsed.max(self.base + due.since(self.started)));
+        let passed = slot
+            .due
+            .map_or(elapsed, |due| elapsed.max(self.base + due.since(self.started)));
         entry.settled = Some(Settlement {
             order,
             at: Moment { passed, wall },
@@ -376,13 +380,18 @@ impl Ledger {
     pub(super) async fn abandoned(&self, seq: u32) {
         self.until(|entries| {
             let slot = entries.slots.get(seq.saturating_sub(1) as usize);
-            (entries.closed || entries.stop.is_some() || matches!(slot, Some(Some(slot)) if slot.abandoned)).then_some(())
+            (entries.closed || entries.stop.is_some() || matches!(slot, Some(Some(slot)) if slot.abandoned))
+                .then_some(())
         })
         .await;
     }
 
     /// The next effect that is let in.
-    pub(super) async fn next(&self, wall: impl Fn() -> Wall, idle: impl Fn(&[Tick]) -> Option<Stop>) -> Result<Delivery, Stopped> {
+    pub(super) async fn next(
+        &self,
+        wall: impl Fn() -> Wall,
+        idle: impl Fn(&[Tick]) -> Option<Stop>,
+    ) -> Result<Delivery, Stopped> {
         self.until(|entries| {
             if entries.closed || entries.stop.is_some() {
                 return Some(Err(Stopped));
@@ -390,7 +399,14 @@ impl Ledger {
             if let Some((order, seq)) = entries.ready.first_key_value().map(|(order, seq)| (*order, *seq)) {
                 return entries.let_in(order, seq, &wall).map(Ok);
             }
-            let open = || entries.slots.iter().take(entries.asked as usize).flatten().filter(|slot| slot.entry.settled.is_none() && !slot.abandoned);
+            let open = || {
+                entries
+                    .slots
+                    .iter()
+                    .take(entries.asked as usize)
+                    .flatten()
+                    .filter(|slot| slot.entry.settled.is_none() && !slot.abandoned)
+            };
             if open().next().is_none() && entries.to_serve > 0 {
                 // The guest waits for nothing that could come, where the journal has it ask for more.
                 let stop = entries.unasked().map(Stop::Diverged);
@@ -400,7 +416,10 @@ impl Ledger {
                 }
             }
             let timers: Option<Vec<_>> = open().map(|slot| slot.due).collect();
-            if let Some(stop) = timers.filter(|timers| !timers.is_empty()).and_then(|timers| idle(&timers)) {
+            if let Some(stop) = timers
+                .filter(|timers| !timers.is_empty())
+                .and_then(|timers| idle(&timers))
+            {
                 entries.stop = Some(stop);
                 return Some(Err(Stopped));
             }
@@ -415,8 +434,14 @@ impl Ledger {
             if entries.closed || entries.stop.is_some() {
                 return Some(Err(Stopped));
             }
-            let order = entries.ready.iter().find(|(_, ready)| **ready == seq).map(|(order, _)| *order)?;
-            entries.let_in(order, seq, &|| Wall(i64::MIN)).map(|delivery| Ok(delivery.got))
+            let order = entries
+                .ready
+                .iter()
+                .find(|(_, ready)| **ready == seq)
+                .map(|(order, _)| *order)?;
+            entries
+                .let_in(order, seq, &|| Wall(i64::MIN))
+                .map(|delivery| Ok(delivery.got))
         })
         .await
     }
@@ -478,12 +503,17 @@ impl Ledger {
         let seen = || slots.iter().take(asked).flatten();
         Settled {
             in_flight,
-            records: seen().filter(|slot| slot.live).map(|slot| EffectRecord::of(&slot.entry.effect, slot.at)).collect(),
+            records: seen()
+                .filter(|slot| slot.live)
+                .map(|slot| EffectRecord::of(&slot.entry.effect, slot.at))
+                .collect(),
             served,
             began: seen().any(|slot| slot.live && classify::left_the_host(&slot.entry.effect)),
             reasons: reasons(seen()),
             services: services(seen()),
-            why: seen().map(|slot| slot.entry.settled.as_ref().and_then(|settled| settled.reason.clone())).collect(),
+            why: seen()
+                .map(|slot| slot.entry.settled.as_ref().and_then(|settled| settled.reason.clone()))
+                .collect(),
             effects: seen().map(|slot| slot.entry.effect.clone()).collect(),
             rewound,
             stop: stop.or(unasked.map(Stop::Short)),
@@ -625,6 +655,9 @@ impl Settled {
     /// What was asked for over and over is a defect, whatever else happened.
     #[must_use]
     pub(crate) fn kind_of(&self, seq: u32) -> Option<Kind> {
-        self.effects.iter().find(|effect| effect.seq == seq).map(|effect| effect.kind)
+        self.effects
+            .iter()
+            .find(|effect| effect.seq == seq)
+            .map(|effect| effect.kind)
     }
 }

@@ -5,11 +5,11 @@ use crate::ports::store::{ApprovalFilter, LetterFilter, Verdict};
 use crate::records::{ApprovalRecord, JournalRecord, LetterRecord, RedriveRecord, RunRecord};
 use crate::recovery;
 use crate::refusals;
-use crate::resolve;
 use crate::requests::{Caller, LetterStats, Redrive, Reply, Resolve};
+use crate::resolve;
+use crate::workers;
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::{ApprovalId, LetterId, RedriveId, RunId};
-use crate::workers;
 use std::sync::Arc;
 use tracing::Instrument as _;
 

@@ -1,5 +1,6 @@
 //! The sandbox: compiles components, runs one attempt in a fresh instance, and keeps what is left of a failed one.
 
+use crate::ports::debugger::Debugger;
 use crate::ports::transport::Incoming;
 use crate::records::{Log, Snapshot};
 use async_trait::async_trait;
@@ -469,4 +470,8 @@ pub trait Sandbox: Send + Sync {
     /// # Errors
     /// What is missing or broken.
     fn coredump(&self, snapshot: &Snapshot, pages: &dyn Fn(Digest) -> Option<Bytes>) -> Result<Vec<u8>, String>;
+    /// The debugger that goes with it; `None` when it has none.
+    fn debugger(&self) -> Option<&dyn Debugger> {
+        None
+    }
 }

@@ -1,10 +1,17 @@
 //! A store that fails on demand: before it did what it was asked, or after, when only the answer is lost.
 
-use crate::ports::store::{Claim, Fence, Finish, LetterFilter, NewRun, RunFilter, Store, StoreError, ToolChange};
-use crate::records::{AttemptRecord, BreakerRecord, ErrorRecord, LetterRecord, Page, RunRecord, ToolRecord};
+use crate::ports::store::{
+    Append, ApprovalFilter, Claim, Cut, Fence, Finish, LetterFilter, NewRun, Resolution, RunFilter, Space, Store,
+    StoreError, Taken, ToolChange, Verdict,
+};
+use crate::records::{
+    ApprovalRecord, AttemptRecord, BreakerRecord, ErrorRecord, JournalRecord, LetterRecord, Page, RedriveRecord,
+    RunRecord, ToolRecord,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
-use fusebox_core::ids::{Digest, LetterId, OwnerId, RunId};
+use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,46 +25,48 @@ pub enum When {
     After,
     /// It is done, after so long.
     Late(Duration),
+    /// Nothing was done, and there is nobody left to be told: the caller's process is gone.
+    Gone,
+    /// It was done, and there is nobody left to be told.
+    GoneAfter,
 }
 
-/// A store that fails at one call, or from one call on.
+/// What happens at which call, counted from 1 over all methods.
+type Plan = Box<dyn Fn(u64) -> Option<When> + Send + Sync>;
+
+/// A store that fails at one call, or from one call on, or by any other plan.
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     calls: AtomicU64,
-    first: u64,
-    last: u64,
-    when: When,
+    plan: Plan,
 }
 
 impl FaultyStore {
-    /// Fails at call `n`, counted from 1 over all methods; 0 never fails.
-    #[must_use]
-    pub fn failing_at(inner: Arc<dyn Store>, n: u64, when: When) -> Self {
+    /// Fails as the plan says, which is asked at every call.
+    pub fn planned(inner: Arc<dyn Store>, plan: impl Fn(u64) -> Option<When> + Send + Sync + 'static) -> Self {
         Self {
             inner,
             calls: AtomicU64::new(0),
-            first: n,
-            last: n,
-            when,
+            plan: Box::new(plan),
         }
+    }
+
+    /// Fails at call `n`, counted from 1 over all methods; 0 never fails.
+    #[must_use]
+    pub fn failing_at(inner: Arc<dyn Store>, n: u64, when: When) -> Self {
+        Self::planned(inner, move |call| (call == n).then_some(when))
     }
 
     /// Fails at call `n` and at every later one, before doing anything: the database is gone.
     #[must_use]
     pub fn gone_from(inner: Arc<dyn Store>, n: u64) -> Self {
-        Self {
-            last: u64::MAX,
-            ..Self::failing_at(inner, n, When::Before)
-        }
+        Self::planned(inner, move |call| (call >= n).then_some(When::Before))
     }
 
     /// Does everything from call `n` on so much later: the database is overloaded.
     #[must_use]
     pub fn slow_from(inner: Arc<dyn Store>, n: u64, by: Duration) -> Self {
-        Self {
-            last: u64::MAX,
-            ..Self::failing_at(inner, n, When::Late(by))
-        }
+        Self::planned(inner, move |call| (call >= n).then_some(When::Late(by)))
     }
 
     /// How many calls it has had.
@@ -69,7 +78,7 @@ impl FaultyStore {
     /// Counts a call; which side of it fails, if any.
     fn next(&self) -> Option<When> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        (self.first..=self.last).contains(&call).then_some(self.when)
+        (self.plan)(call)
     }
 
     async fn pass<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -83,6 +92,12 @@ impl FaultyStore {
             Some(When::Late(by)) => {
                 late(by).await;
                 work.await
+            }
+            Some(When::Gone) => pending().await,
+            Some(When::GoneAfter) => {
+                // What came of it is nobody's to know.
+                let _ = work.await;
+                pending().await
             }
             None => work.await,
         }
@@ -120,10 +135,33 @@ pass_on! {
     async fn record_finished(&self, finished: Vec<Finish>) -> ();
     async fn runs(&self, tenant: &str, filter: &RunFilter) -> Vec<RunRecord>;
     async fn run(&self, tenant: &str, id: &RunId) -> Option<RunRecord>;
+    async fn append(&self, tenant: &str, root: &RunId, fence: &Fence, append: Append) -> ();
+    async fn journal(&self, tenant: &str, run: &RunId) -> Vec<JournalRecord>;
+    async fn go_on(&self, tenant: &str, run: &RunId, root: &RunId, fence: &Fence, attempt: Option<&AttemptRecord>, cut: &Cut) -> ();
+    async fn claim_nested(&self, new: NewRun, fence: &Fence) -> Claim;
+    async fn finish_nested(&self, fence: &Fence, finish: Finish) -> ();
+    async fn tree(&self, tenant: &str, root: &RunId) -> Vec<RunRecord>;
+    async fn sleep(&self, fence: &Fence, run: RunRecord, journal: Vec<JournalRecord>) -> ();
+    async fn suspend(&self, fence: &Fence, run: RunRecord, approval: ApprovalRecord, journal: Vec<JournalRecord>) -> ();
+    async fn take(&self, owner: &OwnerId, lease: Duration, limit: u32) -> Vec<Taken>;
+    async fn take_run(&self, tenant: &str, run: &RunId, owner: &OwnerId, lease: Duration) -> Taken;
+    async fn cancel(&self, tenant: &str, run: &RunId) -> bool;
+    async fn is_cancelled(&self, tenant: &str, run: &RunId) -> bool;
+    async fn approvals(&self, tenant: &str, filter: &ApprovalFilter) -> Vec<ApprovalRecord>;
+    async fn approval(&self, tenant: &str, id: &ApprovalId) -> Option<ApprovalRecord>;
+    async fn decide(&self, tenant: &str, id: &ApprovalId, verdict: &Verdict) -> ApprovalRecord;
+    async fn state(&self, tenant: &str, space: &Space, key: &str) -> Option<Bytes>;
+    async fn state_keys(&self, tenant: &str, space: &Space, prefix: &str) -> Vec<String>;
     async fn letters(&self, tenant: &str, filter: &LetterFilter) -> Vec<LetterRecord>;
     async fn letter(&self, tenant: &str, id: &LetterId) -> Option<LetterRecord>;
     async fn letter_of(&self, tenant: &str, run: &RunId) -> Option<LetterRecord>;
     async fn lease_letter(&self, tenant: &str, id: &LetterId, owner: &OwnerId, lease: Duration) -> (LetterRecord, Fence);
+    async fn resolve(&self, tenant: &str, id: &LetterId, resolution: Resolution) -> LetterRecord;
+    async fn pin(&self, tenant: &str, id: &LetterId, pinned: bool) -> bool;
+    async fn expired(&self, tenant: &str) -> Vec<LetterId>;
+    async fn waiting(&self, limit: u32) -> Vec<LetterRecord>;
+    async fn put_redrive(&self, redrive: &RedriveRecord) -> ();
+    async fn redrives(&self, tenant: &str) -> Vec<RedriveRecord>;
     async fn release_letter(&self, tenant: &str, id: &LetterId, fence: &Fence) -> ();
     async fn purge(&self, tenant: &str, ids: &[LetterId]) -> Vec<LetterId>;
     async fn retain(&self, tenant: &str, keep_runs: Duration) -> u64;

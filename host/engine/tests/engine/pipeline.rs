@@ -241,6 +241,7 @@ async fn a_new_version_and_an_order_reach_other_hosts_within_seconds() {
         manifest: "calc two".to_owned(),
         source: "test".to_owned(),
         policy,
+        links: Vec::new(),
     };
     assert!(world.host.deploy(&caller, deploy.clone()).await.unwrap().new);
     assert!(

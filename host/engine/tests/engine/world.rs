@@ -108,6 +108,7 @@ impl World {
             manifest: name,
             source: "test".to_owned(),
             policy,
+            links: Vec::new(),
         };
         self.host.deploy(&Caller::local(), deploy).await.unwrap();
     }

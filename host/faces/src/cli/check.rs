@@ -25,8 +25,8 @@ pub(super) struct Arguments {
 /// All findings, when one of them is an error.
 pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
     let mut findings: Vec<Diagnostic> = Vec::new();
-    for file in &arguments.files {
-        let loaded = manifests::load(file, cx).await?;
+    for loaded in manifests::load(&arguments.files, cx).await? {
+        let file = &loaded.path;
         if let Some(lowered) = loaded.lowered.as_ref().filter(|_| !cx.out.json()) {
             for sentence in &lowered.widens {
                 cx.note(&format!("note: {}: {sentence}", file.display()));

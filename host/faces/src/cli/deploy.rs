@@ -38,9 +38,8 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
     let mut ready = Vec::new();
     let mut findings = Vec::new();
     let mut names: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for file in &arguments.files {
-        cx.progress(&format!("compiling {}", file.display()));
-        let mut loaded = manifests::load(file, cx).await?;
+    for mut loaded in manifests::load(&arguments.files, cx).await? {
+        let file = &loaded.path;
         if let Some(lowered) = &loaded.lowered
             && let Some(first) = names.insert(lowered.policy.name.clone(), file.clone())
         {
@@ -49,7 +48,6 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
         findings.extend(loaded.findings.iter().cloned());
         ready.push(loaded);
     }
-    cx.progress("");
     if findings.iter().any(Diagnostic::is_error) {
         return Err(Failed::Findings(findings));
     }
@@ -60,10 +58,27 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
     for loaded in &ready {
         accepted(loaded, &arguments.accept, &host, cx).await?;
     }
-    for loaded in ready {
+    for loaded in callees_first(ready) {
         deploy(loaded, &host, cx).await?;
     }
     Ok(())
+}
+
+/// A tool after those that it calls: it is pinned to their versions.
+fn callees_first(mut waiting: Vec<Loaded>) -> Vec<Loaded> {
+    let mut ordered = Vec::with_capacity(waiting.len());
+    while !waiting.is_empty() {
+        let names: Vec<String> = waiting.iter().filter_map(Loaded::name).map(str::to_owned).collect();
+        let calls_none = |loaded: &Loaded| {
+            let own = loaded.name();
+            let mut called = loaded.lowered.iter().flat_map(|lowered| &lowered.policy.tools);
+            !called.any(|grant| Some(grant.tool.as_str()) != own && names.contains(&grant.tool))
+        };
+        // Tools that call each other in a circle keep their order.
+        let next = waiting.iter().position(calls_none).unwrap_or_default();
+        ordered.push(waiting.remove(next));
+    }
+    ordered
 }
 
 /// Shows warnings; words that are missing for models hold nothing up, so they are counted only.
@@ -139,6 +154,7 @@ async fn deploy(loaded: Loaded, host: &Host, cx: &mut Context<'_>) -> Result<(),
         manifest: loaded.text,
         source: loaded.path.display().to_string(),
         policy: lowered.policy,
+        links: loaded.links,
     };
     let deployed = host.deploy(&cx.caller, deploy).await?;
     show(&deployed, &lowered.widens, &loaded.findings, cx)

@@ -3,11 +3,14 @@
 use super::moments::amount;
 use super::{Context, Failed};
 use bytes::Bytes;
+use fusebox_core::component::{ComponentShape, Link};
+use fusebox_core::failure::Code;
 use fusebox_core::ids::Digest;
 use fusebox_engine::host::Host;
 use fusebox_engine::ports::sandbox::Component;
 use fusebox_manifest::diagnostic::Diagnostic;
 use fusebox_manifest::{BAD_COMPONENT, BAD_WIT, COMPONENT_TOO_LARGE, ComponentRef, Lowered, Manifest, Words};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -35,13 +38,66 @@ pub(super) struct Loaded {
     pub(super) wasm: Option<Bytes>,
     /// The component, when it could be loaded.
     pub(super) component: Option<Arc<dyn Component>>,
+    /// Who provides what it imports of other tools.
+    pub(super) links: Vec<Link>,
 }
 
-/// Reads a manifest, loads its component, and checks one against the other.
+impl Loaded {
+    /// The tool's name, when nothing is wrong.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.lowered.as_ref().map(|lowered| lowered.policy.name.as_str())
+    }
+}
+
+/// Reads manifests, loads their components, and checks each against its component and against the tools that it calls: those that are
+/// deployed, and those among the files.
 ///
 /// # Errors
-/// A manifest that cannot be read at all; everything else is a finding.
-pub(super) async fn load(path: &Path, cx: &mut Context<'_>) -> Result<Loaded, Failed> {
+/// A manifest that cannot be read at all, or a database that cannot be asked; everything else is a finding.
+pub(super) async fn load(paths: &[PathBuf], cx: &mut Context<'_>) -> Result<Vec<Loaded>, Failed> {
+    let mut drafts = Vec::with_capacity(paths.len());
+    for path in paths {
+        cx.progress(&format!("compiling {}", path.display()));
+        drafts.push(draft(path, cx).await?);
+    }
+    cx.progress("");
+    let mut shapes: BTreeMap<String, ComponentShape> = BTreeMap::new();
+    for (manifest, loaded) in &drafts {
+        if let (Some(name), Some(component)) = (manifest.name(), &loaded.component) {
+            shapes.insert(name.to_owned(), component.shape().clone());
+        }
+    }
+    for (manifest, _) in &drafts {
+        for tool in manifest.tools() {
+            if !shapes.contains_key(tool)
+                && let Some(shape) = offered(tool, cx).await?
+            {
+                shapes.insert(tool.to_owned(), shape);
+            }
+        }
+    }
+    let finished = drafts.into_iter().map(|(mut manifest, mut loaded)| {
+        if let Some(component) = &loaded.component {
+            loaded.links = manifest.check_links(component.shape(), &|tool| shapes.get(tool).cloned());
+        }
+        (loaded.lowered, loaded.findings) = manifest.finish();
+        loaded
+    });
+    Ok(finished.collect())
+}
+
+/// What a deployed tool offers; `None` when there is none of that name.
+async fn offered(tool: &str, cx: &mut Context<'_>) -> Result<Option<ComponentShape>, Failed> {
+    let host = cx.wiring.host().await?;
+    match host.tool(&cx.caller, tool).await {
+        Ok(view) => Ok(Some(view.component.shape().clone())),
+        Err(failure) if failure.code == Code::NotFound => Ok(None),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// Reads one manifest and checks it against its component.
+async fn draft(path: &Path, cx: &mut Context<'_>) -> Result<(Manifest, Loaded), Failed> {
     if path.extension().is_some_and(|end| end == "wasm") {
         return Err(Failed::usage(
             format!("{} is a component, not a manifest", path.display()),
@@ -59,6 +115,7 @@ pub(super) async fn load(path: &Path, cx: &mut Context<'_>) -> Result<Loaded, Fa
         findings: Vec::new(),
         wasm: None,
         component: None,
+        links: Vec::new(),
     };
     if let Some(reference) = manifest.component().cloned() {
         let at = manifest.span("component");
@@ -82,8 +139,7 @@ pub(super) async fn load(path: &Path, cx: &mut Context<'_>) -> Result<Loaded, Fa
     for finding in loaded.findings.drain(..) {
         manifest.add(finding);
     }
-    (loaded.lowered, loaded.findings) = manifest.finish();
-    Ok(loaded)
+    Ok((manifest, loaded))
 }
 
 fn read_manifest(path: &Path) -> Result<String, Failed> {

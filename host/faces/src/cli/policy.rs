@@ -46,12 +46,15 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
 }
 
 async fn of_file(path: &std::path::Path, function: &str, cx: &mut Context<'_>) -> Result<Vec<Row>, Failed> {
-    let loaded = manifests::load(path, cx).await?;
-    let Some((lowered, component)) = loaded.lowered.zip(loaded.component) else {
-        return Err(Failed::Findings(loaded.findings));
-    };
-    let functions = component.shape().functions.iter().map(|shape| shape.name.as_str());
-    explain(&lowered, function, functions)
+    let mut findings = Vec::new();
+    for loaded in manifests::load(&[path.to_owned()], cx).await? {
+        if let Some((lowered, component)) = loaded.lowered.zip(loaded.component) {
+            let functions = component.shape().functions.iter().map(|shape| shape.name.as_str());
+            return explain(&lowered, function, functions);
+        }
+        findings.extend(loaded.findings);
+    }
+    Err(Failed::Findings(findings))
 }
 
 async fn of_deployed(text: &str, cx: &mut Context<'_>) -> Result<Vec<Row>, Failed> {

@@ -265,6 +265,7 @@ pub fn tool(name: &str, manifest: &str, component: &str) -> (ToolRecord, Bytes) 
         source: "tool.toml".to_owned(),
         deployed: now(),
         enabled: true,
+        links: Vec::new(),
     };
     (record, Bytes::copy_from_slice(component.as_bytes()))
 }
