@@ -31,6 +31,11 @@ prop_compose! {
         answer in answers(),
     ) -> Entry {
         let by_key = by_key && repeatable && !safe;
+        // Such ends are a call's, never an exchange's.
+        let answer = answer.map(|answer| match answer {
+            Answer::Failed { .. } | Answer::Done if kind == Kind::Http => Answer::Lost(Lost::Malformed),
+            answer => answer,
+        });
         Entry {
             effect: Effect {
                 seq: 0,
