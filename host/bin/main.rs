@@ -14,6 +14,7 @@ use fusebox_faces::cli::{Context, Look, Output, When, parse};
 use fusebox_manifest::render::{Style, render};
 use std::io::{BufReader, IsTerminal, Write};
 use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
 use wire::Process;
 
 /// The hidden first argument of the process that compiles a component for another one.
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         }
     };
     let watched = stderr.is_terminal();
+    let stop = CancellationToken::new();
     let mut context = Context {
         wiring: &process,
         out: Output::new(look, &mut stdout),
@@ -83,14 +85,22 @@ fn main() -> ExitCode {
             .map(|answers| answers as &mut (dyn std::io::BufRead + Send)),
         watched,
         clock: SystemClock::new(),
+        stop: stop.clone(),
     };
+    let drains = cli.drains();
     let end = runtime.block_on(async {
         let work = Box::pin(async {
             let end = cli.run(&mut context).await;
             process.close().await;
             end
         });
-        signals::heed(work, || process.stop()).await
+        let stopped = || {
+            stop.cancel();
+            if !drains {
+                process.stop();
+            }
+        };
+        signals::heed(work, stopped).await
     });
     match end {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! The command line: one file for each command, one place for what they share.
 
+mod approvals;
 mod breakers;
 mod call;
 mod check;
@@ -16,11 +17,14 @@ mod manifests;
 mod moments;
 mod output;
 mod policy;
+mod progress;
 mod runs;
 mod schema;
 mod secrets;
+mod serve;
 mod timeline;
 mod tools;
+mod tree;
 mod trial;
 mod wiring;
 
@@ -39,6 +43,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
 
 /// Runs AI agents' tools as sandboxed WebAssembly components: nothing gets out that was not granted, and every upstream has a fuse.
 #[derive(Debug, Parser)]
@@ -102,7 +107,7 @@ enum Command {
     },
     /// Call a deployed function
     Call(call::Arguments),
-    /// What was called, and how it went
+    /// What was called, how it went, and going on with what is not over
     #[command(args_conflicts_with_subcommands = true)]
     Runs {
         #[command(subcommand)]
@@ -110,13 +115,21 @@ enum Command {
         #[command(flatten)]
         list: runs::List,
     },
-    /// Dead letters: runs that gave up, kept to be understood and replayed
+    /// Dead letters: runs that gave up, kept to be understood and retried
     #[command(args_conflicts_with_subcommands = true)]
     Dlq {
         #[command(subcommand)]
         command: Option<dlq::Command>,
         #[command(flatten)]
-        list: dlq::Filter,
+        list: dlq::List,
+    },
+    /// What waits for a person, and what the person says
+    #[command(args_conflicts_with_subcommands = true)]
+    Approvals {
+        #[command(subcommand)]
+        command: Option<approvals::Command>,
+        #[command(flatten)]
+        list: approvals::List,
     },
     /// What failed and became no letter: bad input, denials, errors that tools answered with
     #[command(args_conflicts_with_subcommands = true)]
@@ -140,6 +153,8 @@ enum Command {
         #[command(subcommand)]
         command: secrets::Command,
     },
+    /// Go on with runs until a signal: detached calls, sleepers, decided runs, runs whose host is gone
+    Serve(serve::Arguments),
     /// Look at everything that Fusebox needs, and say what is not well
     Doctor,
     /// Print a completion script for a shell
@@ -164,6 +179,8 @@ pub struct Context<'a> {
     pub watched: bool,
     /// The machine's clock.
     pub clock: SystemClock,
+    /// Cancelled by the first signal that asks for an end.
+    pub stop: CancellationToken,
 }
 
 impl Context<'_> {
@@ -208,6 +225,12 @@ impl Context<'_> {
 }
 
 impl Cli {
+    /// Whether the command drains by itself when a signal asks for an end, so that what is in flight is not cancelled for it.
+    #[must_use]
+    pub fn drains(&self) -> bool {
+        matches!(self.command, Command::Serve(_))
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -223,11 +246,15 @@ impl Cli {
             Command::Call(arguments) => call::run(arguments, cx).await,
             Command::Runs { command, list } => runs::run(command.unwrap_or(runs::Command::List(list)), cx).await,
             Command::Dlq { command, list } => dlq::run(command.unwrap_or(dlq::Command::List(list)), cx).await,
+            Command::Approvals { command, list } => {
+                approvals::run(command.unwrap_or(approvals::Command::List(list)), cx).await
+            }
             Command::Errors { command, list } => errors::run(command.unwrap_or(errors::Command::List(list)), cx).await,
             Command::Breakers { command } => breakers::run(command.unwrap_or(breakers::Command::List), cx).await,
             Command::Config(arguments) => config::run(&arguments, cx),
             Command::Policy(arguments) => policy::run(arguments, cx).await,
             Command::Secrets { command } => secrets::run(command, cx),
+            Command::Serve(arguments) => serve::run(&arguments, cx).await,
             Command::Doctor => doctor::run(cx).await,
             Command::Completions(arguments) => completions::run(&arguments, cx),
         }
@@ -243,7 +270,11 @@ Examples:
   fusebox deploy search.toml
   fusebox call search.query '{{\"text\":\"wasm\"}}'
   fusebox dlq list
-  fusebox dlq replay LETTER --from-start
+  fusebox dlq show LETTER
+  fusebox dlq replay LETTER
+
+What is not over goes on in one of three ways: `runs resume` goes on with a run, `dlq replay` retries the letter of a run that gave up,
+`dlq resolve` records what became of an effect that nobody knows about. None of them repeats what is settled.
 
 Every setting is a variable, and a flag of every command: `fusebox config show --docs` lists them.
 
@@ -298,6 +329,9 @@ mod tests {
             "fusebox errors",
             "fusebox breakers",
             "fusebox dlq list --all",
+            "fusebox dlq --groups",
+            "fusebox approvals --all",
+            "fusebox dlq redrives",
         ] {
             assert!(parse(line.split(' ').map(OsString::from)).is_ok(), "{line}");
         }

@@ -51,7 +51,7 @@ pub fn outcome(code: Code) -> Outcome {
             12,
             403,
             "a person has to approve first",
-            "`fusebox approvals` lists what waits; `fusebox approvals approve` and its id lets the run go on",
+            "the run waits for a person, who types `fusebox approvals show APPROVAL`, and then `fusebox approvals approve APPROVAL` or `fusebox approvals deny APPROVAL`; `fusebox runs follow RUN` waits for its end",
         ),
         Code::Declined => (
             11,
@@ -63,13 +63,13 @@ pub fn outcome(code: Code) -> Outcome {
             22,
             409,
             "the component does not do what the journal says it did",
-            "compare the two effects that are named; `fusebox dlq replay LETTER --from-start` begins anew where that does no harm",
+            "compare the two effects that are named: run the component that the journal is of, or one that asks for the same; `fusebox dlq replay LETTER --from-start` begins anew where that does no harm",
         ),
         Code::UpstreamFailed => (
             13,
             502,
             "an upstream failed and the attempts are used up",
-            "look at `fusebox dlq show LETTER`, and type `fusebox dlq replay LETTER --from-start` once the upstream is well",
+            "look at `fusebox dlq show LETTER`, and type `fusebox dlq replay LETTER` once the upstream is well: it goes on where it failed",
         ),
         Code::BreakerOpen => (
             14,
@@ -81,7 +81,7 @@ pub fn outcome(code: Code) -> Outcome {
             15,
             409,
             "an effect may or may not have happened",
-            "look at `fusebox dlq show LETTER` and ask the upstream what it did, before anything is repeated",
+            "look at `fusebox dlq show LETTER`, ask the upstream what it did, and record it with `fusebox dlq resolve LETTER`; nothing is repeated before",
         ),
         Code::NotFound => (
             16,
@@ -156,6 +156,9 @@ pub fn advice(failure: &Failure) -> String {
     }
     if let Some(run) = &failure.run {
         help = help.replace("RUN", run.as_str());
+    }
+    if let Some(approval) = &failure.approval {
+        help = help.replace("APPROVAL", approval.as_str());
     }
     help
 }

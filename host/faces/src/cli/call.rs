@@ -6,6 +6,7 @@ use super::input::Input;
 use super::moments::parse_duration;
 use clap::Args;
 use fusebox_core::failure::Code;
+use fusebox_core::run::State;
 use fusebox_engine::requests::{Call, Reply};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -18,7 +19,10 @@ Examples:
   fusebox call calculator.evaluate '{\"expression\":\"2*(3+4)\"}'
   fusebox call search.query @query.json
   echo '{\"text\":\"wasm\"}' | fusebox call search.query -
-  fusebox call ledger.transfer @transfer.json --key order-42 --wait")]
+  fusebox call ledger.transfer @transfer.json --key order-42 --wait
+  fusebox call assistant.answer @question.json --detach
+
+A call that needs a person's approval ends with 12: its run waits, and goes on once somebody has agreed.")]
 pub(super) struct Arguments {
     /// TOOL.FUNCTION, such as search.query
     target: String,
@@ -34,6 +38,9 @@ pub(super) struct Arguments {
     /// Give up after so much time, such as 30s
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     deadline: Option<Duration>,
+    /// Do not wait: a serving host (`fusebox serve`) runs it, and `fusebox runs follow` waits for its end
+    #[arg(long, conflicts_with = "wait")]
+    detach: bool,
 }
 
 /// Runs the command.
@@ -51,7 +58,7 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
         key: arguments.key,
         wait: arguments.wait,
         deadline: arguments.deadline,
-        detach: false,
+        detach: arguments.detach,
     };
     let reply = host.call(&cx.caller, call).await.map_err(|mut failure| {
         if failure.code == Code::BadInput {
@@ -84,14 +91,25 @@ pub(super) fn target(text: &str) -> Result<(String, String), Failed> {
 /// Those of stdout.
 pub(super) fn show(reply: &Reply, cx: &mut Context<'_>) -> Result<(), Failed> {
     if cx.out.json() {
-        let output: &RawValue = serde_json::from_str(&reply.output).map_err(std::io::Error::other)?;
+        let output: Option<&RawValue> = match reply.output.as_str() {
+            "" => None,
+            output => Some(serde_json::from_str(output).map_err(std::io::Error::other)?),
+        };
         cx.out.value(&json!({
             "output": output,
             "run": reply.run.as_ref().map(ToString::to_string),
+            "state": reply.state.name(),
             "stored": reply.stored,
             "attempts": reply.attempts,
             "in-doubt": reply.in_doubt,
         }))?;
+        return Ok(());
+    }
+    if let (State::Accepted, Some(run)) = (reply.state, &reply.run) {
+        cx.out.line(run.as_str())?;
+        cx.note(&format!(
+            "accepted: a serving host (`fusebox serve`) runs it; `fusebox runs follow {run}` waits for its end"
+        ));
         return Ok(());
     }
     cx.out.line(&reply.output)?;

@@ -34,6 +34,8 @@ pub enum Failed {
     },
     /// Some of what `doctor` looked at is not well; it was printed already.
     Unwell,
+    /// Some of what a command did failed, and each failure was printed already; this is the exit code.
+    Told(u8),
     /// A second signal ended the wait for an orderly end.
     Interrupted,
     /// Stdout is closed: nobody reads, which is nobody's fault.
@@ -50,7 +52,7 @@ impl From<BadId> for Failed {
     fn from(error: BadId) -> Self {
         Self::usage(
             error.to_string(),
-            "copy it from `fusebox runs list` or `fusebox dlq list`",
+            "copy it from `fusebox runs list`, `fusebox dlq list` or `fusebox approvals list`",
         )
     }
 }
@@ -92,6 +94,7 @@ impl Failed {
             Self::Host(failure) => outcome(failure.code).exit,
             Self::Findings(_) | Self::Usage { .. } | Self::File { .. } => EXIT_USAGE,
             Self::Unwell => EXIT_INTERNAL,
+            Self::Told(exit) => *exit,
             Self::Interrupted => EXIT_INTERRUPTED,
             Self::Closed => 0,
         }
@@ -110,7 +113,7 @@ impl Failed {
                 )
             }
             Self::Usage { message, help } | Self::File { message, help } => (message.clone(), help.clone()),
-            Self::Unwell | Self::Interrupted | Self::Closed => (String::new(), String::new()),
+            Self::Unwell | Self::Told(_) | Self::Interrupted | Self::Closed => (String::new(), String::new()),
         }
     }
 
@@ -143,7 +146,7 @@ impl Failed {
             Self::File { message, help } => {
                 Some(json!({ "error": { "code": "file", "message": message, "help": help } }))
             }
-            Self::Unwell | Self::Interrupted | Self::Closed => None,
+            Self::Unwell | Self::Told(_) | Self::Interrupted | Self::Closed => None,
         }
     }
 
@@ -159,7 +162,7 @@ impl Failed {
                 format!("{red}error{off}: {}\n  = help: {help}\n", printable(message))
             }
             Self::Interrupted => "interrupted before what was in flight had ended\n".to_owned(),
-            Self::Unwell | Self::Closed => String::new(),
+            Self::Unwell | Self::Told(_) | Self::Closed => String::new(),
         }
     }
 }
@@ -187,6 +190,9 @@ fn host_failure(failure: &Failure, red: &str, off: &str) -> String {
     }
     if let Some(letter) = &failure.letter {
         field("letter", letter.to_string());
+    }
+    if let Some(approval) = &failure.approval {
+        field("approval", approval.to_string());
     }
     out.push_str(&format!("  = help: {}\n", advice(failure)));
     out

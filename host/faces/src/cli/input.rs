@@ -22,21 +22,32 @@ impl Input {
     /// A file that cannot be read, is too large, or is not UTF-8.
     pub(super) fn read(argument: &str) -> Result<Self, Failed> {
         if argument == "-" {
-            return Self::limited(std::io::stdin().lock(), "stdin");
+            return Self::file(argument);
         }
         if let Some(path) = argument.strip_prefix('@') {
-            let file = std::fs::File::open(path).map_err(|error| {
-                Failed::file(
-                    format!("{path} cannot be read: {error}"),
-                    "after @ stands the path of a JSON file",
-                )
-            })?;
-            return Self::limited(file, path);
+            return Self::file(path);
         }
         Ok(Self {
             text: argument.to_owned(),
             source: None,
         })
+    }
+
+    /// Reads a file; `-` is stdin.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is too large, or is not UTF-8.
+    pub(super) fn file(path: &str) -> Result<Self, Failed> {
+        if path == "-" {
+            return Self::limited(std::io::stdin().lock(), "stdin");
+        }
+        let file = std::fs::File::open(path).map_err(|error| {
+            Failed::file(
+                format!("{path} cannot be read: {error}"),
+                "name a file of JSON text (after @, where the JSON itself may stand too)",
+            )
+        })?;
+        Self::limited(file, path)
     }
 
     /// A message about the text, with the file that it came from.

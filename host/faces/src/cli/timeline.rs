@@ -1,8 +1,12 @@
-//! A run as lines in the order of time: its attempts, and what each did to the world.
+//! A run as lines in the order of time: its attempts, what each asked of the world, and the runs that it called.
 
-use super::moments::{clock_time, lasting, moment};
+use super::moments::{clock_time, lasting, moment, relative};
 use super::output::{Output, printable, short};
-use fusebox_engine::records::{AttemptRecord, EffectRecord, RunRecord};
+use super::tree::{Tree, effects};
+use fusebox_core::effect::Kind;
+use fusebox_core::run::State;
+use fusebox_core::time::Wall;
+use fusebox_engine::records::{ApprovalRecord, AttemptRecord, EffectRecord, JournalRecord, RunRecord};
 use std::io;
 use std::time::Duration;
 
@@ -22,7 +26,15 @@ pub(super) fn field(out: &mut Output<'_>, label: &str, text: impl AsRef<str>) ->
 /// # Errors
 /// Those of stdout.
 pub(super) fn head(run: &RunRecord, out: &mut Output<'_>) -> io::Result<()> {
-    field(out, "run", format!("{}  {}", run.id, run.state))?;
+    let detached = if run.detached { "  detached" } else { "" };
+    field(out, "run", format!("{}  {}{detached}", run.id, run.state))?;
+    if let Some(nested) = &run.nested {
+        field(
+            out,
+            "below",
+            format!("{}  effect #{}, root {}", nested.parent, nested.seq, nested.root),
+        )?;
+    }
     field(
         out,
         "function",
@@ -41,29 +53,15 @@ pub(super) fn head(run: &RunRecord, out: &mut Output<'_>) -> io::Result<()> {
     }
     let end = run.finished.map_or_else(|| "not over".to_owned(), moment);
     field(out, "time", format!("{} to {end}", moment(run.created)))?;
-    field(out, "input", short(&run.input, 2000))?;
-    if let Some(failure) = &run.failure {
-        let service = failure
-            .service
-            .as_ref()
-            .map_or_else(String::new, |name| format!(" by {}", printable(name)));
+    if run.recoveries > 0 {
         field(
             out,
-            "failure",
-            format!(
-                "{} ({}{service}): {}",
-                failure.code,
-                failure.class,
-                printable(&failure.message)
-            ),
+            "recovered",
+            format!("{} time(s), from a host that was gone", run.recoveries),
         )?;
-        for cause in &failure.chain {
-            field(out, "", format!("because {}", printable(cause)))?;
-        }
-        if let Some(error) = &failure.error {
-            field(out, "answer", short(error, 2000))?;
-        }
     }
+    field(out, "input", short(&run.input, 2000))?;
+    failure(run, out)?;
     if !run.in_doubt.is_empty() {
         let numbers: Vec<_> = run.in_doubt.iter().map(|seq| format!("#{seq}")).collect();
         field(out, "in doubt", format!("effect {}", numbers.join(", ")))?;
@@ -71,53 +69,214 @@ pub(super) fn head(run: &RunRecord, out: &mut Output<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Its attempts, as a timeline.
+fn failure(run: &RunRecord, out: &mut Output<'_>) -> io::Result<()> {
+    let Some(failure) = &run.failure else { return Ok(()) };
+    let service = failure
+        .service
+        .as_ref()
+        .map_or_else(String::new, |name| format!(" by {}", printable(name)));
+    field(
+        out,
+        "failure",
+        format!(
+            "{} ({}{service}): {}",
+            failure.code,
+            failure.class,
+            printable(&failure.message)
+        ),
+    )?;
+    for cause in &failure.chain {
+        field(out, "", format!("because {}", printable(cause)))?;
+    }
+    match &failure.error {
+        Some(error) => field(out, "answer", short(error, 2000)),
+        None => Ok(()),
+    }
+}
+
+/// What a run waits for, in a sentence; `None` when it waits for nothing.
+pub(super) fn waits_for(run: &RunRecord, approval: Option<&ApprovalRecord>, now: Wall) -> Option<String> {
+    match State::from_name(&run.state)? {
+        State::Accepted => Some("a host that serves (`fusebox serve`)".to_owned()),
+        State::Sleeping => Some(run.until.map_or_else(
+            || "its next attempt".to_owned(),
+            |at| format!("its next attempt at {} ({})", moment(at), relative(at, now)),
+        )),
+        State::Suspended => Some(match approval {
+            Some(asked) => format!(
+                "a person, since {}: {} about {}.{}, until {} ({})",
+                moment(asked.asked),
+                asked.id,
+                asked.tool,
+                asked.function,
+                moment(asked.expires),
+                relative(asked.expires, now),
+            ),
+            None => "a person".to_owned(),
+        }),
+        _ => None,
+    }
+}
+
+/// The steps of a run: its attempts as a timeline, below each call the run that it made, and last what no attempt tells of yet.
 ///
 /// # Errors
 /// Those of stdout.
-pub(super) fn attempts(attempts: &[AttemptRecord], out: &mut Output<'_>) -> io::Result<()> {
-    for attempt in attempts {
-        out.line("")?;
-        field(
-            out,
-            &format!("attempt {}", attempt.number),
-            format!(
-                "{}  {}  took {}  {}",
-                clock_time(attempt.started),
-                attempt.outcome,
-                lasting(Duration::from_millis(attempt.took_ms)),
-                printable(&attempt.message)
-            ),
-        )?;
-        for effect in &attempt.effects {
-            field(out, "", effect_line(attempt.started, effect))?;
-        }
-        if let Some(waited) = attempt.then_waited_ms {
-            field(out, "", format!("… waited {}", lasting(Duration::from_millis(waited))))?;
-        }
-    }
-    Ok(())
+pub(super) fn steps(run: &RunRecord, tree: &Tree, out: &mut Output<'_>) -> io::Result<()> {
+    Steps { tree, out }.of(run, 0)
 }
 
-fn effect_line(start: i64, effect: &EffectRecord) -> String {
+struct Steps<'s, 'o> {
+    tree: &'s Tree,
+    out: &'s mut Output<'o>,
+}
+
+impl Steps<'_, '_> {
+    /// A line of a run that is nested so deep; a label stands in the margin as far as there is one.
+    fn line(&mut self, depth: usize, label: &str, text: impl AsRef<str>) -> io::Result<()> {
+        let text = text.as_ref();
+        match (depth, label) {
+            (0, _) => field(self.out, label, text),
+            (_, "") => field(self.out, "", format!("{:indent$}{text}", "", indent = depth * 4)),
+            (_, _) => field(
+                self.out,
+                "",
+                format!("{:indent$}{label}  {text}", "", indent = depth * 4 - 2),
+            ),
+        }
+    }
+
+    fn of(&mut self, run: &RunRecord, depth: usize) -> io::Result<()> {
+        for (index, attempt) in run.attempts.iter().enumerate() {
+            if depth == 0 {
+                self.out.line("")?;
+            }
+            self.attempt(run, index, attempt, depth)?;
+        }
+        self.untold(run, depth)
+    }
+
+    fn attempt(&mut self, run: &RunRecord, index: usize, attempt: &AttemptRecord, depth: usize) -> io::Result<()> {
+        self.line(depth, &format!("attempt {}", attempt.number), attempt_line(attempt))?;
+        if attempt.served > 0 {
+            self.line(
+                depth,
+                "",
+                format!("{} effect(s) served from the journal, not made again", attempt.served),
+            )?;
+        }
+        for effect in &attempt.effects {
+            self.line(depth, "", effect_line(attempt.started, effect))?;
+            // A call that is made again is the same run: it is told where its number stands last.
+            let later = run.attempts[index + 1..].iter().flat_map(|later| &later.effects);
+            if !later.into_iter().any(|later| later.seq == effect.seq) {
+                self.called(run, effect.seq, depth)?;
+            }
+        }
+        match attempt.then_waited_ms {
+            Some(waited) => self.line(
+                depth,
+                "",
+                format!("… waited {}", lasting(Duration::from_millis(waited))),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// The run that the effect of that number called.
+    fn called(&mut self, run: &RunRecord, seq: u32, depth: usize) -> io::Result<()> {
+        let tree = self.tree;
+        for below in tree.below(&run.id) {
+            if below.nested.as_ref().is_some_and(|nested| nested.seq == seq) {
+                self.line(
+                    depth,
+                    "",
+                    format!("   {}  {}.{}  {}", below.id, below.tool, below.function, below.state),
+                )?;
+                self.of(below, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn untold(&mut self, run: &RunRecord, depth: usize) -> io::Result<()> {
+        let tree = self.tree;
+        let mut untold = tree.untold(run).peekable();
+        if untold.peek().is_some() {
+            if depth == 0 {
+                self.out.line("")?;
+            }
+            self.line(depth, "journal", "of an attempt that has not told its end")?;
+            for entry in untold {
+                self.line(depth, "", journal_line(entry))?;
+                self.called(run, entry.seq, depth)?;
+            }
+        }
+        // A child that neither an attempt nor the journal mentions is shown all the same.
+        for below in tree.below(&run.id) {
+            let seq = below.nested.as_ref().map_or(0, |nested| nested.seq);
+            let mentioned = effects(run).any(|effect| effect.seq == seq)
+                || tree.journal(&run.id).iter().any(|entry| entry.seq == seq);
+            if !mentioned {
+                self.line(depth, "", format!("#{seq}  call  {}.{}", below.tool, below.function))?;
+                self.called(run, seq, depth)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How an attempt went.
+pub(super) fn attempt_line(attempt: &AttemptRecord) -> String {
+    format!(
+        "{}  {}  took {}  {}",
+        clock_time(attempt.started),
+        attempt.outcome,
+        lasting(Duration::from_millis(attempt.took_ms)),
+        printable(&attempt.message)
+    )
+}
+
+/// What an effect was and what came of it; `start` is that of its attempt.
+pub(super) fn effect_line(start: i64, effect: &EffectRecord) -> String {
     let at = start.saturating_add(i64::try_from(effect.at_ms).unwrap_or(i64::MAX));
-    let mark = match (effect.in_doubt, effect.repeatable) {
+    format!(
+        "{} -> {}  {}{}",
+        asked_line(effect.seq, at, &effect.kind, &effect.service, &effect.request),
+        printable(&effect.answer),
+        lasting(Duration::from_millis(effect.took_ms)),
+        mark(effect.in_doubt, effect.repeatable),
+    )
+}
+
+/// The same of an entry of the journal.
+pub(super) fn journal_line(entry: &JournalRecord) -> String {
+    let request = format!("{} {}", entry.method, entry.path);
+    let asked = asked_line(entry.seq, entry.asked, &entry.kind, &entry.service, &request);
+    match &entry.settled {
+        Some(settled) => format!(
+            "{asked} -> {}  {}{}",
+            printable(&settled.answer),
+            lasting(Duration::from_millis(settled.took_ms)),
+            mark(false, entry.repeatable),
+        ),
+        None => format!("{asked} -> not settled{}", mark(false, entry.repeatable)),
+    }
+}
+
+fn asked_line(seq: u32, at: i64, kind: &str, service: &str, request: &str) -> String {
+    let service = match service {
+        "" if kind == Kind::Http.name() => "  no service".to_owned(),
+        "" => String::new(),
+        service => format!("  {}", printable(service)),
+    };
+    format!("#{seq} {}  {kind}{service}  {}", clock_time(at), short(request, 120))
+}
+
+fn mark(in_doubt: bool, repeatable: bool) -> &'static str {
+    match (in_doubt, repeatable) {
         (true, _) => "  IN DOUBT",
         (false, false) => "  not to be repeated",
         (false, true) => "",
-    };
-    let service = if effect.service.is_empty() {
-        "no service".to_owned()
-    } else {
-        printable(&effect.service)
-    };
-    format!(
-        "#{} {}  {}  {} -> {}  {}{mark}",
-        effect.seq,
-        clock_time(at),
-        service,
-        short(&effect.request, 120),
-        printable(&effect.answer),
-        lasting(Duration::from_millis(effect.took_ms)),
-    )
+    }
 }

@@ -3,8 +3,10 @@
 use super::{Context, Failed, Which, memory};
 use crate::cli::moments::{amount, lasting, moment, relative};
 use crate::cli::output::{Output, printable};
-use crate::cli::timeline::{attempts, field, head};
+use crate::cli::timeline::{field, head, steps};
+use crate::cli::tree::Tree;
 use clap::Args;
+use fusebox_core::dead_letter::{Kind, State};
 use fusebox_core::time::Wall;
 use fusebox_engine::records::{LetterRecord, LogLine, Snapshot};
 use std::io;
@@ -37,25 +39,33 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
     if cx.out.json() {
         return Ok(cx.out.value(&letter)?);
     }
+    let tree = Tree::load(&host, &letter.run, cx).await?;
     let now = cx.now();
-    Ok(whole(&letter, now, &mut cx.out)?)
+    Ok(whole(&letter, &tree, now, &mut cx.out)?)
 }
 
-fn whole(letter: &LetterRecord, now: Wall, out: &mut Output<'_>) -> io::Result<()> {
+fn whole(letter: &LetterRecord, tree: &Tree, now: Wall, out: &mut Output<'_>) -> io::Result<()> {
     field(
         out,
         "letter",
-        format!("{}  {}  {}", letter.id, letter.kind, letter.state),
+        format!(
+            "{}  {}  {}{}",
+            letter.id,
+            letter.kind,
+            letter.state,
+            if letter.pinned { "  pinned" } else { "" }
+        ),
     )?;
     field(
         out,
         "failed",
         format!(
-            "{} ({}), first {}, replayed {} time(s)",
+            "{} ({}), first {}, replayed {} time(s){}",
             moment(letter.last_failed),
             relative(letter.last_failed, now),
             moment(letter.first_failed),
-            letter.replays
+            letter.replays,
+            by_itself(letter)
         ),
     )?;
     if let Some(at) = letter.not_before.filter(|&at| at > now.0) {
@@ -65,12 +75,21 @@ fn whole(letter: &LetterRecord, now: Wall, out: &mut Output<'_>) -> io::Result<(
         field(out, "group", printable(fingerprint))?;
     }
     head(&letter.run, out)?;
-    attempts(&letter.run.attempts, out)?;
+    steps(&letter.run, tree, out)?;
     breakers(letter, now, out)?;
     log(letter, out)?;
     backtrace(letter, out)?;
     state(letter, out)?;
-    next(letter, out)
+    next(letter, tree, out)
+}
+
+/// What of its replays it did by itself, or will do.
+fn by_itself(letter: &LetterRecord) -> String {
+    match (letter.auto_replays, letter.auto_replay) {
+        (0, false) => String::new(),
+        (0, true) => ", replays by itself once its service is well".to_owned(),
+        (count, _) => format!(", {count} of them by itself"),
+    }
 }
 
 fn breakers(letter: &LetterRecord, now: Wall, out: &mut Output<'_>) -> io::Result<()> {
@@ -188,16 +207,16 @@ fn worth_a_look(snapshot: &Snapshot) -> Option<(usize, usize, u64)> {
 }
 
 /// What can be done with it, as commands to type.
-fn next(letter: &LetterRecord, out: &mut Output<'_>) -> io::Result<()> {
+fn next(letter: &LetterRecord, tree: &Tree, out: &mut Output<'_>) -> io::Result<()> {
     let id = &letter.id;
+    let open = State::from_name(&letter.state) == Some(State::Open);
     out.line("\nnext")?;
-    match (letter.state.as_str(), letter.kind.as_str()) {
-        ("open", "in-doubt") => field(
-            out,
-            "",
-            "ask the upstream whether the effect marked IN DOUBT happened; nothing repeats it by itself",
-        )?,
-        ("open", _) => field(out, "", format!("fusebox dlq replay {id} --from-start"))?,
+    match Kind::from_name(&letter.kind) {
+        Some(Kind::InDoubt) if open => settle(letter, tree, out)?,
+        _ if open => {
+            field(out, "", format!("fusebox dlq replay {id} --dry-run"))?;
+            field(out, "", format!("fusebox dlq replay {id}"))?;
+        }
         _ => {}
     }
     if let Some(snapshot) = &letter.snapshot {
@@ -211,4 +230,36 @@ fn next(letter: &LetterRecord, out: &mut Output<'_>) -> io::Result<()> {
         field(out, "", format!("fusebox dlq export {id} --coredump FILE.coredump"))?;
     }
     field(out, "", format!("fusebox dlq export {id} --to FILE.json"))
+}
+
+/// How a letter in doubt is settled: each effect that nobody knows about, in the run that it belongs to.
+fn settle(letter: &LetterRecord, tree: &Tree, out: &mut Output<'_>) -> io::Result<()> {
+    let id = &letter.id;
+    field(
+        out,
+        "",
+        "ask the upstream whether the effect marked IN DOUBT happened, and record what it says; nothing repeats it before",
+    )?;
+    for run in tree.whole(&letter.run) {
+        let whose = if run.id == letter.run.id {
+            String::new()
+        } else {
+            format!(" --run {}", run.id)
+        };
+        for seq in &run.in_doubt {
+            let effect = format!("fusebox dlq resolve {id} --effect {seq}{whose}");
+            field(out, "", format!("{effect} --as happened --response FILE"))?;
+            field(out, "", format!("{effect} --as not-happened"))?;
+        }
+    }
+    field(
+        out,
+        "",
+        format!("fusebox dlq resolve {id} --close failed --reason TEXT"),
+    )?;
+    field(
+        out,
+        "",
+        format!("fusebox dlq resolve {id} --close succeeded --output FILE"),
+    )
 }

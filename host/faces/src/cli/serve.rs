@@ -1,0 +1,60 @@
+//! `fusebox serve`: the workers that go on with runs, until a signal asks for an end.
+
+use super::failed::Failed;
+use super::{Context, wiring::Wiring};
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// A serving host.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  fusebox serve
+  fusebox serve --max-calls 64 --drain 1m --log info
+
+It takes runs that can go on: detached calls, sleepers whose time has come, runs that a person has decided, runs whose host is gone.
+It lets letters replay by themselves where the manifest says so, carries out bulk replays, and keeps to retention.
+Any number may serve one database. SIGTERM or Ctrl-C drains: nothing new is taken, effects in flight are waited for, and what is
+left is handed over. A second signal ends it at once.")]
+pub(super) struct Arguments {}
+
+/// Runs the command.
+///
+/// # Errors
+/// What the host refused.
+pub(super) async fn run(_arguments: &Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
+    let host = cx.wiring.host().await?;
+    let database = place(cx.wiring, "database")?;
+    let workers = cx.wiring.settings()?.max_calls;
+    say("serving", &database, workers, cx)?;
+    let stop = cx.stop.clone();
+    tokio::select! {
+        () = host.serve() => {}
+        () = stop.cancelled() => {}
+    }
+    if !cx.out.json() {
+        cx.note("draining: nothing new is taken, effects in flight are waited for");
+    }
+    host.drain().await;
+    say("drained", &database, workers, cx)
+}
+
+fn say(state: &str, database: &PathBuf, workers: usize, cx: &mut Context<'_>) -> Result<(), Failed> {
+    if cx.out.json() {
+        return Ok(cx
+            .out
+            .value(&json!({ "state": state, "database": database, "workers": workers }))?);
+    }
+    cx.note(&format!(
+        "{state} {}, up to {workers} run(s) at a time",
+        database.display()
+    ));
+    Ok(())
+}
+
+fn place(wiring: &dyn Wiring, key: &str) -> Result<PathBuf, Failed> {
+    let places = wiring.places()?;
+    let found = places.into_iter().find(|(name, _)| *name == key);
+    Ok(found.map(|(_, path)| path).unwrap_or_default())
+}

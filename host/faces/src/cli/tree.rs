@@ -1,0 +1,87 @@
+//! A run with the runs below it and their journals, as the store has them at one moment.
+
+use super::Context;
+use super::failed::Failed;
+use fusebox_core::ids::RunId;
+use fusebox_core::run::State;
+use fusebox_engine::host::Host;
+use fusebox_engine::records::{EffectRecord, JournalRecord, RunRecord};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A run and everything below it.
+#[derive(Default)]
+pub(super) struct Tree {
+    /// Runs by the run that called them, in the order of their creation.
+    below: BTreeMap<RunId, Vec<RunRecord>>,
+    /// What is kept of their journals.
+    journals: BTreeMap<RunId, Vec<JournalRecord>>,
+}
+
+impl Tree {
+    /// Reads what is below a run, and the journals.
+    ///
+    /// # Errors
+    /// What the host refused.
+    pub(super) async fn load(host: &Host, run: &RunRecord, cx: &Context<'_>) -> Result<Self, Failed> {
+        let root = run.nested.as_ref().map_or(&run.id, |nested| &nested.root);
+        let mut tree = Self::default();
+        for run in host.tree(&cx.caller, root).await? {
+            // A run that succeeded leaves no journal.
+            if State::from_name(&run.state) != Some(State::Succeeded) {
+                let journal = host.journal(&cx.caller, &run.id).await?;
+                tree.journals.insert(run.id.clone(), journal);
+            }
+            if let Some(nested) = &run.nested {
+                tree.below.entry(nested.parent.clone()).or_default().push(run);
+            }
+        }
+        Ok(tree)
+    }
+
+    /// The runs that a run called, in the order of their creation.
+    pub(super) fn below(&self, run: &RunId) -> &[RunRecord] {
+        self.below.get(run).map_or(&[], Vec::as_slice)
+    }
+
+    /// What is kept of a run's journal, by number.
+    pub(super) fn journal(&self, run: &RunId) -> &[JournalRecord] {
+        self.journals.get(run).map_or(&[], Vec::as_slice)
+    }
+
+    /// Effects in the journal that no attempt tells of: it goes on, or nobody lived to tell how it ended.
+    pub(super) fn untold<'a>(&'a self, run: &'a RunRecord) -> impl Iterator<Item = &'a JournalRecord> {
+        let told: BTreeSet<_> = effects(run).map(|effect| effect.seq).collect();
+        self.journal(&run.id)
+            .iter()
+            .filter(move |entry| !told.contains(&entry.seq))
+    }
+
+    /// A run with everything below it, depth first: each under the run that called it.
+    pub(super) fn whole<'a>(&'a self, run: &'a RunRecord) -> Vec<&'a RunRecord> {
+        let mut found = vec![run];
+        for below in self.below(&run.id) {
+            found.extend(self.whole(below));
+        }
+        found
+    }
+
+    /// The run as one object, with its journal and the runs below it.
+    pub(super) fn json(&self, run: &RunRecord) -> Value {
+        let mut value = json!(run);
+        let journal = self.journal(&run.id);
+        if !journal.is_empty() {
+            value["journal"] = json!(journal);
+        }
+        let below = self.below(&run.id);
+        if !below.is_empty() {
+            value["below"] = below.iter().map(|run| self.json(run)).collect();
+        }
+        value
+    }
+}
+
+/// Every effect that an attempt of the run tells of.
+pub(super) fn effects(run: &RunRecord) -> impl Iterator<Item = &EffectRecord> {
+    run.attempts.iter().flat_map(|attempt| &attempt.effects)
+}
