@@ -1,5 +1,6 @@
 //! Pure decisions of the call boundary: no clock, no randomness, no I/O, no runtime.
 
+pub mod approval;
 pub mod backoff;
 pub mod breaker;
 pub mod budget;
