@@ -2,6 +2,7 @@
 
 mod failures;
 mod rows;
+mod seal;
 mod sqlite;
 
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteStore, StoreOptions};

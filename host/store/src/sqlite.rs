@@ -1,131 +1,96 @@
 //! The store on SQLite: one file in WAL mode, one writer, readers beside it.
 
+mod approvals;
 mod blobs;
 mod breakers;
 mod errors;
+mod finish;
+mod handle;
+mod journal;
 mod letters;
+mod nested;
 mod open;
 #[cfg(test)]
 mod plans;
+mod redrives;
+mod resolve;
+mod rest;
 mod retention;
 mod runs;
+mod sealing;
 mod sql;
+mod state;
 mod tools;
 mod writer;
 
-use crate::failures::Failed;
-use crate::rows::{Unreadable, readable};
+use crate::seal::Vault;
 use async_trait::async_trait;
 use bytes::Bytes;
-use fusebox_core::ids::{Digest, LetterId, OwnerId, RunId};
+use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
 use fusebox_engine::ports::store::{
-    Claim, Fence, Finish, LetterFilter, NewRun, RunFilter, Store, StoreError, ToolChange,
+    Append, ApprovalFilter, Claim, Cut, Fence, Finish, LetterFilter, NewRun, Resolution, RunFilter, Space, Store,
+    StoreError, Taken, ToolChange, Verdict,
 };
-use fusebox_engine::records::{AttemptRecord, BreakerRecord, ErrorRecord, LetterRecord, Page, RunRecord, ToolRecord};
-use sqlx::Sqlite;
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
+use fusebox_engine::records::{
+    ApprovalRecord, AttemptRecord, BreakerRecord, ErrorRecord, JournalRecord, LetterRecord, Page, RedriveRecord,
+    RunRecord, ToolRecord,
+};
+pub use handle::StoreOptions;
+use sqlx::query;
+use sqlx::sqlite::SqlitePool;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use writer::Writer;
-
-/// How long to wait for another process's transaction.
-const BUSY: Duration = Duration::from_secs(10);
 
 /// A store in one file. Several processes may have the same file open.
 pub struct SqliteStore {
     path: Arc<Path>,
     writer: Writer,
     readers: SqlitePool,
+    vault: Arc<Vault>,
 }
-
-impl SqliteStore {
-    /// Opens the database at `path`, making file, folder and schema where they are missing.
-    ///
-    /// # Errors
-    /// `Unavailable`, with what to do, when it cannot be opened, is damaged, or has the schema of a newer version.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_within(path, BUSY).await
-    }
-
-    async fn open_within(path: &Path, busy: Duration) -> Result<Self, StoreError> {
-        let connection = open::open(path, busy).await?;
-        let path: Arc<Path> = path.into();
-        Ok(Self {
-            writer: Writer::start(Arc::clone(&path), connection, open::writer_options(&path, busy)),
-            readers: open::readers(&path, busy),
-            path,
-        })
-    }
-
-    fn failed(&self, error: impl Into<Failed>) -> StoreError {
-        error.into().at(&self.path)
-    }
-
-    /// One row, or none.
-    async fn one<T>(&self, query: Read<'_>, read: Reading<T>) -> Result<Option<T>, StoreError> {
-        let row = query.fetch_optional(&self.readers).await;
-        let row = row.map_err(|error| self.failed(error))?;
-        row.map(|row| read(&row))
-            .transpose()
-            .map_err(|error| self.failed(error))
-    }
-
-    /// Every row that can be read.
-    async fn all<T>(&self, query: Read<'_>, read: Reading<T>) -> Result<Vec<T>, StoreError> {
-        let rows = query.fetch_all(&self.readers).await;
-        let rows = rows.map_err(|error| self.failed(error))?;
-        Ok(readable(rows.iter().map(read)))
-    }
-}
-
-type Read<'q> = Query<'q, Sqlite, SqliteArguments<'q>>;
-type Reading<T> = fn(&SqliteRow) -> Result<T, Unreadable>;
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn deploy(&self, tool: ToolRecord, component: Bytes) -> Result<(ToolRecord, bool), StoreError> {
-        self.writer
-            .write(move |c| Box::pin(tools::deploy(c, tool, component)))
+        self.write(move |c, _| Box::pin(tools::deploy(c, tool, component)))
             .await
     }
 
     async fn tools(&self, tenant: &str) -> Result<Vec<ToolRecord>, StoreError> {
-        self.all(sqlx::query(tools::NEWEST_OF_ALL).bind(tenant), tools::tool)
+        self.all(query(tools::NEWEST_OF_ALL).bind(tenant), |_, row| tools::tool(row))
             .await
     }
 
     async fn tool(&self, tenant: &str, name: &str) -> Result<Option<ToolRecord>, StoreError> {
-        self.one(sqlx::query(tools::NEWEST).bind(tenant).bind(name), tools::tool)
-            .await
+        let query = query(tools::NEWEST).bind(tenant).bind(name);
+        self.one(query, |_, row| tools::tool(row)).await
     }
 
     async fn tool_version(&self, tenant: &str, name: &str, number: i64) -> Result<Option<ToolRecord>, StoreError> {
-        let query = sqlx::query(tools::VERSION).bind(tenant).bind(name).bind(number);
-        self.one(query, tools::tool).await
+        let query = query(tools::VERSION).bind(tenant).bind(name).bind(number);
+        self.one(query, |_, row| tools::tool(row)).await
     }
 
     async fn change_tool(&self, tenant: &str, name: &str, change: ToolChange) -> Result<bool, StoreError> {
         let (tenant, name) = (tenant.to_owned(), name.to_owned());
-        self.writer
-            .write(move |c| Box::pin(async move { tools::change(c, &tenant, &name, change).await }))
+        self.write(move |c, _| Box::pin(async move { tools::change(c, &tenant, &name, change).await }))
             .await
     }
 
     async fn component(&self, tenant: &str, digest: Digest) -> Result<Option<Bytes>, StoreError> {
-        let query = sqlx::query(tools::COMPONENT).bind(tenant).bind(digest.0.to_vec());
-        self.one(query, blobs::bytes).await
+        let query = query(tools::COMPONENT).bind(tenant).bind(digest.0.to_vec());
+        self.one(query, |_, row| blobs::bytes(row)).await
     }
 
     async fn claim(&self, new: NewRun) -> Result<Claim, StoreError> {
-        self.writer.write(move |c| Box::pin(runs::claim(c, new))).await
+        self.write(move |c, vault| Box::pin(runs::claim(c, vault, new))).await
     }
 
     async fn renew(&self, tenant: &str, run: &RunId, fence: &Fence, lease: Duration) -> Result<(), StoreError> {
         let (tenant, run, fence) = (tenant.to_owned(), run.clone(), fence.clone());
-        self.writer
-            .write(move |c| Box::pin(async move { runs::renew(c, &tenant, &run, &fence, lease).await }))
+        self.write(move |c, _| Box::pin(async move { runs::renew(c, &tenant, &run, &fence, lease).await }))
             .await
     }
 
@@ -137,21 +102,18 @@ impl Store for SqliteStore {
         attempt: &AttemptRecord,
     ) -> Result<(), StoreError> {
         let (tenant, run, fence, attempt) = (tenant.to_owned(), run.clone(), fence.clone(), attempt.clone());
-        self.writer
-            .write(move |c| Box::pin(async move { runs::add_attempt(c, &tenant, &run, &fence, &attempt).await }))
+        self.write(move |c, _| Box::pin(async move { runs::add_attempt(c, &tenant, &run, &fence, &attempt).await }))
             .await
     }
 
     async fn finish(&self, fence: &Fence, finish: Finish) -> Result<(), StoreError> {
         let fence = fence.clone();
-        self.writer
-            .write(move |c| Box::pin(runs::finish(c, fence, finish)))
+        self.write(move |c, vault| Box::pin(finish::finish(c, vault, fence, finish)))
             .await
     }
 
     async fn record_finished(&self, finished: Vec<Finish>) -> Result<(), StoreError> {
-        self.writer
-            .write(move |c| Box::pin(runs::record_finished(c, finished)))
+        self.write(move |c, vault| Box::pin(finish::record_finished(c, vault, finished)))
             .await
     }
 
@@ -160,8 +122,142 @@ impl Store for SqliteStore {
     }
 
     async fn run(&self, tenant: &str, id: &RunId) -> Result<Option<RunRecord>, StoreError> {
-        self.one(sqlx::query(runs::ONE).bind(tenant).bind(id.as_str()), runs::run)
+        self.one(query(runs::ONE).bind(tenant).bind(id.as_str()), runs::run)
             .await
+    }
+
+    async fn append(&self, tenant: &str, root: &RunId, fence: &Fence, append: Append) -> Result<(), StoreError> {
+        let (tenant, root, fence) = (tenant.to_owned(), root.clone(), fence.clone());
+        self.write(move |c, vault| {
+            Box::pin(async move { journal::append(c, vault, &tenant, &root, &fence, append).await })
+        })
+        .await
+    }
+
+    async fn journal(&self, tenant: &str, run: &RunId) -> Result<Vec<JournalRecord>, StoreError> {
+        // A journal with a gap would have what stood there happen again.
+        self.whole(query(journal::ALL).bind(tenant).bind(run.as_str()), journal::record)
+            .await
+    }
+
+    async fn go_on(
+        &self,
+        tenant: &str,
+        run: &RunId,
+        root: &RunId,
+        fence: &Fence,
+        attempt: Option<&AttemptRecord>,
+        cut: &Cut,
+    ) -> Result<(), StoreError> {
+        let (tenant, run, root, fence) = (tenant.to_owned(), run.clone(), root.clone(), fence.clone());
+        let (attempt, cut) = (attempt.cloned(), cut.clone());
+        self.write(move |c, vault| {
+            Box::pin(async move {
+                let at = journal::GoOn {
+                    tenant: &tenant,
+                    run: &run,
+                    root: &root,
+                    fence: &fence,
+                };
+                journal::go_on(c, vault, at, attempt.as_ref(), &cut).await
+            })
+        })
+        .await
+    }
+
+    async fn claim_nested(&self, new: NewRun, fence: &Fence) -> Result<Claim, StoreError> {
+        let fence = fence.clone();
+        self.write(move |c, vault| Box::pin(nested::claim(c, vault, new, fence)))
+            .await
+    }
+
+    async fn finish_nested(&self, fence: &Fence, finish: Finish) -> Result<(), StoreError> {
+        let fence = fence.clone();
+        self.write(move |c, vault| Box::pin(nested::finish(c, vault, fence, finish)))
+            .await
+    }
+
+    async fn tree(&self, tenant: &str, root: &RunId) -> Result<Vec<RunRecord>, StoreError> {
+        self.all(query(nested::TREE).bind(tenant).bind(root.as_str()), runs::run)
+            .await
+    }
+
+    async fn sleep(&self, fence: &Fence, run: RunRecord, journal: Vec<JournalRecord>) -> Result<(), StoreError> {
+        let fence = fence.clone();
+        self.write(move |c, vault| Box::pin(rest::sleep(c, vault, fence, run, journal)))
+            .await
+    }
+
+    async fn suspend(
+        &self,
+        fence: &Fence,
+        run: RunRecord,
+        approval: ApprovalRecord,
+        journal: Vec<JournalRecord>,
+    ) -> Result<(), StoreError> {
+        let fence = fence.clone();
+        self.write(move |c, vault| Box::pin(rest::suspend(c, vault, fence, run, approval, journal)))
+            .await
+    }
+
+    async fn take(&self, owner: &OwnerId, lease: Duration, limit: u32) -> Result<Vec<Taken>, StoreError> {
+        let owner = owner.clone();
+        self.write(move |c, vault| Box::pin(rest::take(c, vault, owner, lease, limit)))
+            .await
+    }
+
+    async fn take_run(&self, tenant: &str, run: &RunId, owner: &OwnerId, lease: Duration) -> Result<Taken, StoreError> {
+        let (tenant, run, owner) = (tenant.to_owned(), run.clone(), owner.clone());
+        self.write(move |c, vault| Box::pin(async move { rest::take_run(c, vault, &tenant, &run, owner, lease).await }))
+            .await
+    }
+
+    async fn cancel(&self, tenant: &str, run: &RunId) -> Result<bool, StoreError> {
+        let (tenant, run) = (tenant.to_owned(), run.clone());
+        self.write(move |c, vault| Box::pin(async move { rest::cancel(c, vault, &tenant, &run).await }))
+            .await
+    }
+
+    async fn is_cancelled(&self, tenant: &str, run: &RunId) -> Result<bool, StoreError> {
+        let wish = self
+            .one(query(rest::CANCELLED).bind(tenant).bind(run.as_str()), |_, row| {
+                rest::wish(row)
+            })
+            .await?;
+        Ok(wish == Some(true))
+    }
+
+    async fn approvals(&self, tenant: &str, filter: &ApprovalFilter) -> Result<Vec<ApprovalRecord>, StoreError> {
+        self.all(approvals::list(tenant, filter).build(), approvals::approval)
+            .await
+    }
+
+    async fn approval(&self, tenant: &str, id: &ApprovalId) -> Result<Option<ApprovalRecord>, StoreError> {
+        self.one(
+            query(approvals::ONE).bind(tenant).bind(id.as_str()),
+            approvals::approval,
+        )
+        .await
+    }
+
+    async fn decide(&self, tenant: &str, id: &ApprovalId, verdict: &Verdict) -> Result<ApprovalRecord, StoreError> {
+        let (tenant, id, verdict) = (tenant.to_owned(), id.clone(), verdict.clone());
+        self.write(move |c, vault| Box::pin(async move { approvals::decide(c, vault, &tenant, &id, verdict).await }))
+            .await
+    }
+
+    async fn state(&self, tenant: &str, space: &Space, key: &str) -> Result<Option<Bytes>, StoreError> {
+        let query = query(state::ONE).bind(tenant).bind(state::name(space)).bind(key);
+        self.one(query, state::value).await
+    }
+
+    async fn state_keys(&self, tenant: &str, space: &Space, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let query = query(state::BEGIN_SO)
+            .bind(tenant)
+            .bind(state::name(space))
+            .bind(prefix);
+        let query = query.bind(state::after(prefix)).bind(state::KEYS);
+        self.whole(query, |_, row| state::key(row)).await
     }
 
     async fn letters(&self, tenant: &str, filter: &LetterFilter) -> Result<Vec<LetterRecord>, StoreError> {
@@ -169,15 +265,12 @@ impl Store for SqliteStore {
     }
 
     async fn letter(&self, tenant: &str, id: &LetterId) -> Result<Option<LetterRecord>, StoreError> {
-        self.one(
-            sqlx::query(letters::ONE).bind(tenant).bind(id.as_str()),
-            letters::letter,
-        )
-        .await
+        self.one(query(letters::ONE).bind(tenant).bind(id.as_str()), letters::letter)
+            .await
     }
 
     async fn letter_of(&self, tenant: &str, run: &RunId) -> Result<Option<LetterRecord>, StoreError> {
-        let query = sqlx::query(letters::NEWEST_OF_RUN).bind(tenant).bind(run.as_str());
+        let query = query(letters::NEWEST_OF_RUN).bind(tenant).bind(run.as_str());
         self.one(query, letters::letter).await
     }
 
@@ -189,20 +282,49 @@ impl Store for SqliteStore {
         lease: Duration,
     ) -> Result<(LetterRecord, Fence), StoreError> {
         let (tenant, id, owner) = (tenant.to_owned(), id.clone(), owner.clone());
-        self.writer
-            .write(move |c| Box::pin(async move { letters::lease(c, &tenant, &id, owner, lease).await }))
+        self.write(move |c, vault| Box::pin(async move { letters::lease(c, vault, &tenant, &id, owner, lease).await }))
+            .await
+    }
+
+    async fn resolve(&self, tenant: &str, id: &LetterId, resolution: Resolution) -> Result<LetterRecord, StoreError> {
+        let (tenant, id) = (tenant.to_owned(), id.clone());
+        self.write(move |c, vault| Box::pin(async move { resolve::resolve(c, vault, &tenant, &id, resolution).await }))
+            .await
+    }
+
+    async fn pin(&self, tenant: &str, id: &LetterId, pinned: bool) -> Result<bool, StoreError> {
+        let (tenant, id) = (tenant.to_owned(), id.clone());
+        self.write(move |c, _| Box::pin(async move { letters::pin(c, &tenant, &id, pinned).await }))
+            .await
+    }
+
+    async fn expired(&self, tenant: &str) -> Result<Vec<LetterId>, StoreError> {
+        self.expired_letters(tenant).await
+    }
+
+    async fn waiting(&self, limit: u32) -> Result<Vec<LetterRecord>, StoreError> {
+        let waiting = letters::waiting(&self.readers, &self.vault, limit).await;
+        waiting.map_err(|error| self.failed(error))
+    }
+
+    async fn put_redrive(&self, redrive: &RedriveRecord) -> Result<(), StoreError> {
+        let redrive = redrive.clone();
+        self.write(move |c, _| Box::pin(redrives::put(c, redrive))).await
+    }
+
+    async fn redrives(&self, tenant: &str) -> Result<Vec<RedriveRecord>, StoreError> {
+        self.all(query(redrives::ALL).bind(tenant), |_, row| redrives::redrive(row))
             .await
     }
 
     async fn release_letter(&self, tenant: &str, id: &LetterId, fence: &Fence) -> Result<(), StoreError> {
         let (tenant, id, fence) = (tenant.to_owned(), id.clone(), fence.clone());
-        self.writer
-            .write(move |c| Box::pin(async move { letters::release(c, &tenant, &id, &fence).await }))
+        self.write(move |c, _| Box::pin(async move { letters::release(c, &tenant, &id, &fence).await }))
             .await
     }
 
     async fn purge(&self, tenant: &str, ids: &[LetterId]) -> Result<Vec<LetterId>, StoreError> {
-        self.purge_in_parts(tenant, ids, None).await
+        self.purge_in_parts(tenant, ids, false).await
     }
 
     async fn retain(&self, tenant: &str, keep_runs: Duration) -> Result<u64, StoreError> {
@@ -213,20 +335,19 @@ impl Store for SqliteStore {
         // Small transactions, so that a large snapshot delays nobody's heartbeat.
         for part in pages.chunks(blobs::PAGES_AT_ONCE) {
             let (tenant, part) = (tenant.to_owned(), part.to_vec());
-            self.writer
-                .write(move |c| Box::pin(blobs::put(c, tenant, part)))
+            self.write(move |c, vault| Box::pin(blobs::put(c, vault, tenant, part)))
                 .await?;
         }
         Ok(())
     }
 
     async fn page(&self, tenant: &str, digest: Digest) -> Result<Option<Bytes>, StoreError> {
-        let query = sqlx::query(blobs::PAGE).bind(tenant).bind(digest.0.to_vec());
-        self.one(query, blobs::bytes).await
+        let query = query(blobs::PAGE).bind(tenant).bind(digest.0.to_vec());
+        self.one(query, blobs::page).await
     }
 
     async fn breakers(&self, tenant: &str) -> Result<Vec<BreakerRecord>, StoreError> {
-        self.all(sqlx::query(breakers::ALL).bind(tenant), breakers::breaker)
+        self.all(query(breakers::ALL).bind(tenant), |_, row| breakers::breaker(row))
             .await
     }
 
@@ -237,13 +358,13 @@ impl Store for SqliteStore {
         breaker: &BreakerRecord,
     ) -> Result<Option<BreakerRecord>, StoreError> {
         let (tenant, breaker) = (tenant.to_owned(), breaker.clone());
-        self.writer
-            .write(move |c| Box::pin(async move { breakers::swap(c, &tenant, expected, &breaker).await }))
+        self.write(move |c, _| Box::pin(async move { breakers::swap(c, &tenant, expected, &breaker).await }))
             .await
     }
 
     async fn append_errors(&self, errors: Vec<ErrorRecord>) -> Result<(), StoreError> {
-        self.writer.write(move |c| Box::pin(errors::append(c, errors))).await
+        self.write(move |c, vault| Box::pin(errors::append(c, vault, errors)))
+            .await
     }
 
     async fn errors(&self, tenant: &str, tool: Option<&str>, limit: u32) -> Result<Vec<ErrorRecord>, StoreError> {

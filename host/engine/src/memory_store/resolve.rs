@@ -31,20 +31,16 @@ impl Tenant {
         let root = letter.run.id.clone();
         match resolution {
             Resolution::Happened { run, record, drop } => {
-                let seq = record.seq;
-                self.settle_doubt(&root, &run, seq)?;
+                self.settle_doubt(&root, &run, record.seq, &drop)?;
                 if let Some(row) = self.runs.get_mut(&run) {
-                    row.journal.retain(|seq, _| !drop.contains(seq));
                     row.write(vec![*record]);
                 }
-                self.go_on_undoubted(id, &root);
+                self.go_on_undoubted(id, &root, now);
             }
-            Resolution::NotHappened { run, seq, drop } => {
-                self.settle_doubt(&root, &run, seq)?;
-                if let Some(row) = self.runs.get_mut(&run) {
-                    row.journal.retain(|known, _| *known != seq && !drop.contains(known));
-                }
-                self.go_on_undoubted(id, &root);
+            Resolution::NotHappened { run, seq, mut drop } => {
+                drop.push(seq);
+                self.settle_doubt(&root, &run, seq, &drop)?;
+                self.go_on_undoubted(id, &root, now);
             }
             Resolution::Close { run } => self.close(id, &root, *run, now)?,
         }
@@ -54,8 +50,8 @@ impl Tenant {
             .ok_or_else(|| refused(format!("there is no letter {id}")))
     }
 
-    /// Takes the effect off the list of those in doubt; it has to be in the journal.
-    fn settle_doubt(&mut self, root: &RunId, run: &RunId, seq: u32) -> Result<(), StoreError> {
+    /// Takes the effect off the list of those in doubt, and what is dropped out of the journal, in which the effect has to be.
+    fn settle_doubt(&mut self, root: &RunId, run: &RunId, seq: u32, drop: &[u32]) -> Result<(), StoreError> {
         let row = self.runs.get_mut(run);
         let row = row.filter(|row| run == root || row.root() == Some(root));
         let row = row.ok_or_else(|| refused(format!("run {run} is not part of run {root}")))?;
@@ -64,12 +60,15 @@ impl Tenant {
                 "the journal of run {run} has no effect {seq}; close the letter instead"
             )));
         }
-        row.record.in_doubt.retain(|doubt| *doubt != seq);
+        row.journal.retain(|known, _| !drop.contains(known));
+        row.record
+            .in_doubt
+            .retain(|doubt| *doubt != seq && !drop.contains(doubt));
         Ok(())
     }
 
     /// Once nothing in the tree is in doubt any more, the letter may be replayed. A call is not in doubt by itself: its run is.
-    fn go_on_undoubted(&mut self, id: &LetterId, root: &RunId) {
+    fn go_on_undoubted(&mut self, id: &LetterId, root: &RunId, now: i64) {
         let tree = self.runs.iter();
         let mut tree = tree.filter(|(id, row)| *id == root || row.root() == Some(root));
         let doubt = tree.any(|(_, row)| {
@@ -85,7 +84,7 @@ impl Tenant {
         }
         let run = RunRecord {
             seed: Seed::default(),
-            ..row.record.clone()
+            ..row.view(now)
         };
         if let Some(letter) = self.letters.get_mut(id) {
             letter.run = run;

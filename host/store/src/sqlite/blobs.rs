@@ -2,6 +2,7 @@
 
 use crate::failures::Failed;
 use crate::rows::Unreadable;
+use crate::seal::{Place, Vault};
 use crate::sqlite::sql::now;
 use bytes::Bytes;
 use fusebox_core::ids::Digest;
@@ -13,7 +14,7 @@ use std::collections::BTreeSet;
 /// Pages of one transaction: a MiB before compression.
 pub(super) const PAGES_AT_ONCE: usize = 16;
 
-pub(super) const PAGE: &str = "SELECT zstd AS bytes FROM pages WHERE tenant = ?1 AND digest = ?2";
+pub(super) const PAGE: &str = "SELECT tenant, digest, zstd FROM pages WHERE tenant = ?1 AND digest = ?2";
 pub(super) const ORPHANS: &str = concat!(
     "SELECT p.digest AS bytes FROM pages p WHERE p.tenant = ?1 AND p.put_at <= ",
     now!(),
@@ -30,17 +31,35 @@ pub(super) fn bytes(row: &SqliteRow) -> Result<Bytes, Unreadable> {
     Ok(Bytes::from(row.try_get::<Vec<u8>, _>("bytes")?))
 }
 
-pub(super) async fn put(connection: &mut SqliteConnection, tenant: String, pages: Vec<Page>) -> Result<(), Failed> {
+/// A page, compressed.
+pub(super) fn page(vault: &Vault, row: &SqliteRow) -> Result<Bytes, Unreadable> {
+    let (tenant, digest): (String, Vec<u8>) = (row.try_get("tenant")?, row.try_get("digest")?);
+    let digest = Digest(digest.try_into().map_err(|_| Unreadable {
+        row: "a page".to_owned(),
+        reason: "its digest is no SHA-256".to_owned(),
+    })?);
+    let zstd = vault.open(Place::new("page", &tenant, &digest.to_string()), row.try_get("zstd")?)?;
+    Ok(Bytes::from(zstd.into_owned()))
+}
+
+pub(super) async fn put(
+    connection: &mut SqliteConnection,
+    vault: &Vault,
+    tenant: String,
+    pages: Vec<Page>,
+) -> Result<(), Failed> {
     const PUT: &str = concat!(
         "INSERT INTO pages (tenant, digest, zstd, put_at) VALUES (?1, ?2, ?3, ",
         now!(),
         ") ON CONFLICT DO UPDATE SET put_at = excluded.put_at"
     );
     for page in pages {
+        let digest = page.digest.to_string();
+        let zstd = vault.seal(Place::new("page", &tenant, &digest), &page.zstd)?;
         sqlx::query(PUT)
             .bind(&tenant)
             .bind(page.digest.0.as_slice())
-            .bind(page.zstd.as_slice())
+            .bind(zstd.as_ref())
             .execute(&mut *connection)
             .await?;
     }

@@ -1,7 +1,8 @@
 //! The error log: what failed and became no letter, the newest of each tenant.
 
 use crate::failures::Failed;
-use crate::rows::{Unreadable, decode, encode};
+use crate::rows::Unreadable;
+use crate::seal::{Place, Vault};
 use crate::sqlite::sql::listed;
 use fusebox_engine::ports::store::ERRORS_KEPT;
 use fusebox_engine::records::ErrorRecord;
@@ -12,15 +13,21 @@ use std::collections::BTreeSet;
 pub(super) const TRIM: &str = "DELETE FROM errors WHERE tenant = ?1 AND id <= \
      (SELECT id FROM errors WHERE tenant = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
 
-pub(super) fn error(row: &SqliteRow) -> Result<ErrorRecord, Unreadable> {
+/// The number of a row is given with its insertion, when its body is sealed already: the tool stands for it.
+fn place<'a>(tenant: &'a str, tool: &'a str) -> Place<'a> {
+    Place::new("error of tool", tenant, tool)
+}
+
+pub(super) fn error(vault: &Vault, row: &SqliteRow) -> Result<ErrorRecord, Unreadable> {
+    let (tenant, tool): (String, String) = (row.try_get("tenant")?, row.try_get("tool")?);
     let id: i64 = row.try_get("id")?;
-    let mut error: ErrorRecord = decode(&format!("error {id}"), row.try_get("body")?)?;
+    let mut error: ErrorRecord = vault.decode(place(&tenant, &tool), row.try_get("body")?)?;
     error.id = id;
     Ok(error)
 }
 
 pub(super) fn list<'q>(tenant: &'q str, tool: Option<&'q str>, limit: u32) -> QueryBuilder<'q, Sqlite> {
-    let mut query = QueryBuilder::new("SELECT id, body FROM errors WHERE tenant = ");
+    let mut query = QueryBuilder::new("SELECT id, tenant, tool, body FROM errors WHERE tenant = ");
     query.push_bind(tenant);
     if let Some(tool) = tool {
         query.push(" AND tool = ").push_bind(tool);
@@ -29,14 +36,18 @@ pub(super) fn list<'q>(tenant: &'q str, tool: Option<&'q str>, limit: u32) -> Qu
     query
 }
 
-pub(super) async fn append(connection: &mut SqliteConnection, errors: Vec<ErrorRecord>) -> Result<(), Failed> {
+pub(super) async fn append(
+    connection: &mut SqliteConnection,
+    vault: &Vault,
+    errors: Vec<ErrorRecord>,
+) -> Result<(), Failed> {
     let mut tenants = BTreeSet::new();
     for error in &errors {
         sqlx::query("INSERT INTO errors (tenant, tool, at, body) VALUES (?1, ?2, ?3, ?4)")
             .bind(&error.tenant)
             .bind(&error.tool)
             .bind(error.at)
-            .bind(encode("a new error", error)?)
+            .bind(vault.encode(place(&error.tenant, &error.tool), error)?)
             .execute(&mut *connection)
             .await?;
         tenants.insert(&error.tenant);

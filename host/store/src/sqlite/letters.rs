@@ -1,25 +1,27 @@
 //! Dead letters: written with the end of their run, leased for a replay, closed once.
 
 use crate::failures::{Failed, fenced as lost, refused, unless_taken};
-use crate::rows::{Unreadable, decode, encode};
-use crate::sqlite::sql::{alive, fenced, listed, now};
+use crate::rows::{Unreadable, readable};
+use crate::seal::{Place, Vault};
+use crate::sqlite::sql::{alive, fenced, goes_on, listed, now};
 use crate::sqlite::{blobs, runs};
-use fusebox_core::dead_letter::UNSETTLED;
 use fusebox_core::ids::{LetterId, OwnerId};
 use fusebox_engine::ports::store::{Fence, LetterChange, LetterFilter};
 use fusebox_engine::records::{LetterRecord, RunRecord, Snapshot};
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use std::time::Duration;
 
 macro_rules! select {
-    ($rest:literal) => {
+    ($($rest:expr),+) => {
         concat!(
-            "SELECT l.id, l.run, l.kind, l.state, l.replays, l.first_failed, l.body, s.body AS snapshot, ",
+            "SELECT l.tenant, l.id, l.run, l.kind, l.state, l.replays, l.first_failed, l.pinned, l.body, s.body AS snapshot, ",
+            goes_on!("r"),
+            " AS leased, r.state AS run_state, ",
             alive!("r"),
-            " AS leased FROM letters l LEFT JOIN runs r ON r.tenant = l.tenant AND r.id = l.run ",
+            " AS alive FROM letters l LEFT JOIN runs r ON r.tenant = l.tenant AND r.id = l.run ",
             "LEFT JOIN snapshots s ON s.tenant = l.tenant AND s.letter = l.id ",
-            $rest
+            $($rest),+
         )
     };
 }
@@ -29,34 +31,55 @@ pub(super) const NEWEST_OF_RUN: &str =
     select!("WHERE l.tenant = ?1 AND l.run = ?2 ORDER BY l.first_failed DESC, l.id DESC LIMIT 1");
 const LIST: &str = select!("WHERE l.tenant = ");
 pub(super) const OPEN_OF_RUN: &str =
-    "SELECT id, first_failed, replays FROM letters WHERE tenant = ?1 AND run = ?2 AND state = 'open'";
+    "SELECT id, first_failed, replays, pinned FROM letters WHERE tenant = ?1 AND run = ?2 AND state = 'open'";
 pub(super) const RELEASE: &str = concat!("UPDATE runs SET owner = NULL WHERE ", fenced!());
-pub(super) const PURGE: &str = concat!(
-    "UPDATE letters SET state = 'purged' WHERE tenant = ?1 AND id = ?2 AND state = 'open' AND kind <> 'in-doubt' ",
-    "AND (?3 IS NULL OR expires <= ",
+/// Letters that replay by themselves, that nobody replays and whose time has come, after the one of `?1` to `?4`.
+pub(super) const WAITING: &str = select!(
+    "WHERE l.state = 'open' AND l.auto_replay = 1 AND l.kind = 'retryable' AND l.replays >= ?1 \
+     AND (l.replays, l.first_failed, l.tenant, l.id) > (?1, ?2, ?3, ?4) AND (l.not_before IS NULL OR l.not_before <= ",
     now!(),
-    ") AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.tenant = letters.tenant AND r.id = letters.run AND ",
-    alive!("r"),
-    ")"
+    ") AND NOT ",
+    goes_on!("r"),
+    " ORDER BY l.replays, l.first_failed, l.tenant, l.id LIMIT ?5"
+);
+pub(super) const PIN: &str = "UPDATE letters SET pinned = ?3 WHERE tenant = ?1 AND id = ?2";
+/// What [`may_purge`](fusebox_core::dead_letter::may_purge) has to know.
+pub(super) const TO_PURGE: &str = concat!(
+    "SELECT l.state, l.kind, l.run, l.pinned, l.expires <= ",
+    now!(),
+    " AS expired, ",
+    goes_on!("r"),
+    " AS leased FROM letters l LEFT JOIN runs r ON r.tenant = l.tenant AND r.id = l.run WHERE l.tenant = ?1 AND l.id = ?2"
 );
 /// Ends the run of a letter that was closed without success: its failure stands.
 pub(super) const GIVE_UP: &str = concat!(
     "UPDATE runs SET state = 'failed', finished = ",
     now!(),
-    " WHERE tenant = ?1 AND id = (SELECT run FROM letters WHERE tenant = ?1 AND id = ?2) AND finished IS NULL"
+    " WHERE tenant = ?1 AND id = ?2 AND finished IS NULL"
 );
 
-pub(super) fn letter(row: &SqliteRow) -> Result<LetterRecord, Unreadable> {
-    let name = format!("letter {}", row.try_get::<String, _>("id")?);
-    let mut letter: LetterRecord = decode(&name, row.try_get("body")?)?;
+pub(super) fn letter(vault: &Vault, row: &SqliteRow) -> Result<LetterRecord, Unreadable> {
+    let (tenant, id): (String, String) = (row.try_get("tenant")?, row.try_get("id")?);
+    let place = Place::new("letter", &tenant, &id);
+    let mut letter: LetterRecord = vault.decode(place, row.try_get("body")?)?;
     letter.state = row.try_get("state")?;
     if letter.state == "open" && row.try_get::<Option<bool>, _>("leased")? == Some(true) {
         "replaying".clone_into(&mut letter.state);
     }
+    letter.kind = row.try_get("kind")?;
     letter.replays = row.try_get("replays")?;
+    letter.pinned = row.try_get("pinned")?;
     let snapshot: Option<&[u8]> = row.try_get("snapshot")?;
-    letter.snapshot = snapshot.map(|snapshot| decode(&name, snapshot)).transpose()?;
+    let snapshot = snapshot.map(|snapshot| vault.decode(snapshot_of(place), snapshot));
+    letter.snapshot = snapshot.transpose()?;
     Ok(letter)
+}
+
+fn snapshot_of(letter: Place<'_>) -> Place<'_> {
+    Place {
+        what: "snapshot of letter",
+        ..letter
+    }
 }
 
 pub(super) fn list<'q>(tenant: &'q str, filter: &'q LetterFilter) -> QueryBuilder<'q, Sqlite> {
@@ -89,6 +112,7 @@ pub(super) struct Open {
     id: LetterId,
     first_failed: i64,
     replays: u32,
+    pinned: bool,
 }
 
 pub(super) async fn open_of(connection: &mut SqliteConnection, run: &RunRecord) -> Result<Option<Open>, Failed> {
@@ -98,12 +122,10 @@ pub(super) async fn open_of(connection: &mut SqliteConnection, run: &RunRecord) 
     };
     let id: String = row.try_get("id")?;
     Ok(Some(Open {
-        id: id.parse().map_err(|error| Unreadable {
-            row: format!("letter {id}"),
-            reason: format!("{error}"),
-        })?,
+        id: runs::parsed(Place::new("letter", &run.tenant, &id), &id)?,
         first_failed: row.try_get("first_failed")?,
         replays: row.try_get("replays")?,
+        pinned: row.try_get("pinned")?,
     }))
 }
 
@@ -120,6 +142,7 @@ pub(super) fn after(open: Option<&Open>, change: &LetterChange) -> Option<Letter
 /// Applies the end of a run, already written, to its letter.
 pub(super) async fn apply(
     connection: &mut SqliteConnection,
+    vault: &Vault,
     run: &RunRecord,
     open: Option<Open>,
     change: LetterChange,
@@ -141,35 +164,37 @@ pub(super) async fn apply(
                 letter.id = open.id;
                 letter.first_failed = open.first_failed;
                 letter.replays = open.replays;
+                letter.pinned = open.pinned;
             }
             letter.tenant.clone_from(&run.tenant);
             letter.run.letter = Some(letter.id.clone());
             "open".clone_into(&mut letter.state);
             let snapshot = letter.snapshot.take();
-            write(connection, run, &letter, updated).await?;
-            write_snapshot(connection, &letter, snapshot).await
+            write(connection, vault, &letter, updated).await?;
+            write_snapshot(connection, vault, &letter, snapshot).await
         }
     }
 }
 
-async fn write(
+pub(super) async fn write(
     connection: &mut SqliteConnection,
-    run: &RunRecord,
+    vault: &Vault,
     letter: &LetterRecord,
     update: bool,
 ) -> Result<(), Failed> {
     let written = if update {
         "UPDATE letters SET run = ?3, tool = ?4, state = ?5, kind = ?6, class = ?7, service = ?8, first_failed = ?9, \
-         last_failed = ?10, expires = ?11, replays = ?12, body = ?13 WHERE tenant = ?1 AND id = ?2"
+         last_failed = ?10, expires = ?11, replays = ?12, body = ?13, pinned = ?14, auto_replay = ?15, not_before = ?16 WHERE tenant = ?1 AND id = ?2"
     } else {
         "INSERT INTO letters (tenant, id, run, tool, state, kind, class, service, first_failed, last_failed, expires, \
-         replays, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+         replays, body, pinned, auto_replay, not_before) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
     };
     let written = sqlx::query(written)
         .bind(&letter.tenant)
         .bind(letter.id.as_str())
-        .bind(run.id.as_str())
-        .bind(&run.tool)
+        .bind(letter.run.id.as_str())
+        .bind(&letter.run.tool)
         .bind(&letter.state)
         .bind(&letter.kind)
         .bind(&letter.class)
@@ -178,7 +203,10 @@ async fn write(
         .bind(letter.last_failed)
         .bind(letter.expires)
         .bind(letter.replays)
-        .bind(encode(&format!("letter {}", letter.id), letter)?)
+        .bind(vault.encode(Place::new("letter", &letter.tenant, letter.id.as_str()), letter)?)
+        .bind(letter.pinned)
+        .bind(letter.auto_replay)
+        .bind(letter.not_before)
         .execute(connection)
         .await;
     let taken = || format!("letter {} exists already; a new letter needs a new id", letter.id);
@@ -188,6 +216,7 @@ async fn write(
 /// Replaces the snapshot of a letter.
 async fn write_snapshot(
     connection: &mut SqliteConnection,
+    vault: &Vault,
     letter: &LetterRecord,
     snapshot: Option<Snapshot>,
 ) -> Result<(), Failed> {
@@ -199,7 +228,7 @@ async fn write_snapshot(
     sqlx::query("INSERT INTO snapshots (tenant, letter, body) VALUES (?1, ?2, ?3)")
         .bind(tenant)
         .bind(id)
-        .bind(encode(&format!("letter {id}"), &snapshot)?)
+        .bind(vault.encode(snapshot_of(Place::new("letter", tenant, id)), &snapshot)?)
         .execute(&mut *connection)
         .await?;
     for digest in blobs::needed(&snapshot) {
@@ -225,6 +254,7 @@ pub(super) async fn drop_snapshot(connection: &mut SqliteConnection, tenant: &st
 
 pub(super) async fn lease(
     connection: &mut SqliteConnection,
+    vault: &Vault,
     tenant: &str,
     id: &LetterId,
     owner: OwnerId,
@@ -234,7 +264,7 @@ pub(super) async fn lease(
     let row = row.fetch_optional(&mut *connection).await?;
     let row = row.ok_or_else(|| refused(format!("there is no letter {id}")))?;
     may_lease(&row, id)?;
-    let mut leased = letter(&row)?;
+    let mut leased = letter(vault, &row)?;
     let run: String = row.try_get("run")?;
     let epoch = runs::lease(connection, tenant, &run, owner.as_str(), lease).await?;
     sqlx::query("UPDATE letters SET replays = replays + 1 WHERE tenant = ?1 AND id = ?2")
@@ -242,7 +272,7 @@ pub(super) async fn lease(
         .bind(id.as_str())
         .execute(&mut *connection)
         .await?;
-    leased.run = runs::one(connection, tenant, &run).await?;
+    leased.run = runs::one(connection, vault, tenant, &run).await?;
     leased.replays += 1;
     "replaying".clone_into(&mut leased.state);
     Ok((leased, Fence { owner, epoch }))
@@ -255,13 +285,47 @@ fn may_lease(row: &SqliteRow, id: &LetterId) -> Result<(), Failed> {
     }
     if kind == "in-doubt" {
         return Err(refused(format!(
-            "letter {id} is in doubt: an effect may have happened, and a replay could make it happen twice; {UNSETTLED}"
+            "letter {id} is in doubt: an effect may have happened, and a replay could make it happen twice; resolve it first"
         )));
     }
-    if row.try_get::<Option<bool>, _>("leased")? == Some(true) {
+    not_replayed(row, id)
+}
+
+/// Whether nobody replays it, be it that the replay sleeps or waits for a person.
+pub(super) fn not_replayed(row: &SqliteRow, id: &LetterId) -> Result<(), Failed> {
+    if row.try_get::<Option<bool>, _>("alive")? == Some(true) {
         return Err(refused(format!("letter {id} is being replayed by another host")));
     }
+    if row.try_get::<Option<bool>, _>("leased")? == Some(true) {
+        let state: String = row.try_get("run_state")?;
+        return Err(refused(format!("letter {id} is being replayed: its run is {state}")));
+    }
     Ok(())
+}
+
+/// The letters that wait for their service, at most `limit`; one that cannot be read is named and passed over.
+pub(super) async fn waiting(readers: &SqlitePool, vault: &Vault, limit: u32) -> Result<Vec<LetterRecord>, Failed> {
+    let wanted = usize::try_from(listed(limit)).unwrap_or(usize::MAX);
+    let mut letters = Vec::new();
+    let mut last = (-1_i64, 0_i64, String::new(), String::new());
+    while letters.len() < wanted {
+        let part = sqlx::query(WAITING)
+            .bind(last.0)
+            .bind(last.1)
+            .bind(&last.2)
+            .bind(&last.3);
+        let rows = part.bind(listed(limit)).fetch_all(readers).await?;
+        let Some(end) = rows.last() else { break };
+        last = (
+            end.try_get("replays")?,
+            end.try_get("first_failed")?,
+            end.try_get("tenant")?,
+            end.try_get("id")?,
+        );
+        letters.extend(readable(rows.iter().map(|row| letter(vault, row))));
+    }
+    letters.truncate(wanted);
+    Ok(letters)
 }
 
 pub(super) async fn release(
@@ -286,4 +350,15 @@ pub(super) async fn release(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Pins a letter or lets it go; whether there is one.
+pub(super) async fn pin(
+    connection: &mut SqliteConnection,
+    tenant: &str,
+    id: &LetterId,
+    pinned: bool,
+) -> Result<bool, Failed> {
+    let pin = sqlx::query(PIN).bind(tenant).bind(id.as_str()).bind(pinned);
+    Ok(pin.execute(connection).await?.rows_affected() > 0)
 }

@@ -1,6 +1,8 @@
 //! Opening a database file: owner-only, one process at a time, with the schema of this version.
 
 use crate::failures::{Failed, file, migration};
+use crate::seal::Vault;
+use crate::sqlite::sealing;
 use fusebox_engine::ports::store::StoreError;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -46,7 +48,7 @@ pub(super) fn readers(path: &Path, busy: Duration) -> SqlitePool {
 ///
 /// Switching to WAL and migrating are not safe against another process that does the same, so a lock file lets one
 /// process in at a time. It is a file of its own because closing any handle on a database drops SQLite's locks on it.
-pub(super) async fn open(path: &Path, busy: Duration) -> Result<SqliteConnection, StoreError> {
+pub(super) async fn open(path: &Path, vault: &Vault, busy: Duration) -> Result<SqliteConnection, StoreError> {
     let owned = path.to_owned();
     let prepared = tokio::task::spawn_blocking(move || prepare(&owned)).await;
     let _lock = prepared.map_err(|error| StoreError::Unavailable {
@@ -60,6 +62,9 @@ pub(super) async fn open(path: &Path, busy: Duration) -> Result<SqliteConnection
         let _ = connection.close().await;
         return Err(migration(path, error));
     }
+    sealing::check(&mut connection, vault)
+        .await
+        .map_err(|failed| failed.at(path))?;
     Ok(connection)
 }
 

@@ -2,20 +2,26 @@
 
 use crate::failures::Failed;
 use crate::sqlite::SqliteStore;
-use crate::sqlite::sql::{alive, now, span};
-use crate::sqlite::{blobs, letters};
+use crate::sqlite::sql::{alive, goes_on, now, span};
+use crate::sqlite::{blobs, finish, journal, letters};
+use fusebox_core::dead_letter::{Kind, State, may_purge};
 use fusebox_core::ids::LetterId;
 use fusebox_engine::ports::store::{ORPHAN_AFTER, PAGE_GRACE, StoreError};
-use sqlx::SqliteConnection;
+use futures::future::BoxFuture;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
 
 /// Rows of one transaction.
 const PART: usize = 200;
 
 pub(super) const EXPIRED_LETTERS: &str = concat!(
-    "SELECT id FROM letters WHERE tenant = ?1 AND state = 'open' AND expires <= ",
+    "SELECT l.id, l.kind, l.first_failed FROM letters l WHERE l.tenant = ?1 AND l.state = 'open' AND l.expires <= ",
     now!(),
-    " AND kind <> 'in-doubt'"
+    " AND l.kind <> 'in-doubt' AND l.pinned = 0 AND NOT EXISTS ",
+    "(SELECT 1 FROM runs r WHERE r.tenant = l.tenant AND r.id = l.run AND ",
+    goes_on!("r"),
+    ")"
 );
 const PAGES_OF_LETTER: &str = "SELECT digest FROM snapshot_pages WHERE tenant = ?1 AND letter = ?2";
 pub(super) const FORGET_ERRORS: &str = concat!(
@@ -29,17 +35,36 @@ pub(super) const FORGET_KEYS: &str = concat!(
     " - ?2 AND NOT EXISTS (SELECT 1 FROM letters l WHERE l.tenant = k.tenant AND l.run = k.run AND l.state = 'open') ",
     "LIMIT ?3)"
 );
-pub(super) const FORGET_RUNS: &str = concat!(
-    "DELETE FROM runs WHERE rowid IN (SELECT r.rowid FROM runs r WHERE r.tenant = ?1 AND r.finished <= ",
+pub(super) const FORGET_REDRIVES: &str = concat!(
+    "DELETE FROM redrives WHERE rowid IN (SELECT d.rowid FROM redrives d WHERE d.tenant = ?1 AND d.ended <= ",
     now!(),
-    " - ?2 AND NOT ",
-    alive!("r"),
-    " AND NOT EXISTS (SELECT 1 FROM letters l WHERE l.tenant = r.tenant AND l.run = r.id AND l.state = 'open') ",
-    "AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.tenant = r.tenant AND k.run = r.id) LIMIT ?3)"
+    " - ?2 LIMIT ?3)"
 );
+pub(super) const UNWANTED_JOURNALS: &str = concat!(
+    "SELECT id FROM runs WHERE tenant = ?1 AND journal_until <= ",
+    now!(),
+    " LIMIT ?2"
+);
+pub(super) const FORGOTTEN_RUNS: &str = concat!(
+    "SELECT r.id FROM runs r WHERE r.tenant = ?1 AND r.finished <= ",
+    now!(),
+    " - ?2 AND r.root IS NULL AND r.journal_until IS NULL AND NOT ",
+    alive!("r"),
+    " AND NOT EXISTS (SELECT 1 FROM letters l WHERE l.tenant = r.tenant AND l.run = r.id ",
+    "AND (l.state = 'open' OR l.pinned = 1)) ",
+    "AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.tenant = r.tenant AND k.run = r.id) LIMIT ?3"
+);
+/// A root and its tree.
+pub(super) const FORGET_TREE: [&str; 5] = [
+    "DELETE FROM state WHERE tenant = ?1 AND space = 'run:' || ?2",
+    "DELETE FROM state WHERE tenant = ?1 AND space IN (SELECT 'run:' || n.id FROM runs n WHERE n.tenant = ?1 AND n.root = ?2)",
+    "DELETE FROM keys WHERE tenant = ?1 AND run IN (SELECT n.id FROM runs n WHERE n.tenant = ?1 AND n.root = ?2)",
+    "DELETE FROM runs WHERE tenant = ?1 AND root = ?2",
+    "DELETE FROM runs WHERE tenant = ?1 AND id = ?2",
+];
 
 /// Whether only letters whose time is over are closed.
-type OnlyExpired = Option<bool>;
+type OnlyExpired = bool;
 
 impl SqliteStore {
     /// Closes letters that are neither leased nor in doubt, and ends their runs, with the pages that nothing else needs; returns those closed.
@@ -52,47 +77,63 @@ impl SqliteStore {
         let mut purged = Vec::new();
         for part in ids.chunks(PART) {
             let (tenant, part) = (tenant.to_owned(), part.to_vec());
-            purged.extend(
-                self.writer
-                    .write(move |c| Box::pin(purge(c, tenant, part, only_expired)))
-                    .await?,
-            );
+            let part = self.write(move |c, _| Box::pin(purge(c, tenant, part, only_expired)));
+            purged.extend(part.await?);
         }
         Ok(purged)
     }
 
     /// Closes and forgets what is over, in an order in which each step frees what the next one may take.
     pub(super) async fn retain_in_parts(&self, tenant: &str, keep: Duration) -> Result<u64, StoreError> {
-        let expired = sqlx::query_scalar(EXPIRED_LETTERS).bind(tenant);
-        let expired: Vec<String> = expired.fetch_all(&self.readers).await.map_err(|e| self.failed(e))?;
-        // A row whose id is no id is named and left alone.
-        let expired: Vec<LetterId> = expired
-            .iter()
-            .filter_map(|id| {
-                id.parse()
-                    .inspect_err(|error| tracing::error!(row = %id, "skipped a letter: {error}"))
-                    .ok()
-            })
-            .collect();
-        let closed = self.purge_in_parts(tenant, &expired, Some(true)).await?;
-        let mut gone = u64::try_from(closed.len()).unwrap_or(u64::MAX);
+        let expired = self.expired_letters(tenant).await?;
+        let closed = self.purge_in_parts(tenant, &expired, true).await?;
+        let mut gone = rows(closed.len());
         gone += self.forget(FORGET_ERRORS, tenant, span(keep)).await?;
         gone += self.forget(FORGET_KEYS, tenant, 0).await?;
-        gone += self.forget(FORGET_RUNS, tenant, span(keep)).await?;
+        gone += self.forget(FORGET_REDRIVES, tenant, span(keep)).await?;
+        self.in_parts(tenant, |c, tenant| Box::pin(drop_journals(c, tenant)))
+            .await?;
+        let age = span(keep);
+        gone += self
+            .in_parts(tenant, move |c, tenant| Box::pin(forget_runs(c, tenant, age)))
+            .await?;
         self.drop_orphans(tenant).await?;
         Ok(gone)
     }
 
+    /// Letters whose time is over and that nothing keeps: by kind, then oldest first. A row whose id is no id is named and left alone.
+    pub(super) async fn expired_letters(&self, tenant: &str) -> Result<Vec<LetterId>, StoreError> {
+        let rows = sqlx::query_as(EXPIRED_LETTERS).bind(tenant);
+        let mut rows: Vec<(String, String, i64)> = rows
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        rows.sort_by(|(a, a_kind, a_first), (b, b_kind, b_first)| (a_kind, a_first, a).cmp(&(b_kind, b_first, b)));
+        let ids = rows.iter().filter_map(|(id, ..)| {
+            id.parse()
+                .inspect_err(|error| tracing::error!(row = %id, "skipped a letter: {error}"))
+                .ok()
+        });
+        Ok(ids.collect())
+    }
+
     /// Runs one of the statements above until it finds nothing more.
     async fn forget(&self, statement: &'static str, tenant: &str, age: i64) -> Result<u64, StoreError> {
+        self.in_parts(tenant, move |c, tenant| {
+            Box::pin(forget_part(c, statement, tenant, age))
+        })
+        .await
+    }
+
+    /// Runs a small transaction until it finds nothing more; returns how many rows went.
+    async fn in_parts<F>(&self, tenant: &str, part: F) -> Result<u64, StoreError>
+    where
+        F: for<'c> Fn(&'c mut SqliteConnection, String) -> BoxFuture<'c, Result<u64, Failed>> + Copy + Send + 'static,
+    {
         let mut gone = 0;
         loop {
             let tenant = tenant.to_owned();
-            match self
-                .writer
-                .write(move |c| Box::pin(forget_part(c, statement, tenant, age)))
-                .await?
-            {
+            match self.writer.write(move |c| part(c, tenant)).await? {
                 0 => return Ok(gone),
                 rows => gone += rows,
             }
@@ -120,9 +161,41 @@ async fn forget_part(
     tenant: String,
     age: i64,
 ) -> Result<u64, Failed> {
-    let part = i64::try_from(PART).unwrap_or(i64::MAX);
-    let forgotten = sqlx::query(statement).bind(tenant).bind(age).bind(part);
+    let forgotten = sqlx::query(statement).bind(tenant).bind(age).bind(part());
     Ok(forgotten.execute(connection).await?.rows_affected())
+}
+
+fn part() -> i64 {
+    i64::try_from(PART).unwrap_or(i64::MAX)
+}
+
+/// Forgets the journals of runs that nobody resumed in time.
+async fn drop_journals(connection: &mut SqliteConnection, tenant: String) -> Result<u64, Failed> {
+    let roots = sqlx::query_scalar(UNWANTED_JOURNALS).bind(&tenant).bind(part());
+    let roots: Vec<String> = roots.fetch_all(&mut *connection).await?;
+    for root in &roots {
+        journal::drop_all(connection, &tenant, root).await?;
+    }
+    Ok(rows(roots.len()))
+}
+
+/// Forgets roots that nothing needs, with their trees.
+async fn forget_runs(connection: &mut SqliteConnection, tenant: String, age: i64) -> Result<u64, Failed> {
+    let roots = sqlx::query_scalar(FORGOTTEN_RUNS).bind(&tenant).bind(age).bind(part());
+    let roots: Vec<String> = roots.fetch_all(&mut *connection).await?;
+    let mut gone = 0;
+    for root in &roots {
+        for statement in FORGET_TREE {
+            let forgotten = sqlx::query(statement).bind(&tenant).bind(root);
+            let forgotten = forgotten.execute(&mut *connection).await?;
+            gone += forgotten.rows_affected() * u64::from(statement.starts_with("DELETE FROM runs"));
+        }
+    }
+    Ok(gone)
+}
+
+fn rows(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 async fn purge(
@@ -133,15 +206,23 @@ async fn purge(
 ) -> Result<Vec<LetterId>, Failed> {
     let mut purged = Vec::new();
     for id in ids {
-        let closed = sqlx::query(letters::PURGE)
-            .bind(&tenant)
-            .bind(id.as_str())
-            .bind(only_expired);
-        if closed.execute(&mut *connection).await?.rows_affected() == 0 {
+        let found = sqlx::query(letters::TO_PURGE).bind(&tenant).bind(id.as_str());
+        let Some(row) = found.fetch_optional(&mut *connection).await? else {
+            continue;
+        };
+        if !may_close(&row, only_expired)? {
             continue;
         }
-        let ended = sqlx::query(letters::GIVE_UP).bind(&tenant).bind(id.as_str());
+        sqlx::query("UPDATE letters SET state = 'purged' WHERE tenant = ?1 AND id = ?2")
+            .bind(&tenant)
+            .bind(id.as_str())
+            .execute(&mut *connection)
+            .await?;
+        let run: String = row.try_get("run")?;
+        let ended = sqlx::query(letters::GIVE_UP).bind(&tenant).bind(&run);
         ended.execute(&mut *connection).await?;
+        journal::drop_all(connection, &tenant, &run).await?;
+        finish::end_tree(connection, &tenant, &run).await?;
         let pages = sqlx::query_scalar(PAGES_OF_LETTER).bind(&tenant).bind(id.as_str());
         let pages: Vec<Vec<u8>> = pages.fetch_all(&mut *connection).await?;
         letters::drop_snapshot(connection, &tenant, id.as_str()).await?;
@@ -149,4 +230,15 @@ async fn purge(
         purged.push(id);
     }
     Ok(purged)
+}
+
+/// Whether a letter can be put away: open, and neither leased, in doubt nor pinned.
+fn may_close(row: &SqliteRow, only_expired: OnlyExpired) -> Result<bool, Failed> {
+    let (state, kind): (String, String) = (row.try_get("state")?, row.try_get("kind")?);
+    let leased = row.try_get::<Option<bool>, _>("leased")? == Some(true);
+    let state = if state == "open" && leased { "replaying" } else { &state };
+    let known = State::from_name(state).zip(Kind::from_name(&kind));
+    let pinned: bool = row.try_get("pinned")?;
+    let expired = row.try_get::<Option<bool>, _>("expired")? == Some(true);
+    Ok(known.is_some_and(|(state, kind)| may_purge(state, kind)) && !pinned && (expired || !only_expired))
 }

@@ -26,17 +26,34 @@ macro_rules! alive {
     };
 }
 
+/// Whether run `$run` is being worked on: leased, or between two leases, asleep or waiting for a person.
+macro_rules! goes_on {
+    ($run:literal) => {
+        concat!("(", alive!($run), " OR ", $run, ".state IN ('sleeping', 'suspended'))")
+    };
+}
+
 /// Whether the run of tenant `?1` with id `?2` is owned by `?3` under epoch `?4`: the fence of every owner's write.
 macro_rules! fenced {
     () => {
+        fenced!("runs")
+    };
+    ($run:literal) => {
         concat!(
-            "runs.tenant = ?1 AND runs.id = ?2 AND runs.owner = ?3 AND runs.epoch = ?4 AND ",
-            alive!("runs")
+            $run,
+            ".tenant = ?1 AND ",
+            $run,
+            ".id = ?2 AND ",
+            $run,
+            ".owner = ?3 AND ",
+            $run,
+            ".epoch = ?4 AND ",
+            alive!($run)
         )
     };
 }
 
-pub(super) use {alive, fenced, now};
+pub(super) use {alive, fenced, goes_on, now};
 
 /// Whole milliseconds as they are stored, saturating.
 pub(super) fn span(time: Duration) -> i64 {

@@ -2,8 +2,9 @@
 
 use crate::failures::{Failed, refused};
 use crate::rows::{Unreadable, decode, encode};
+use crate::sqlite::state;
 use bytes::Bytes;
-use fusebox_engine::ports::store::ToolChange;
+use fusebox_engine::ports::store::{Space, ToolChange};
 use fusebox_engine::records::ToolRecord;
 use fusebox_engine::requests::digest_of;
 use sqlx::sqlite::SqliteRow;
@@ -114,6 +115,11 @@ pub(super) async fn change(
     if found && change == ToolChange::Remove {
         sqlx::query(DROP_UNUSED_COMPONENTS)
             .bind(tenant)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query(state::FORGET)
+            .bind(tenant)
+            .bind(state::name(&Space::Tool(name.to_owned())))
             .execute(connection)
             .await?;
     }

@@ -64,9 +64,12 @@ impl Subject for Sqlite {
     async fn pass(&self, time: Duration) {
         let mut connection = self.raw().await;
         let older = [
-            "UPDATE runs SET lease_until = lease_until - ?1, finished = finished - ?1",
+            "UPDATE runs SET lease_until = lease_until - ?1, finished = finished - ?1, until = until - ?1, \
+             journal_until = journal_until - ?1",
             "UPDATE keys SET free_at = free_at - ?1",
-            "UPDATE letters SET expires = expires - ?1",
+            "UPDATE letters SET expires = expires - ?1, not_before = not_before - ?1",
+            "UPDATE approvals SET expires = expires - ?1",
+            "UPDATE redrives SET ended = ended - ?1",
             "UPDATE pages SET put_at = put_at - ?1",
             "UPDATE errors SET at = at - ?1",
         ];

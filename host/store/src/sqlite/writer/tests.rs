@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::failures::refused;
-use crate::sqlite::SqliteStore;
+use crate::sqlite::{SqliteStore, StoreOptions};
 use fusebox_engine::ports::store::{RunFilter, Store, StoreError};
 use fusebox_engine::testing::store_contract::samples::{TENANT, fresh, new_run, put_letter, run_id};
 use sqlx::{Connection, Executor};
@@ -16,7 +16,11 @@ use tokio::task::JoinHandle;
 async fn store(busy: Duration) -> (TempDir, PathBuf, Arc<SqliteStore>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fusebox.db");
-    let store = Arc::new(SqliteStore::open_within(&path, busy).await.unwrap());
+    let store = Arc::new(
+        SqliteStore::open_within(&path, StoreOptions::default(), busy)
+            .await
+            .unwrap(),
+    );
     (folder, path, store)
 }
 

@@ -1,0 +1,316 @@
+//! Roots that nobody holds: they sleep, wait for a person, or lost their host, and are taken again.
+
+use crate::failures::{Failed, refused};
+use crate::rows::Unreadable;
+use crate::seal::Vault;
+use crate::sqlite::finish::{self, Rest, leave};
+use crate::sqlite::sql::{alive, now, span};
+use crate::sqlite::{approvals, journal, runs};
+use fusebox_core::ids::{ApprovalId, OwnerId, RunId};
+use fusebox_core::run::State;
+use fusebox_engine::ports::store::{Fence, Taken, Wakes, cancelled};
+use fusebox_engine::records::{ApprovalRecord, JournalRecord, RunRecord};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+use std::time::Duration;
+
+/// Roots that can be taken, after the one of `?1` to `?3`.
+pub(super) const DUE: &str = runs::select!(
+    "WHERE r.wake >= ?1 AND (r.wake, r.tenant, r.id) > (?1, ?2, ?3) AND r.wake <= ",
+    concat!(now!(), " ORDER BY r.wake, r.tenant, r.id LIMIT ?4")
+);
+/// What decides whether a root can be taken or cancelled by name.
+pub(super) const FACTS: &str = concat!(
+    "SELECT r.state, r.root, r.wake, r.wake > ",
+    now!(),
+    " AS early, r.approval, r.journal_until IS NOT NULL AS journaled, r.call_key, r.seed IS NULL AS old, ",
+    alive!("r"),
+    " AS alive, (SELECT l.id FROM letters l WHERE l.tenant = r.tenant AND l.run = r.id AND l.state = 'open') AS letter, ",
+    now!(),
+    " AS now FROM runs r WHERE r.tenant = ?1 AND r.id = ?2"
+);
+/// Whether the journals of a tree hold an effect of which nobody knows the end.
+pub(super) const UNSETTLED: &str = "SELECT EXISTS (SELECT 1 FROM journal j WHERE j.tenant = ?1 AND j.run = ?2 \
+     AND j.settled IS NULL) OR EXISTS (SELECT 1 FROM runs n JOIN journal j ON j.tenant = n.tenant AND j.run = n.id \
+     WHERE n.tenant = ?1 AND n.root = ?2 AND j.settled IS NULL)";
+/// A run that is kept by a letter keeps the state of before the replay: when the lease ends, the letter is open again.
+pub(super) const GIVE: &str = concat!(
+    "UPDATE runs SET state = CASE WHEN EXISTS (SELECT 1 FROM letters l WHERE l.tenant = ?1 AND l.run = ?2 ",
+    "AND l.state = 'open') THEN 'dead-lettered' ELSE 'running' END, finished = NULL, until = NULL, approval = NULL, ",
+    "journal_until = NULL, recoveries = recoveries + ?5, owner = ?3, epoch = epoch + 1, lease_until = ",
+    now!(),
+    " + ?4 WHERE tenant = ?1 AND id = ?2 RETURNING epoch"
+);
+pub(super) const CANCELLED: &str = "SELECT cancel FROM runs WHERE tenant = ?1 AND id = ?2";
+
+/// Whether somebody wants the run of a row cancelled.
+pub(super) fn wish(row: &SqliteRow) -> Result<bool, Unreadable> {
+    Ok(row.try_get("cancel")?)
+}
+
+pub(super) async fn sleep(
+    connection: &mut SqliteConnection,
+    vault: &Vault,
+    fence: Fence,
+    mut run: RunRecord,
+    journal: Vec<JournalRecord>,
+) -> Result<(), Failed> {
+    let until = match run.until {
+        Some(until) => until,
+        None => clock(connection).await?,
+    };
+    State::Sleeping.name().clone_into(&mut run.state);
+    rest(connection, vault, &fence, run, until, &journal).await
+}
+
+async fn clock(connection: &mut SqliteConnection) -> Result<i64, Failed> {
+    let now = sqlx::query_scalar(concat!("SELECT ", now!()));
+    Ok(now.fetch_one(connection).await?)
+}
+
+pub(super) async fn suspend(
+    connection: &mut SqliteConnection,
+    vault: &Vault,
+    fence: Fence,
+    mut run: RunRecord,
+    mut approval: ApprovalRecord,
+    journal: Vec<JournalRecord>,
+) -> Result<(), Failed> {
+    State::Suspended.name().clone_into(&mut run.state);
+    run.approval = Some(approval.id.clone());
+    approval.tenant.clone_from(&run.tenant);
+    approval.root.clone_from(&run.id);
+    rest(connection, vault, &fence, run, approval.expires, &journal).await?;
+    approvals::ask(connection, vault, &approval).await
+}
+
+async fn rest(
+    connection: &mut SqliteConnection,
+    vault: &Vault,
+    fence: &Fence,
+    mut run: RunRecord,
+    until: i64,
+    journal: &[JournalRecord],
+) -> Result<(), Failed> {
+    run.finished = None;
+    let rest = Rest {
+        until: Some(until),
+        keeps_wish: true,
+    };
+    leave(connection, vault, Some(fence), &run, rest).await?;
+    journal::put(connection, vault, &run.tenant, &run.id, journal).await
+}
+
+pub(super) async fn take(
+    connection: &mut SqliteConnection,
+    vault: &Vault,
+    owner: OwnerId,
+    lease: Duration,
+    limit: u32,
+) -> Result<Vec<Taken>, Failed> {
+    let mut taken = Vec::new();
+    let mut last = (i64::MIN, String::new(), String::new());
+    loop {
+        let wanted = i64::from(limit) - i64::try_from(taken.len()).unwrap_or(i64::MAX);
+        let due = sqlx::query(DUE).bind(last.0).bind(&last.1).bind(&last.2);
+        let due = due.bind(wanted.max(0)).fetch_all(&mut *connection).await?;
+        let Some(end) = due.last() else {
+            return Ok(taken);
+        };
+        last = (end.try_get("wake")?, end.try_get("tenant")?, end.try_get("id")?);
+        for row in &due {
+            let why = why(&row.try_get::<String, _>("state")?);
+            match (why, runs::run(vault, row)) {
+                (Some(why), Ok(run)) => taken.push(give(connection, run, waited_for(row)?, why, &owner, lease).await?),
+                // It stays where it is, named each time, and is in nobody's way.
+                (_, Err(unreadable)) => tracing::error!(row = %unreadable.row, "skipped a row: {unreadable}"),
+                (None, Ok(run)) => {
+                    tracing::error!(run = %run.id, state = run.state, "skipped a run: nobody knows its state")
+                }
+            }
+        }
+    }
+}
+
+/// Why a run in that state can be taken once its time has come.
+fn why(state: &str) -> Option<Wakes> {
+    match State::from_name(state)? {
+        State::Accepted => Some(Wakes::Accepted),
+        State::Sleeping => Some(Wakes::Slept),
+        State::Suspended => Some(Wakes::Decided),
+        State::Running => Some(Wakes::Abandoned),
+        _ => None,
+    }
+}
+
+fn waited_for(row: &SqliteRow) -> Result<Option<ApprovalId>, Failed> {
+    let id: Option<String> = row.try_get("approval")?;
+    let parse = |id: String| {
+        id.parse().map_err(|error| Unreadable {
+            row: format!("approval {id}"),
+            reason: format!("{error}"),
+        })
+    };
+    Ok(id.map(parse).transpose()?)
+}
+
+/// Gives a root to a new owner.
+async fn give(
+    connection: &mut SqliteConnection,
+    mut run: RunRecord,
+    waited_for: Option<ApprovalId>,
+    why: Wakes,
+    owner: &OwnerId,
+    lease: Duration,
+) -> Result<Taken, Failed> {
+    let recovered = u32::from(why == Wakes::Abandoned);
+    let given = sqlx::query_scalar(GIVE)
+        .bind(&run.tenant)
+        .bind(run.id.as_str())
+        .bind(owner.as_str())
+        .bind(span(lease))
+        .bind(recovered);
+    let epoch = given.fetch_one(&mut *connection).await?;
+    State::Running.name().clone_into(&mut run.state);
+    run.finished = None;
+    run.until = None;
+    run.recoveries += recovered;
+    run.approval = waited_for.filter(|_| why == Wakes::Decided);
+    if let Some(approval) = &run.approval {
+        approvals::expire(connection, &run.tenant, approval.as_str()).await?;
+    }
+    let owner = owner.clone();
+    Ok(Taken {
+        run,
+        fence: Fence { owner, epoch },
+        why,
+    })
+}
+
+async fn facts(connection: &mut SqliteConnection, tenant: &str, run: &RunId) -> Result<SqliteRow, Failed> {
+    let row = sqlx::query(FACTS).bind(tenant).bind(run.as_str());
+    let row = row.fetch_optional(connection).await?;
+    row.ok_or_else(|| refused(format!("there is no run {run}")))
+}
+
+pub(super) async fn take_run(
+    connection: &mut SqliteConnection,
+    vault: &Vault,
+    tenant: &str,
+    id: &RunId,
+    owner: OwnerId,
+    lease: Duration,
+) -> Result<Taken, Failed> {
+    let facts = facts(connection, tenant, id).await?;
+    let why = may_take(id, &facts)?;
+    let run = runs::one(connection, vault, tenant, id.as_str()).await?;
+    if matches!(State::from_name(&run.state), Some(State::Failed | State::Cancelled)) {
+        take_key_back(connection, &run, &facts).await?;
+    }
+    give(connection, run, waited_for(&facts)?, why, &owner, lease).await
+}
+
+/// Why a root can be taken by name, or who has it, or what it waits for.
+fn may_take(id: &RunId, facts: &SqliteRow) -> Result<Wakes, Failed> {
+    let (state, letter): (String, Option<String>) = (facts.try_get("state")?, facts.try_get("letter")?);
+    if let Some(root) = facts.try_get::<Option<String>, _>("root")? {
+        return Err(refused(format!("run {id} is part of run {root}; resume that")));
+    }
+    if facts.try_get("alive")? {
+        return Err(refused(format!("run {id} is running on another host")));
+    }
+    let wakes = facts.try_get::<Option<i64>, _>("wake")?.and_then(|_| why(&state));
+    if wakes == Some(Wakes::Decided) && facts.try_get("early")? {
+        let approval: Option<String> = facts.try_get("approval")?;
+        return Err(refused(format!(
+            "run {id} waits for approval {}; decide that first",
+            approval.unwrap_or_default()
+        )));
+    }
+    if let Some(wakes) = wakes {
+        return Ok(wakes);
+    }
+    if let Some(letter) = letter {
+        return Err(refused(format!("run {id} is kept by letter {letter}; replay that")));
+    }
+    if facts.try_get("journaled")? {
+        return Ok(Wakes::Slept);
+    }
+    if facts.try_get("old")? && state == "running" {
+        return Err(refused(format!(
+            "run {id} was accepted by a version that kept no journals: nobody knows what it did; cancel it, and call again"
+        )));
+    }
+    Err(refused(format!(
+        "run {id} is over ({state}) and keeps no journal; call again instead"
+    )))
+}
+
+/// A run that is resumed after its end has its key again, unless a younger run took it.
+async fn take_key_back(connection: &mut SqliteConnection, run: &RunRecord, facts: &SqliteRow) -> Result<(), Failed> {
+    let Some(key) = facts.try_get::<Option<Vec<u8>>, _>("call_key")? else {
+        return Ok(());
+    };
+    let holder = sqlx::query_scalar(
+        "INSERT INTO keys (tenant, call_key, run, fingerprint) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE \
+         SET free_at = CASE WHEN run = excluded.run THEN NULL ELSE free_at END RETURNING run",
+    )
+    .bind(&run.tenant)
+    .bind(key)
+    .bind(run.id.as_str())
+    .bind(run.fingerprint.0.as_slice());
+    let holder: String = holder.fetch_one(connection).await?;
+    if holder == run.id.as_str() {
+        return Ok(());
+    }
+    Err(refused(format!(
+        "the key of run {} belongs to run {holder} now; resuming would do its work twice",
+        run.id
+    )))
+}
+
+pub(super) async fn cancel(
+    connection: &mut SqliteConnection,
+    vault: &Vault,
+    tenant: &str,
+    id: &RunId,
+) -> Result<bool, Failed> {
+    let facts = facts(connection, tenant, id).await?;
+    let (state, letter): (String, Option<String>) = (facts.try_get("state")?, facts.try_get("letter")?);
+    if let Some(root) = facts.try_get::<Option<String>, _>("root")? {
+        return Err(refused(format!("run {id} is part of run {root}; cancel that")));
+    }
+    let alive: bool = facts.try_get("alive")?;
+    // What nobody knows the end of is judged by whoever takes the run over.
+    if alive || (state == "running" && unsettled(connection, tenant, id).await?) {
+        let wish = sqlx::query("UPDATE runs SET cancel = 1 WHERE tenant = ?1 AND id = ?2");
+        wish.bind(tenant).bind(id.as_str()).execute(connection).await?;
+        return Ok(true);
+    }
+    if why(&state).is_none() {
+        return match letter {
+            Some(letter) => Err(refused(format!("run {id} is kept by letter {letter}; purge that"))),
+            None => Ok(false),
+        };
+    }
+    let mut run = runs::one(connection, vault, tenant, id.as_str()).await?;
+    let waited_for = run.approval.take();
+    run.until = None;
+    if letter.is_some() {
+        // It is the replay that is cancelled.
+        State::DeadLettered.name().clone_into(&mut run.state);
+        leave(connection, vault, None, &run, Rest::default()).await?;
+    } else {
+        cancelled(&mut run, facts.try_get("now")?);
+        finish::cancel_unowned(connection, vault, &run).await?;
+    }
+    if let Some(approval) = waited_for {
+        approvals::expire(connection, tenant, approval.as_str()).await?;
+    }
+    Ok(true)
+}
+
+async fn unsettled(connection: &mut SqliteConnection, tenant: &str, root: &RunId) -> Result<bool, Failed> {
+    let unsettled = sqlx::query_scalar(UNSETTLED).bind(tenant).bind(root.as_str());
+    Ok(unsettled.fetch_one(connection).await?)
+}
