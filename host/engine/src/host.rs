@@ -2,6 +2,7 @@
 
 mod going_on;
 mod inspect;
+mod outlook;
 
 use crate::breakers::Breakers;
 use crate::call;
@@ -27,6 +28,7 @@ use tracing::Instrument as _;
 pub use crate::engine::{Alerts, Ports, Settings, Webhook};
 use crate::ports::sandbox::{Component, LoadError};
 pub use inspect::ToolView;
+pub use outlook::{Back, Outlook};
 
 /// A host: everything that a face can ask of Fusebox.
 pub struct Host {

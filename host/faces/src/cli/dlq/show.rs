@@ -2,12 +2,14 @@
 
 use super::{Context, Failed, Which, memory};
 use crate::cli::moments::{amount, lasting, moment, relative};
-use crate::cli::output::{Output, printable};
+use crate::cli::output::{Output, printable, short};
 use crate::cli::timeline::{field, head, steps};
 use crate::cli::tree::Tree;
 use clap::Args;
 use fusebox_core::dead_letter::{Kind, State};
+use fusebox_core::failure::Failure;
 use fusebox_core::time::Wall;
+use fusebox_engine::host::{Back, Outlook};
 use fusebox_engine::records::{LetterRecord, LogLine, Snapshot};
 use std::io;
 use std::time::Duration;
@@ -40,11 +42,24 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
         return Ok(cx.out.value(&letter)?);
     }
     let tree = Tree::load(&host, &letter.run, cx).await?;
+    let outlook = match State::from_name(&letter.state) {
+        Some(State::Open) => Some(host.outlook(&cx.caller, &letter).await),
+        _ => None,
+    };
     let now = cx.now();
-    Ok(whole(&letter, &tree, now, &mut cx.out)?)
+    Ok(whole(&letter, outlook.as_ref(), &tree, now, &mut cx.out)?)
 }
 
-fn whole(letter: &LetterRecord, tree: &Tree, now: Wall, out: &mut Output<'_>) -> io::Result<()> {
+/// Where a replay goes on, or why it would be refused.
+type Next = Result<Outlook, Box<Failure>>;
+
+fn whole(
+    letter: &LetterRecord,
+    outlook: Option<&Next>,
+    tree: &Tree,
+    now: Wall,
+    out: &mut Output<'_>,
+) -> io::Result<()> {
     field(
         out,
         "letter",
@@ -75,12 +90,61 @@ fn whole(letter: &LetterRecord, tree: &Tree, now: Wall, out: &mut Output<'_>) ->
         field(out, "group", printable(fingerprint))?;
     }
     head(&letter.run, out)?;
+    if let Some(outlook) = outlook {
+        resumes(outlook, out)?;
+    }
     steps(&letter.run, tree, out)?;
     breakers(letter, now, out)?;
     log(letter, out)?;
     backtrace(letter, out)?;
     state(letter, out)?;
-    next(letter, tree, out)
+    next(letter, outlook, tree, out)
+}
+
+/// Where a replay goes on.
+fn resumes(outlook: &Next, out: &mut Output<'_>) -> io::Result<()> {
+    match outlook {
+        Ok(Outlook::At { seq, what }) => field(
+            out,
+            "replay",
+            format!(
+                "goes on at effect {seq}, {}; what was settled before is served",
+                short(what, 160)
+            ),
+        ),
+        Ok(Outlook::End { served: 0, .. }) => field(out, "replay", "starts from the beginning: nothing was settled"),
+        Ok(Outlook::End { served, instead }) => {
+            field(
+                out,
+                "replay",
+                format!("serves all {served} effect(s) and goes on from the end"),
+            )?;
+            match instead {
+                Some(Back { seq, what, .. }) => field(
+                    out,
+                    "",
+                    format!(
+                        "the run went on after effect {seq}, {}, failed: it is not made again by itself",
+                        short(what, 160)
+                    ),
+                ),
+                None => Ok(()),
+            }
+        }
+        Ok(Outlook::InDoubt(effects)) => {
+            let numbers: Vec<_> = effects.iter().map(|seq| format!("#{seq}")).collect();
+            field(
+                out,
+                "replay",
+                format!("waits until a person has settled effect {}", numbers.join(", ")),
+            )
+        }
+        Err(refused) => field(
+            out,
+            "replay",
+            format!("would be refused: {}", printable(&refused.message)),
+        ),
+    }
 }
 
 /// What of its replays it did by itself, or will do.
@@ -207,7 +271,7 @@ fn worth_a_look(snapshot: &Snapshot) -> Option<(usize, usize, u64)> {
 }
 
 /// What can be done with it, as commands to type.
-fn next(letter: &LetterRecord, tree: &Tree, out: &mut Output<'_>) -> io::Result<()> {
+fn next(letter: &LetterRecord, outlook: Option<&Next>, tree: &Tree, out: &mut Output<'_>) -> io::Result<()> {
     let id = &letter.id;
     let open = State::from_name(&letter.state) == Some(State::Open);
     out.line("\nnext")?;
@@ -216,6 +280,12 @@ fn next(letter: &LetterRecord, tree: &Tree, out: &mut Output<'_>) -> io::Result<
         _ if open => {
             field(out, "", format!("fusebox dlq replay {id} --dry-run"))?;
             field(out, "", format!("fusebox dlq replay {id}"))?;
+            if let Some(Ok(Outlook::End {
+                instead: Some(back), ..
+            })) = outlook
+            {
+                field(out, "", go_back(letter, back))?;
+            }
         }
         _ => {}
     }
@@ -230,6 +300,16 @@ fn next(letter: &LetterRecord, tree: &Tree, out: &mut Output<'_>) -> io::Result<
         field(out, "", format!("fusebox dlq export {id} --coredump FILE.coredump"))?;
     }
     field(out, "", format!("fusebox dlq export {id} --to FILE.json"))
+}
+
+/// How a person goes back to an earlier failure, with what would happen once more.
+fn go_back(letter: &LetterRecord, back: &Back) -> String {
+    let repeats: Vec<_> = back.repeats.iter().map(ToString::to_string).collect();
+    let repeat = match repeats.as_slice() {
+        [] => String::new(),
+        repeats => format!(" --repeat {}", repeats.join(" ")),
+    };
+    format!("fusebox dlq replay {} --from-effect {}{repeat}", letter.id, back.seq)
 }
 
 /// How a letter in doubt is settled: each effect that nobody knows about, in the run that it belongs to.
