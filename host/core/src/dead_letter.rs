@@ -1,5 +1,13 @@
 //! Dead letters: which ends become one, how long it is kept, and what may happen to it (semantics.md §6).
 
+mod bulk;
+mod by_itself;
+mod replay;
+
+pub use bulk::{Bounds, Over, Tally};
+pub use by_itself::{AUTO_REPLAYS, Waiting, next_by_itself, replays_by_itself};
+pub use replay::{Form, NotReplayable, replay};
+
 use crate::failure::{Class, Code};
 use crate::idempotency::material;
 use crate::ids::Digest;
@@ -10,8 +18,9 @@ use std::time::Duration;
 /// So many innermost frames tell known-bad letters apart.
 pub const TOP_FRAMES: usize = 5;
 
-/// What is said of a letter in doubt: it waits for a person, who cannot settle it by a command yet.
-pub const UNSETTLED: &str = "this version has no command that settles it; it keeps the letter and repeats nothing";
+/// What is said of a letter in doubt: it waits for a person, and how that person settles it.
+pub const UNSETTLED: &str = "ask the upstream what became of it, then settle it: `fusebox dlq resolve LETTER --effect N --as happened \
+     --response FILE`, or `--as not-happened`, or `--close failed`";
 
 /// What a letter is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -211,41 +220,14 @@ pub fn next(state: State, event: Event) -> Result<State, Illegal> {
     }
 }
 
-/// Why a letter is not replayed from its start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotReplayable {
-    /// It is closed.
-    #[error("the letter is {0}: there is nothing left to replay")]
-    Closed(State),
-    /// Somebody replays it.
-    #[error("the letter is being replayed: wait for the end of that replay")]
-    Leased,
-    /// An effect is in doubt.
-    #[error("an effect of the run is in doubt, and a replay could make it happen twice; {UNSETTLED}")]
-    InDoubt,
-    /// The run may not start over.
-    #[error(
-        "the run may not start over: an effect that may not be repeated, or the function's idempotency level, forbids it"
-    )]
-    MayNotStartOver,
-}
-
-/// Whether a letter may be replayed from its start; `may_start_over` is [`crate::idempotency::may_start_over`] over every effect of the run.
-///
-/// # Errors
-/// [`NotReplayable`], and the letter stays as it is.
-pub fn may_replay(state: State, kind: Kind, may_start_over: bool) -> Result<(), NotReplayable> {
-    match (state, kind) {
-        (State::Replayed | State::Resolved | State::Purged, _) => Err(NotReplayable::Closed(state)),
-        (State::Replaying, _) => Err(NotReplayable::Leased),
-        (State::Open, Kind::InDoubt) => Err(NotReplayable::InDoubt),
-        (State::Open, _) if !may_start_over => Err(NotReplayable::MayNotStartOver),
-        (State::Open, Kind::Retryable | Kind::KnownBad) => Ok(()),
-    }
-}
-
 /// Whether it may be put away: never while it is leased or in doubt.
 #[must_use]
 pub fn may_purge(state: State, kind: Kind) -> bool {
     kind != Kind::InDoubt && next(state, Event::Purge).is_ok()
+}
+
+/// Whether its age puts it away: what a person pinned stays.
+#[must_use]
+pub fn is_over(state: State, kind: Kind, pinned: bool, expires: Option<Wall>, now: Wall) -> bool {
+    !pinned && may_purge(state, kind) && expires.is_some_and(|at| at <= now)
 }

@@ -7,6 +7,7 @@ use crate::effect::Effect;
 use crate::failure::Code;
 use crate::ids::{Digest, RunId};
 use crate::policy::Idempotency;
+use crate::run::State;
 use crate::time::Wall;
 use std::time::Duration;
 
@@ -101,6 +102,26 @@ pub fn claim(holder: Option<&Holder>, fingerprint: Digest) -> Claim {
         Some(holder) if holder.fingerprint != fingerprint => Claim::Conflict,
         Some(holder) if holder.over => Claim::Stored,
         Some(_) => Claim::Joins,
+    }
+}
+
+/// What a call of another tool does with the run that an earlier attempt made for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Child {
+    /// Its stored outcome is the call's.
+    Stored,
+    /// It goes on, from its own journal.
+    GoesOn,
+}
+
+/// Decides on the run of a nested call; `made_again`: the call failed, and is made again at the resume point. What is made again ignores a
+/// stored failure, for the child may have been mended, and never a stored success.
+#[must_use]
+pub fn child(state: State, made_again: bool) -> Child {
+    match state {
+        State::Succeeded => Child::Stored,
+        State::Failed | State::Cancelled if !made_again => Child::Stored,
+        _ => Child::GoesOn,
     }
 }
 

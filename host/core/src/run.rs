@@ -61,7 +61,7 @@ impl State {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
-    /// Whether nothing can happen to it any more.
+    /// Whether it has ended; only a person takes it up again, as long as its journal is kept.
     #[must_use]
     pub fn is_over(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
@@ -93,7 +93,7 @@ pub enum Event {
     Start,
     /// A long backoff begins.
     Sleep,
-    /// A backoff is over.
+    /// A backoff is over, or the guest is told what a person answered.
     Wake,
     /// A person is asked.
     Suspend,
@@ -117,11 +117,13 @@ pub enum Event {
     Replay,
     /// A person settled the effects in doubt, and the run goes on.
     Resolve,
+    /// A person takes up a run that is over and became no letter: its journal is kept.
+    Resume,
 }
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Start,
         Self::Sleep,
         Self::Wake,
@@ -136,6 +138,7 @@ impl Event {
         Self::Cancel,
         Self::Replay,
         Self::Resolve,
+        Self::Resume,
     ];
 }
 
@@ -158,11 +161,12 @@ pub fn next(state: State, event: Event) -> Result<State, Illegal> {
     use State as S;
     match (state, event) {
         (S::Accepted, E::Start)
-        | (S::Sleeping, E::Wake)
+        | (S::Sleeping | S::Suspended, E::Wake)
         | (S::Suspended, E::Approve)
         | (S::Running | S::Accepted, E::Recover)
         | (S::DeadLettered, E::Replay)
-        | (S::InDoubt, E::Resolve) => Ok(S::Running),
+        | (S::InDoubt, E::Resolve)
+        | (S::Failed | S::Cancelled, E::Resume) => Ok(S::Running),
         (S::Running, E::Sleep) => Ok(S::Sleeping),
         (S::Accepted | S::Running, E::Suspend) => Ok(S::Suspended),
         (S::Running | S::InDoubt, E::Succeed) => Ok(S::Succeeded),
@@ -174,6 +178,15 @@ pub fn next(state: State, event: Event) -> Result<State, Illegal> {
     }
 }
 
+/// So often a run is taken over from a host that is gone, unless the operator says otherwise: one that ends its hosts does not end them all.
+pub const RECOVERY_CAP: u32 = 5;
+
+/// Whether a run that was taken over so often, this time included, is given up instead. Wake-ups and hand-overs do not count.
+#[must_use]
+pub fn is_given_up(recoveries: u32, cap: u32) -> bool {
+    recoveries > cap
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -182,16 +195,16 @@ mod tests {
     /// The design's table, written out a second time: a row for each state, a column for each event.
     /// `.` illegal, else the first letter of the next state (`D` dead-lettered, `?` in doubt, `L` sleeping, `W` suspended).
     const TABLE: [(State, &str); 9] = [
-        //                     Start Sleep Wake Susp Appr Refu Reco Succ Fail Dead Doub Canc Repl Reso
-        (State::Accepted, "R..W..R.FD.C.."),
-        (State::Running, ".L.W..RSFD?C.."),
-        (State::Sleeping, "..R......D.C.."),
-        (State::Suspended, "....RF.....C.."),
-        (State::Succeeded, ".............."),
-        (State::Failed, ".............."),
-        (State::DeadLettered, "........F...R."),
-        (State::InDoubt, ".......SF....R"),
-        (State::Cancelled, ".............."),
+        //                     Start Sleep Wake Susp Appr Refu Reco Succ Fail Dead Doub Canc Repl Reso Resu
+        (State::Accepted, "R..W..R.FD.C..."),
+        (State::Running, ".L.W..RSFD?C..."),
+        (State::Sleeping, "..R......D.C..."),
+        (State::Suspended, "..R.RF.....C..."),
+        (State::Succeeded, "..............."),
+        (State::Failed, "..............R"),
+        (State::DeadLettered, "........F...R.."),
+        (State::InDoubt, ".......SF....R."),
+        (State::Cancelled, "..............R"),
     ];
 
     #[test]
@@ -215,11 +228,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_stays_over() {
+    fn what_is_over_stays_over_unless_a_person_takes_it_up() {
         for state in State::ALL.into_iter().filter(|state| state.is_over()) {
-            assert!(
-                Event::ALL.into_iter().all(|event| next(state, event).is_err()),
-                "{state}"
+            for event in Event::ALL {
+                let taken_up = event == Event::Resume && state != State::Succeeded;
+                assert_eq!(next(state, event).is_ok(), taken_up, "{state} + {event:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn case_38_a_run_is_given_up_when_it_was_taken_over_too_often() {
+        assert!((0..=RECOVERY_CAP).all(|recoveries| !is_given_up(recoveries, RECOVERY_CAP)));
+        assert!(is_given_up(RECOVERY_CAP + 1, RECOVERY_CAP));
+        assert!(is_given_up(1, 0));
+        for state in [State::Accepted, State::Running] {
+            assert_eq!(next(state, Event::Recover), Ok(State::Running));
+            assert_eq!(
+                next(state, Event::DeadLetter),
+                Ok(State::DeadLettered),
+                "case 39: not lost"
             );
         }
     }

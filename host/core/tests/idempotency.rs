@@ -4,8 +4,8 @@
 use fusebox_core::effect::{Answer, Effect, Kind, Lost, NotSent};
 use fusebox_core::failure::Code;
 use fusebox_core::idempotency::{
-    Claim, Holder, Owner, SHORTEST_LIFETIME, call_key_material, claim, demands_key, effect_key_material, keeps_key,
-    key_expires, may_start_over, occurrence,
+    Child, Claim, Holder, Owner, SHORTEST_LIFETIME, call_key_material, child, claim, demands_key, effect_key_material,
+    keeps_key, key_expires, may_start_over, occurrence,
 };
 use fusebox_core::ids::{Digest, RunId};
 use fusebox_core::policy::Idempotency;
@@ -75,6 +75,25 @@ fn case_61_a_key_joins_its_run_wherever_that_is() {
         let expected = if state.is_over() { Claim::Stored } else { Claim::Joins };
         assert_eq!(claim(Some(&holder(state)), ONE), expected, "{state}");
     }
+}
+
+#[test]
+fn case_75_a_fixed_child_is_called_on_replay_in_spite_of_its_stored_error() {
+    for state in State::ALL {
+        let served = state == State::Succeeded;
+        assert_eq!(child(state, true) == Child::Stored, served, "{state}, made again");
+        let over = matches!(state, State::Succeeded | State::Failed | State::Cancelled);
+        assert_eq!(
+            child(state, false) == Child::Stored,
+            over,
+            "{state}, found by a recovery"
+        );
+    }
+}
+
+#[test]
+fn case_64_a_child_in_backoff_is_found_and_goes_on() {
+    assert_eq!(child(State::Sleeping, false), Child::GoesOn);
 }
 
 #[test]
