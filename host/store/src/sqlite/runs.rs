@@ -60,7 +60,8 @@ pub(super) fn run(vault: &Vault, row: &SqliteRow) -> Result<RunRecord, Unreadabl
     let mut run: RunRecord = vault.decode(place, row.try_get("body")?)?;
     // What changes without the rest of the run stands beside its body.
     run.state = row.try_get("state")?;
-    run.finished = row.try_get("finished")?;
+    let finished: Option<i64> = row.try_get("finished")?;
+    run.finished = finished.map(|at| run.finished.unwrap_or(at));
     run.recoveries = row.try_get("recoveries")?;
     let attempts: Vec<String> = decode(&place.to_string(), row.try_get("attempts")?)?;
     let attempts = attempts.iter().map(|body| decode(&place.to_string(), body.as_bytes()));

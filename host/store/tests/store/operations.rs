@@ -4,7 +4,7 @@ use fusebox_core::ids::{LetterId, RunId};
 use fusebox_engine::ports::store::{
     Claim, Fence, Finish, LetterChange, LetterFilter, NewRun, RunFilter, Store, ToolChange,
 };
-use fusebox_engine::records::{ErrorRecord, LetterRecord};
+use fusebox_engine::records::{ErrorRecord, LetterRecord, RunRecord};
 use fusebox_engine::requests::digest_of;
 use fusebox_engine::testing::store_contract::Subject;
 use fusebox_engine::testing::store_contract::samples as sample;
@@ -148,9 +148,17 @@ fn tenant(other: bool) -> &'static str {
     TENANTS[usize::from(other)]
 }
 
+/// A run whose times are the same for both stores.
+fn record(run: u64) -> RunRecord {
+    RunRecord {
+        created: START + i64::try_from(run).unwrap(),
+        clock: START,
+        ..sample::run(run)
+    }
+}
+
 fn finish(run: u64, keep_key: bool, letter: &Letter) -> Finish {
-    let mut record = sample::run(run);
-    record.created = START + i64::try_from(run).unwrap();
+    let record = record(run);
     let mut ended = sample::failed(&record, "failed");
     ended.finished = Some(when(run.is_multiple_of(4)));
     let letter = match letter {
@@ -222,6 +230,7 @@ impl Operation {
                 tenant(*other).clone_into(&mut new.run.tenant);
                 new.run.fingerprint = digest_of(&[*payload]);
                 new.run.created = START + i64::try_from(*run).unwrap();
+                new.run.clock = START;
                 let claim = store.claim(new).await;
                 if let Ok(Claim::Fresh(fence)) = &claim {
                     fences.push((sample::run_id(*run), fence.clone()));
