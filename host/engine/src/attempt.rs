@@ -10,6 +10,7 @@ use crate::records::{AttemptRecord, Log, millis};
 use crate::runs::Run;
 use fusebox_core::classify::{self, End, Evidence, Judgement};
 use fusebox_core::policy::Durability;
+use fusebox_core::retry::Attempts;
 use fusebox_core::time::{Tick, Wall};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub(crate) struct Attempted {
     pub(crate) bound: Bound,
     pub(crate) report: AttemptReport,
     pub(crate) settled: Settled,
+    /// What nested calls that failed have used up of the step's attempts, by their number.
+    pub(crate) spent: Vec<(u32, Attempts)>,
     /// Why it failed; `None` when it ended well.
     pub(crate) judgement: Option<Judgement>,
 }
@@ -58,7 +61,7 @@ impl Attempted {
 }
 
 /// Makes one attempt of a run, within its deadline; `permit` is that of the tool's own breaker.
-pub(crate) async fn attempt(engine: &Arc<Engine>, run: &mut Run, permit: Held) -> Attempted {
+pub(crate) async fn attempt(engine: &Arc<Engine>, run: &mut Run, permit: Held, attempts: Attempts) -> Attempted {
     let number = run.next_attempt();
     let span = tracing::info_span!(
         "attempt", number, tool = run.tool.policy.name, function = run.function.name, run = %run.id, class = tracing::field::Empty
@@ -70,7 +73,7 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, run: &mut Run, permit: Held) -
         timeout if timeout < left => (timeout, Bound::Timeout),
         _ => (left, Bound::Deadline),
     };
-    let way = way_out(engine, run, start, (start + timeout, bound), &span);
+    let way = way_out(engine, run, start, (start + timeout, bound), attempts, &span);
     let report = on_guests(engine, run, specify(run, &way, timeout), &span).await;
     let in_flight = way.ledger.close();
     way.ended.cancel();
@@ -96,11 +99,19 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, run: &mut Run, permit: Held) -
         bound,
         report,
         settled,
+        spent: std::mem::take(&mut *way.spent.lock().unwrap_or_else(std::sync::PoisonError::into_inner)),
         judgement,
     }
 }
 
-fn way_out(engine: &Arc<Engine>, run: &mut Run, start: Tick, (latest, bound): (Tick, Bound), span: &Span) -> Arc<Way> {
+fn way_out(
+    engine: &Arc<Engine>,
+    run: &mut Run,
+    start: Tick,
+    (latest, bound): (Tick, Bound),
+    attempts: Attempts,
+    span: &Span,
+) -> Arc<Way> {
     let journal = std::mem::take(&mut run.journal);
     if journal.is_empty() && !run.attempts.is_empty() {
         // Nothing was seen of the past: the guest begins in the present.
@@ -117,6 +128,11 @@ fn way_out(engine: &Arc<Engine>, run: &mut Run, start: Tick, (latest, bound): (T
         latest,
         bound,
         dry: run.dry,
+        replay: run.replay,
+        number: run.next_attempt(),
+        attempts,
+        spent: std::sync::Mutex::default(),
+        places: run.places.clone(),
         stop: run.cancel.clone(),
         ended: CancellationToken::new(),
         span: span.clone(),

@@ -14,10 +14,11 @@ use crate::requests::{Call, Caller, Reply};
 use crate::rest::{self, Rested};
 use crate::resuming::{self, Resuming, Steps};
 use crate::runs::{self, Claimed, Facts, Run};
+use crate::starting;
 use crate::stops::{self, Stopped};
 use fusebox_core::classify::Judgement;
 use fusebox_core::failure::Failure;
-use fusebox_core::policy::{Approval, Durability};
+use fusebox_core::policy::Durability;
 use fusebox_core::retry::{self, Situation};
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
@@ -43,8 +44,9 @@ async fn pipeline(engine: &Arc<Engine>, caller: &Caller, call: &Call) -> Result<
         .decode(&function.name, &call.input, tool.limits.host_memory)
         .map_err(|what| refusals::bad_input(&call.tool, &call.function, &what))?;
     let approval = authorize(engine, caller, &tool, function, &call.input).await?;
+    let because = starting::because(&function.policy, &approval);
     let run = Run::new(engine, caller, call, &tool, function, input);
-    let mut run = match runs::claim(engine, run, call.wait).await? {
+    let mut run = match runs::claim(engine, run, call.wait, because.is_some()).await? {
         Claimed::Run(run) => run,
         Claimed::Outcome(outcome) => return outcome,
     };
@@ -55,8 +57,11 @@ async fn pipeline(engine: &Arc<Engine>, caller: &Caller, call: &Call) -> Result<
     // Only what lasts can be looked for and cancelled by its id.
     let _known =
         (function.policy.durability != Durability::None).then(|| engine.tasks.enter(&run.tenant, &run.id, &run.cancel));
-    let ended = match peek(engine, &tool, function).and(approve(&tool, function, approval)) {
-        Ok(()) => execute(engine, &mut run).await,
+    let ended = match peek(engine, &tool, function) {
+        Ok(()) => match starting::approved(engine, &mut run, because).await {
+            Ok(()) => execute(engine, &mut run).await,
+            Err(ended) => ended,
+        },
         Err(refused) => Ended::refused(*refused),
     };
     finish::finish(engine, *run, ended).await
@@ -98,14 +103,6 @@ pub(crate) fn peek(engine: &Engine, tool: &Tool, function: &Function) -> Result<
     open.map_err(|refusal| refusals::breaker_open(&service.name, &service.key, refusal))
 }
 
-/// Whether a person has to be asked first, by the rules or by the policy.
-pub(crate) fn approve(tool: &Tool, function: &Function, decision: Decision) -> Result<(), Box<Failure>> {
-    if decision == Decision::Approve || function.policy.approval == Approval::Required {
-        return Err(refusals::needs_approval(&tool.policy.name, &function.name));
-    }
-    Ok(())
-}
-
 /// Runs the attempts. A panic of the engine itself ends the run too, and releases what it held.
 pub(crate) async fn execute(engine: &Arc<Engine>, run: &mut Run) -> Ended {
     // Pinned where it is made, since it is large.
@@ -116,7 +113,7 @@ pub(crate) async fn execute(engine: &Arc<Engine>, run: &mut Run) -> Ended {
 /// The attempt loop, within the deadline.
 async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
     let facts = Arc::clone(&run.facts);
-    let mut steps = Steps::new(&facts.function.policy.retry);
+    let mut steps = Steps::new(&facts.function.policy.retry, run.allowed);
     let mut retries = Retries::default();
     let mut last: Option<Failed> = None;
     loop {
@@ -134,7 +131,7 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
             Err(refusal) => return Ended::stopped(last, *refusals::breaker_open(key, key, refusal)),
         };
         steps.begin();
-        let mut attempted = attempt(engine, run, permit).await;
+        let mut attempted = attempt(engine, run, permit, steps.at_this_point()).await;
         drop(place);
         if let Some(stop) = attempted.settled.stop.take() {
             match stops::stopped(engine, run, attempted, stop).await {
@@ -149,6 +146,11 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
         let mut failure = failures::of_attempt(run, &attempted, &judgement);
         let resumes = resuming::after(run);
         steps.failed_at(resumes.as_ref().map_or(0, |resumes| resumes.point), &mut retries);
+        let inside = attempted.spent.iter().find(|(seq, _)| judgement.effect == Some(*seq));
+        if let Some((_, inner)) = inside {
+            steps.spent_inside(*inner);
+        }
+        run.spent = Some(steps.at_this_point());
         match decide(engine, run, &judgement, resumes.as_ref(), &steps, &mut retries) {
             retry::Decision::GiveUp(reason) => {
                 failures::gave_up(&mut failure, attempted.number, &reason);
@@ -179,14 +181,22 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
 }
 
 /// A place in the tool's bulkhead, within the deadline.
-async fn place<'a>(engine: &Engine, facts: &'a Facts, run: &Run) -> Result<SemaphorePermit<'a>, Box<Failure>> {
+async fn place<'a>(
+    engine: &Engine,
+    facts: &'a Facts,
+    run: &mut Run,
+) -> Result<Option<SemaphorePermit<'a>>, Box<Failure>> {
+    // A tree has one place in each bulkhead, or its own nesting could keep it waiting for ever.
+    if facts.nested.is_some() && run.places.contains(&facts.tool.policy.name) {
+        return Ok(None);
+    }
     if let Ok(place) = facts.tool.bulkhead.try_acquire() {
-        return Ok(place);
+        return Ok(Some(place));
     }
     let clock = &engine.ports.clock;
     let full = || refusals::no_place(&facts.tool.policy.name, facts.tool.limits.concurrency);
     tokio::select! {
-        place = facts.tool.bulkhead.acquire() => place.map_err(|_| full()),
+        place = facts.tool.bulkhead.acquire() => place.map(Some).map_err(|_| full()),
         () = run.cancel.cancelled() => Err(Box::new(failures::cancelled(run))),
         () = clock.sleep(run.deadline.since(clock.tick())) => Err(full()),
     }

@@ -7,17 +7,22 @@ mod asked;
 mod durable;
 mod ledger;
 mod mask;
+mod own;
 mod request;
 
 use asked::asked;
 use ledger::{Ending, InFlight, Opened};
 pub(crate) use ledger::{Ledger, Settled};
 
+use crate::approvals::{self, Gate, Question};
 use crate::attempt::Bound;
 use crate::breakers::Published;
 use crate::engine::Engine;
+use crate::nested;
 use crate::ownership::{Hold, SendRight};
 use crate::ports::sandbox::{Ask, AttemptEnd, Delivery, EffectError, Effects, Got, GuestRequest, Stopped};
+use crate::ports::store::StateWrite;
+use crate::records::ApprovalRecord;
 use crate::ports::transport::{ExchangeError, Incoming, Outgoing};
 use crate::runs::Facts;
 use crate::services::Service;
@@ -27,10 +32,11 @@ use fusebox_core::classify;
 use fusebox_core::effect::{Answer, Lost, NotSent};
 use fusebox_core::ids::Digest;
 use fusebox_core::journal::Diverged;
-use fusebox_core::policy::Origin;
+use fusebox_core::policy::{Durability, Origin};
+use fusebox_core::retry::Attempts;
 use fusebox_core::retry_after;
 use fusebox_core::time::{Tick, Wall};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +44,31 @@ use tracing::{Instrument as _, Span};
 
 /// A timer that lasts longer is durable, and a run that waits for nothing else lets go of its instance and its lease meanwhile.
 pub(crate) const LONG: Duration = Duration::from_secs(10);
+
+/// How a call of another tool ended: what its caller gets, and what that says of it.
+pub(crate) struct Called {
+    pub(crate) got: crate::ports::sandbox::Called,
+    pub(crate) answer: Answer,
+    /// The service that it failed at.
+    pub(crate) service: Option<String>,
+    pub(crate) reason: Option<String>,
+}
+
+impl Called {
+    /// The function returned.
+    pub(crate) fn done(got: crate::ports::sandbox::Called) -> Self {
+        Self {
+            got,
+            answer: Answer::Done,
+            service: None,
+            reason: None,
+        }
+    }
+
+    pub(crate) fn failed(&self) -> bool {
+        matches!(self.answer, Answer::Failed { .. })
+    }
+}
 
 /// Why the engine ends an attempt.
 #[derive(Clone, Debug)]
@@ -52,6 +83,8 @@ pub(crate) enum Stop {
     TooMany(usize),
     /// The guest waits for time alone, and for long.
     Sleep(Wall),
+    /// A person has to be asked first.
+    Suspend(Box<ApprovalRecord>),
     /// The host drains.
     Drain,
     /// The next effect would be performed, and this replay performs nothing.
@@ -91,6 +124,16 @@ pub(crate) struct Way {
     pub(crate) bound: Bound,
     /// Performs nothing.
     pub(crate) dry: bool,
+    /// A letter is replayed.
+    pub(crate) replay: bool,
+    /// The number of the attempt.
+    pub(crate) number: u32,
+    /// The attempts of this step, which those of nested calls are part of.
+    pub(crate) attempts: Attempts,
+    /// What nested calls that failed have used up, by their number.
+    pub(crate) spent: Mutex<Vec<(u32, Attempts)>>,
+    /// The tools whose bulkheads the tree has a place in.
+    pub(crate) places: Vec<String>,
     /// Ends the run here.
     pub(crate) stop: CancellationToken,
     /// Ends what still waits to be sent, once the attempt has ended.
@@ -201,9 +244,9 @@ impl Effects for Way {
         let performed = async move {
             let _waited_for = waited_for;
             let end = way.perform(ask, effect, service, known, by_key, first).await;
-            if let Some(end) = end {
+            if let Some((end, state)) = end {
                 Span::current().record("answer", answers::shown(Some(&end.answer)));
-                way.settle(seq, end).await;
+                way.settle(seq, end, state).await;
             }
         };
         self.engine.io.spawn(performed.instrument(span));
@@ -234,7 +277,8 @@ impl Way {
         known: bool,
         by_key: bool,
         first: Wall,
-    ) -> Option<Ending> {
+    ) -> Option<(Ending, Vec<StateWrite>)> {
+        let plain = |ending| Some((ending, Vec::new()));
         // What its key alone protects has to be sent again as it was, so it has to be known that it was sent.
         let needs_intent =
             (!known && (!effect.repeatable || by_key)) || matches!(ask, Ask::Timer { after } if after > LONG);
@@ -242,7 +286,7 @@ impl Way {
             let reason =
                 format!("it could not be made durable that it is about to be sent ({error}), so it was not sent");
             self.ledger.stop(Stop::Store(error));
-            return Some(Ending::of(
+            return plain(Ending::of(
                 End::without(Answer::Cancelled, EffectError::Ended, reason),
                 &[],
             ));
@@ -266,16 +310,71 @@ impl Way {
                         self.facts.tool.policy.name
                     )),
                 };
-                Some(Ending::of(end, &rejects))
+                plain(Ending::of(end, &rejects))
             }
-            Ask::Timer { after } => self.timer(effect.seq, after, first).await,
-            Ask::Call { .. }
-            | Ask::State { .. }
-            | Ask::Tools
-            | Ask::Describe { .. }
-            | Ask::Context
-            | Ask::Approval { .. } => Some(Ending::refused("this host does not offer it".to_owned())),
+            Ask::Timer { after } => self.timer(effect.seq, after, first).await.and_then(plain),
+            Ask::Call { target, input } => {
+                let asked = self.engine.ports.clock.tick();
+                let called = Box::pin(nested::call(self, &effect, &target, &input)).await?;
+                if let Some(service) = &called.service {
+                    self.ledger.at_service(effect.seq, service);
+                }
+                plain(Ending {
+                    answer: called.answer,
+                    got: Got::Call(called.got),
+                    reason: called.reason,
+                    took: self.engine.ports.clock.tick().since(asked),
+                    cut: false,
+                    rejected: false,
+                })
+            }
+            Ask::State { scope, ask } => Some(self.state(effect.seq, scope, ask).await),
+            Ask::Tools => plain(self.offered().await),
+            Ask::Describe { tool, function } => plain(self.described(&tool, &function).await),
+            Ask::Context => plain(self.told()),
+            Ask::Approval { question, details } => self.asks(&effect, &question, &details).await.and_then(plain),
         }
+    }
+
+    /// Asks a person; `None` when the run is suspended until there is an answer.
+    async fn asks(&self, effect: &fusebox_core::effect::Effect, question: &str, details: &str) -> Option<Ending> {
+        if self.facts.durability == Durability::None {
+            return Some(Ending::refused(
+                "a run that leaves no record cannot wait for a person".to_owned(),
+            ));
+        }
+        let asked = Question {
+            facts: &self.facts,
+            step: effect.seq,
+            question,
+            details,
+            fingerprint: effect.request,
+            because: "the tool asks",
+            expires: self.facts.function.policy.approval_expires,
+        };
+        let gate = match approvals::gate(&self.engine, &asked).await {
+            Ok(Gate::Closed(asked)) => self.intend(effect.seq).await.map(|()| Gate::Closed(asked)),
+            gate => gate,
+        };
+        match gate {
+            // The answer is journaled with the question's end: there is nothing else that could use it.
+            Ok(Gate::Open(_)) => Some(Ending::done(Got::Approval(Ok(())))),
+            Ok(Gate::Declined(why)) => Some(Ending::done(Got::Approval(Err(why)))),
+            Ok(Gate::Closed(asked)) => {
+                self.ledger.stop(Stop::Suspend(asked));
+                None
+            }
+            Err(error) => {
+                self.ledger.stop(Stop::Store(error));
+                None
+            }
+        }
+    }
+
+    /// A nested call that failed has used up so many of this step's attempts.
+    pub(crate) fn spent(&self, seq: u32, attempts: Attempts) {
+        let mut spent = self.spent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        spent.push((seq, attempts));
     }
 
     /// Waits; `None` when nobody waits for it any more.

@@ -3,7 +3,7 @@
 use crate::attempt::Attempted;
 use crate::failures;
 use crate::ports::sandbox::{AttemptEnd, Remains};
-use crate::records::{Log, millis};
+use crate::records::{ApprovalRecord, Log, millis};
 use crate::refusals;
 use crate::runs::Run;
 use fusebox_core::classify;
@@ -25,6 +25,8 @@ pub(crate) enum Ended {
     HandedOver,
     /// Another host goes on with it.
     Elsewhere,
+    /// A person has to be asked first.
+    Suspended(Box<ApprovalRecord>),
     /// Nothing was performed: what would be next, and how many effects the journal served.
     Dry(Box<Effect>, u32),
 }

@@ -187,3 +187,8 @@ pub(crate) fn left_in_doubt(run: &Run, effects: &[u32]) -> Failure {
         .filter(|name| !name.is_empty());
     failure
 }
+
+/// A person declined the call, or did not answer in time.
+pub(crate) fn declined(run: &Run, why: &str) -> Failure {
+    *crate::refusals::declined(&run.tool.policy.name, &run.function.name, why)
+}

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::letters;
 use crate::ownership::Hold;
 use crate::ports::store::{Finish, LetterChange, StoreError};
-use crate::records::FailureRecord;
+use crate::records::{ApprovalRecord, FailureRecord, millis};
 use crate::refusals;
 use crate::requests::Reply;
 use crate::runs::{self, Run};
@@ -25,12 +25,32 @@ pub(crate) async fn finish(engine: &Engine, mut run: Run, ended: Ended) -> Resul
             attempts,
         } => succeed(engine, run, output, in_doubt, attempts).await,
         Ended::Failed(failed) => Box::pin(fail(engine, run, *failed)).await,
+        Ended::Suspended(asked) => Box::pin(suspend(engine, run, *asked)).await,
         Ended::HandedOver => Err(refusals::handed_over(&run.id)),
         Ended::Elsewhere => {
             run.hold = Hold::default();
             Box::pin(runs::outcome_elsewhere(engine, &run)).await
         }
         Ended::Dry(..) => Err(refusals::internal("a replay that performs nothing has no end")),
+    }
+}
+
+/// Lets a run go until a person has answered. Nothing of it is held meanwhile.
+async fn suspend(engine: &Engine, mut run: Run, asked: ApprovalRecord) -> Result<Reply, Box<Failure>> {
+    let Some(fence) = run.hold.get().map(|ownership| ownership.fence().clone()) else {
+        return Err(refusals::internal("a run that waits for a person is not durable"));
+    };
+    let journal = run.journal.unstored();
+    let mut record = run.record(State::Suspended);
+    record.approval = Some(asked.id.clone());
+    record.left_ms = Some(millis(run.deadline.since(engine.ports.clock.tick())));
+    let waits = refusals::needs_approval(&run.id, &asked);
+    match engine.ports.store.suspend(&fence, record, asked, journal).await {
+        Ok(()) => Err(waits),
+        Err(error) => Err(refusals::store(
+            "the run could not be suspended; once its lease has ended it is taken up, and a person is asked again",
+            &error,
+        )),
     }
 }
 

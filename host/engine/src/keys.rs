@@ -28,3 +28,13 @@ impl KeyOwner {
 pub(crate) fn call_key(tenant: &str, tool: &str, function: &str, key: &str) -> Digest {
     digest_of(&idempotency::call_key_material(tenant, tool, function, key))
 }
+
+/// The key of a nested call: its place in the tree, and what is asked there.
+pub(crate) fn nested_key(parent: &RunId, seq: u32, request: Digest) -> Digest {
+    let mut material = b"fusebox nested call 1".to_vec();
+    material.extend((parent.as_str().len() as u64).to_le_bytes());
+    material.extend_from_slice(parent.as_str().as_bytes());
+    material.extend(seq.to_le_bytes());
+    material.extend_from_slice(&request.0);
+    digest_of(&material)
+}

@@ -1,5 +1,6 @@
 //! The call boundary: one facade, one pipeline, and the ports that it needs from the outside.
 
+mod approvals;
 mod attempt;
 mod breakers;
 mod budgets;
@@ -20,6 +21,7 @@ mod keys;
 mod letters;
 mod memory;
 pub mod memory_store;
+mod nested;
 mod ownership;
 pub mod ports;
 pub mod records;
@@ -32,6 +34,7 @@ mod rest;
 mod resuming;
 mod runs;
 mod services;
+mod starting;
 mod stops;
 mod tasks;
 #[cfg(feature = "testing")]

@@ -14,6 +14,7 @@ use crate::records::{FailureRecord, RunRecord};
 use crate::refusals;
 use crate::requests::{Caller, Reply};
 use crate::runs::{Facts, Run};
+use crate::starting;
 use fusebox_core::classify;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::journal::{self, Resume};
@@ -112,6 +113,10 @@ async fn take_up(engine: &Arc<Engine>, lease: Lease, deadline: Option<Duration>)
         clock: Wall(clock),
         journal,
         began,
+        replay: letter.is_some(),
+        allowed: None,
+        spent: None,
+        places: Vec::new(),
         letter: letter.map(Box::new),
         hold: Hold::with(ownership),
         dry: false,
@@ -145,9 +150,15 @@ async fn begins(engine: &Engine, run: &mut Run, record: &RunRecord, why: Wakes) 
         return Err(Ended::left_in_doubt(run, effects));
     }
     let cut = run.journal.cut(&journal::cut(&evidence, &at));
-    crate::commit::go_on(engine, run, &cut)
-        .await
-        .map_err(|failure| Ended::refused(*failure))
+    let written = crate::commit::go_on(engine, run, &cut).await;
+    written.map_err(|failure| Ended::refused(*failure))?;
+    if run.journal.is_empty() && run.attempts.is_empty() {
+        let asked = call::authorize(engine, &caller_of(record), &run.tool, &run.function, &run.raw).await;
+        let decision = asked.map_err(|failure| Ended::refused(*failure))?;
+        let because = starting::because(&run.function.policy, &decision);
+        starting::approved(engine, run, because).await?;
+    }
+    Ok(())
 }
 
 fn caller_of(record: &RunRecord) -> Caller {

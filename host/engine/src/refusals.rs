@@ -1,6 +1,7 @@
 //! What a caller is told when the host itself ends a call: each says what happened, where, and what to do next.
 
 use crate::ports::store::StoreError;
+use crate::records::ApprovalRecord;
 use crate::records::{LetterRecord, RunRecord};
 use crate::tasks::Full;
 use fusebox_core::breaker::Refusal;
@@ -53,10 +54,42 @@ pub(crate) fn denied(reason: String) -> Box<Failure> {
     Box::new(Failure::new(Code::Denied, Class::Control, reason))
 }
 
-pub(crate) fn needs_approval(tool: &str, function: &str) -> Box<Failure> {
-    let message =
-        format!("{tool}.{function} needs a person's approval, which this version cannot ask for; nothing was run");
-    Box::new(Failure::new(Code::NeedsApproval, Class::Control, message))
+pub(crate) fn needs_approval(run: &RunId, asked: &ApprovalRecord) -> Box<Failure> {
+    let message = format!(
+        "{}.{} waits for a person ({}): `fusebox approvals approve {}` lets {run} go on, `fusebox approvals deny {}` ends it",
+        asked.tool, asked.function, asked.because, asked.id, asked.id
+    );
+    let mut failure = Failure::new(Code::NeedsApproval, Class::Control, message);
+    failure.run = Some(run.clone());
+    failure.approval = Some(asked.id.clone());
+    Box::new(failure)
+}
+
+pub(crate) fn declined(tool: &str, function: &str, why: &str) -> Box<Failure> {
+    let message = format!("{tool}.{function} was not approved: {why}");
+    Box::new(Failure::new(Code::Declined, Class::Control, message))
+}
+
+pub(crate) fn too_deep(deepest: u32) -> Box<Failure> {
+    let message = format!("calls are nested {deepest} deep, and no deeper: does a tool call itself?");
+    Box::new(Failure::new(Code::Denied, Class::Control, message))
+}
+
+pub(crate) fn not_granted(caller: &str, tool: &str, function: &str) -> Box<Failure> {
+    let message = format!("`{caller}` may not call {tool}.{function}: add it to `tools` in its manifest");
+    Box::new(Failure::new(Code::Denied, Class::Control, message))
+}
+
+pub(crate) fn not_linked(caller: &str, interface: &str) -> Box<Failure> {
+    let message = format!("`{caller}` imports {interface}, and no deployed tool is linked to it: deploy `{caller}` anew");
+    Box::new(Failure::new(Code::Internal, Class::Fault, message))
+}
+
+pub(crate) fn not_durable(tool: &str, function: &str) -> Box<Failure> {
+    let message = format!(
+        "{tool}.{function} leaves no record (`durability = \"none\"`), so it may not call what has to: give it another durability"
+    );
+    Box::new(Failure::new(Code::Denied, Class::Control, message))
 }
 
 pub(crate) fn key_required(tool: &str, function: &str) -> Box<Failure> {
@@ -232,17 +265,11 @@ pub(crate) fn no_run(run: &str) -> Box<Failure> {
     )
 }
 
-pub(crate) fn not_replayable(letter: &LetterRecord, why: NotReplayable) -> Box<Failure> {
+pub(crate) fn not_replayable(letter: &LetterRecord, why: &NotReplayable) -> Box<Failure> {
     let id = &letter.id;
-    let code = if why == NotReplayable::InDoubt {
-        Code::InDoubt
-    } else {
-        Code::Denied
-    };
-    let class = if why == NotReplayable::InDoubt {
-        Class::InDoubt
-    } else {
-        Class::Control
+    let (code, class) = match why {
+        NotReplayable::InDoubt => (Code::InDoubt, Class::InDoubt),
+        _ => (Code::Denied, Class::Control),
     };
     let mut failure = Failure::new(
         code,

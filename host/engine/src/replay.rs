@@ -16,9 +16,11 @@ use crate::recovery;
 use crate::refusals;
 use crate::requests::{Begin, Call, Caller, DryRun, Replay, Replayed, Reply};
 use crate::runs::{self, Facts, Run};
-use fusebox_core::dead_letter::{self, Kind, NotReplayable, State};
+use crate::starting;
+use fusebox_core::dead_letter::{self, Form, Kind, NotReplayable, State};
 use fusebox_core::failure::Failure;
-use fusebox_core::journal::{self, Cut, Resume};
+use fusebox_core::journal::Cut;
+use fusebox_core::retry::Attempts;
 use fusebox_core::time::Wall;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +65,7 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
     }
     let approval = call::authorize(engine, &caller, &tool, &function, &letter.run.input).await?;
     call::peek(engine, &tool, &function)?;
-    call::approve(&tool, &function, approval)?;
+    let because = starting::because(&function.policy, &approval);
     let length = Facts::lease(engine, &tool);
     let taken = engine.ports.clock.tick();
     let leased = engine
@@ -97,11 +99,18 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
         hold: Hold::with(ownership),
         letter: Some(Box::new(letter)),
         dry: false,
+        replay: true,
+        allowed: None,
+        spent: None,
+        places: Vec::new(),
         cancel,
     };
     let _known = engine.tasks.enter(&run.tenant, &run.id, &run.cancel);
     let ended = match crate::commit::go_on(engine, &run, &stored).await {
-        Ok(()) => call::execute(engine, &mut run).await,
+        Ok(()) => match starting::approved(engine, &mut run, because).await {
+            Ok(()) => call::execute(engine, &mut run).await,
+            Err(ended) => ended,
+        },
         Err(failure) => crate::ended::Ended::refused(*failure),
     };
     finish::finish(engine, run, ended).await.map(Replayed::Done)
@@ -149,31 +158,19 @@ fn plan(letter: &LetterRecord, journal: &Journal, function: &Function, replay: &
     };
     // Who holds the lease, and whether it has ended, is the store's to say.
     let state = if state == State::Replaying { State::Open } else { state };
-    dead_letter::may_replay(state, kind, true).map_err(|why| refusals::not_replayable(letter, why))?;
-    let evidence = journal.evidence();
-    let (from, again) = match &replay.from {
-        Begin::ResumePoint => {
-            let at = journal::resume_point(&evidence, function.policy.idempotency.may_start_over());
-            if matches!(at, Resume::InDoubt(_)) {
-                return Err(refusals::not_replayable(letter, NotReplayable::InDoubt));
-            }
-            return Ok(journal::cut(&evidence, &at));
-        }
-        Begin::Start => (1, journal::would_repeat(&evidence, 1, &replay.repeat)),
-        Begin::Effect(from) => {
-            let last = evidence.last().map_or(0, |entry| entry.effect.seq);
-            if *from == 0 || *from > last + 1 {
-                return Err(refusals::no_effect(letter, *from, last));
-            }
-            (*from, journal::would_repeat(&evidence, *from, &replay.repeat))
-        }
-        Begin::Input(_) => (1, journal::would_repeat_elsewhere(&evidence, &replay.repeat)),
+    let form = match replay.from {
+        Begin::ResumePoint => Form::ResumePoint,
+        Begin::Start => Form::Start,
+        Begin::Effect(from) => Form::Effect(from),
+        Begin::Input(_) => Form::Input,
     };
-    if again.is_empty() {
-        Ok(journal::cut_from(&evidence, from))
-    } else {
-        Err(refusals::would_repeat(letter, &evidence, &again))
-    }
+    let evidence = journal.evidence();
+    let starts_over = function.policy.idempotency.may_start_over();
+    dead_letter::replay(state, kind, &evidence, starts_over, form, &replay.repeat).map_err(|why| match why {
+        NotReplayable::WouldRepeat(again) => refusals::would_repeat(letter, &evidence, &again),
+        NotReplayable::NoEffect { asked, last } => refusals::no_effect(letter, asked, last),
+        why => refusals::not_replayable(letter, &why),
+    })
 }
 
 /// A new run with other arguments; when it succeeds, nobody needs the letter any more.
@@ -238,9 +235,13 @@ async fn dry(
         letter: None,
         hold: Hold::default(),
         dry: true,
+        replay: true,
+        allowed: None,
+        spent: None,
+        places: Vec::new(),
         cancel: engine.tasks.stopping().child_token(),
     };
-    let mut attempted = attempt(engine, &mut run, permit).await;
+    let mut attempted = attempt(engine, &mut run, permit, Attempts::of(1)).await;
     let served = attempted.settled.served;
     match attempted.settled.stop.take() {
         Some(Stop::Dry(effect)) => {

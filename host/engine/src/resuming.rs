@@ -69,10 +69,12 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    pub(crate) fn new(policy: &RetryPolicy) -> Self {
+    /// `allowed`: what the layer above leaves to this one.
+    pub(crate) fn new(policy: &RetryPolicy, allowed: Option<Attempts>) -> Self {
+        let allowed = allowed.map_or(policy.attempts, Attempts::left);
         Self {
-            allowed: policy.attempts,
-            here: Attempts::of(policy.attempts),
+            allowed,
+            here: Attempts::of(allowed),
             point: 0,
             made: 0,
         }
@@ -92,6 +94,11 @@ impl Steps {
             self.here.begin();
             retries.got_further();
         }
+    }
+
+    /// It came down to a call whose own attempts were this step's too.
+    pub(crate) fn spent_inside(&mut self, inner: Attempts) {
+        self.here.spent_inside(inner);
     }
 
     pub(crate) fn at_this_point(&self) -> Attempts {

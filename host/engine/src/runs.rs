@@ -14,6 +14,7 @@ use fusebox_core::failure::Failure;
 use fusebox_core::idempotency;
 use fusebox_core::ids::{Digest, RunId};
 use fusebox_core::policy::Durability;
+use fusebox_core::retry::Attempts;
 use fusebox_core::run::State;
 use fusebox_core::time::{Tick, Wall};
 use std::ops::Deref;
@@ -75,6 +76,14 @@ pub(crate) struct Run {
     pub(crate) hold: Hold,
     /// Serves the journal and performs nothing.
     pub(crate) dry: bool,
+    /// A letter is replayed.
+    pub(crate) replay: bool,
+    /// The attempts that the layer above leaves to it; `None` for a root.
+    pub(crate) allowed: Option<Attempts>,
+    /// What it has used up of them, once it has ended.
+    pub(crate) spent: Option<Attempts>,
+    /// The tools whose bulkheads its tree has a place in already.
+    pub(crate) places: Vec<String>,
     /// Ends the attempt, or the backoff.
     pub(crate) cancel: CancellationToken,
 }
@@ -146,6 +155,10 @@ impl Run {
             letter: None,
             hold: Hold::default(),
             dry: false,
+            replay: false,
+            allowed: None,
+            spent: None,
+            places: Vec::new(),
             cancel,
         }
     }
@@ -267,7 +280,13 @@ impl Facts {
 }
 
 /// Claims the run's key, or the run itself where it must be durable before it starts.
-pub(crate) async fn claim(engine: &Engine, run: Run, wait: Option<Duration>) -> Result<Claimed, Box<Failure>> {
+/// One that may have to wait for a person has to be durable in any case.
+pub(crate) async fn claim(
+    engine: &Engine,
+    run: Run,
+    wait: Option<Duration>,
+    may_wait: bool,
+) -> Result<Claimed, Box<Failure>> {
     if let Some(key) = &run.key {
         if key.is_empty() || key.len() > LONGEST_KEY {
             return Err(refusals::bad_key(key.len(), LONGEST_KEY));
@@ -276,7 +295,7 @@ pub(crate) async fn claim(engine: &Engine, run: Run, wait: Option<Duration>) -> 
         if idempotency::demands_key(run.function.policy.idempotency) {
             return Err(refusals::key_required(&run.tool.policy.name, &run.function.name));
         }
-        if run.durability != Durability::Always && !run.detached {
+        if run.durability != Durability::Always && !run.detached && !may_wait {
             return Ok(Claimed::Run(Box::new(run)));
         }
     }

@@ -57,6 +57,10 @@ pub(crate) async fn stopped(engine: &Arc<Engine>, run: &mut Run, attempted: Atte
                 Rested::Lost(error) => Ended::refused(*refusals::store("the run could not be taken up again", &error)),
             }
         }
+        Stop::Suspend(asked) => {
+            Failed::interrupted(run, attempted, "suspended");
+            Ended::Suspended(asked)
+        }
         Stop::Drain => {
             Failed::interrupted(run, attempted, "handed over");
             let now = engine.ports.clock.wall();
@@ -73,7 +77,7 @@ pub(crate) fn failure_of(run: &Run, stop: &Stop) -> Box<Failure> {
     Box::new(match stop {
         Stop::Diverged(diverged) | Stop::Short(diverged) => differs(run, Code::Diverged, Class::Fault, diverged),
         Stop::Doubt(diverged) => differs(run, Code::InDoubt, Class::InDoubt, diverged),
-        Stop::TooMany(_) | Stop::Sleep(_) | Stop::Drain | Stop::Dry(_) | Stop::Store(_) => {
+        Stop::TooMany(_) | Stop::Suspend(_) | Stop::Sleep(_) | Stop::Drain | Stop::Dry(_) | Stop::Store(_) => {
             *refusals::internal("a replay that performs nothing was stopped by something that it performed")
         }
     })

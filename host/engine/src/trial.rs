@@ -11,6 +11,7 @@ use crate::refusals;
 use crate::requests::{Call, Caller, Trial, Tried};
 use crate::runs::Run;
 use crate::services::Service;
+use fusebox_core::retry::Attempts;
 use fusebox_core::failure::{Class, Code, Failure};
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ pub(crate) async fn run(engine: Arc<Engine>, caller: Caller, trial: Trial) -> Re
     let mut run = Run::new(&engine, &caller, &call, &tool, function, input).in_memory();
     let permit = tool.breaker.admit(engine.ports.clock.tick());
     let permit = permit.map_err(|refusal| refusals::breaker_open(tool.breaker.key(), tool.breaker.key(), refusal))?;
-    let attempted = attempt(&engine, &mut run, permit).await;
+    let attempted = attempt(&engine, &mut run, permit, Attempts::of(1)).await;
     let failure = attempted
         .judgement
         .as_ref()

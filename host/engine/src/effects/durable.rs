@@ -4,7 +4,7 @@ use super::ledger::Ending;
 use super::{End, Stop, Way};
 use crate::ownership::Ownership;
 use crate::ports::sandbox::Got;
-use crate::ports::store::{Append, Claim, NewRun, StoreError};
+use crate::ports::store::{Append, Claim, NewRun, StateWrite, StoreError};
 use crate::runs::Facts;
 use fusebox_core::policy::Durability;
 use fusebox_core::run::State;
@@ -39,7 +39,7 @@ impl Ending {
 
 impl Way {
     /// Makes durable that the effect is about to be sent. A run that was in memory alone becomes durable with it, journal and all.
-    pub(super) async fn intend(&self, seq: u32) -> Result<(), StoreError> {
+    pub(crate) async fn intend(&self, seq: u32) -> Result<(), StoreError> {
         if self.facts.durability == Durability::None {
             return Ok(());
         }
@@ -85,7 +85,7 @@ impl Way {
     }
 
     /// Enters the end of an effect, and lets the guest see it once it is as durable as it has to be.
-    pub(super) async fn settle(&self, seq: u32, end: Ending) {
+    pub(super) async fn settle(&self, seq: u32, end: Ending, state: Vec<StateWrite>) {
         let clock = &self.engine.ports.clock;
         let settling = self.ledger.settle(seq, end, clock.tick(), clock.wall());
         if let (Some(record), Some(ownership)) = (settling.record, self.hold.get()) {
@@ -93,6 +93,7 @@ impl Way {
                 run: Some(self.facts.id.clone()),
                 records: vec![record],
                 rewound: settling.rewound,
+                state,
                 ..Append::default()
             };
             let store = &self.engine.ports.store;

@@ -349,6 +349,14 @@ impl Ledger {
         Settling { record, rewound }
     }
 
+    /// A nested call failed at that service: breaker, budget and letter go by it.
+    pub(super) fn at_service(&self, seq: u32, service: &str) {
+        let mut entries = self.lock();
+        if let Some(Some(slot)) = entries.slots.get_mut(seq.saturating_sub(1) as usize) {
+            slot.entry.effect.service = Arc::from(service);
+        }
+    }
+
     /// What was written is durable: the guest may see it.
     pub(super) fn written(&self, seq: u32) {
         let mut entries = self.lock();

@@ -1,0 +1,461 @@
+//! Calls of other tools: runs of their own, through the whole call boundary, in the tree of their root (durability.md, "Agents").
+
+use crate::approvals::{self, Gate, Question};
+use crate::call;
+use crate::catalog::{Function, Tool};
+use crate::effects::{Called, Stop, Way};
+use crate::ended::{Ended, Failed};
+use crate::journal::Journal;
+use crate::keys;
+use crate::ports::sandbox::{self, Target};
+use crate::ports::store::{Append, Claim, Finish, LetterChange, NewRun};
+use crate::records::{FailureRecord, Nested, RunRecord, Seed, millis};
+use crate::recovery;
+use crate::refusals;
+use crate::requests::Caller;
+use crate::resuming;
+use crate::runs::{Facts, Run};
+use crate::starting;
+use fusebox_core::effect::{Answer, Effect, Hint};
+use fusebox_core::failure::{Class, Code, Failure};
+use fusebox_core::idempotency;
+use fusebox_core::ids::RunId;
+use fusebox_core::journal::{self, Resume};
+use fusebox_core::policy::Durability;
+use fusebox_core::run::State;
+use fusebox_core::time::Wall;
+use std::sync::Arc;
+
+/// No call is nested deeper.
+const DEEPEST: u32 = 16;
+
+/// A callee that was found and is granted.
+struct Callee {
+    tool: Arc<Tool>,
+    function: Arc<Function>,
+    input: Arc<dyn sandbox::Input>,
+    nested: Nested,
+    /// Why a person is asked first.
+    because: Option<&'static str>,
+}
+
+/// Makes the call; `None` when the whole attempt was stopped instead.
+pub(crate) async fn call(way: &Arc<Way>, effect: &Effect, target: &Target, input: &str) -> Option<Called> {
+    let callee = match callee(way, effect, target, input).await {
+        Ok(callee) => callee,
+        Err(failure) => return Some(refused(&failure)),
+    };
+    if let Err(failure) = call::peek(&way.engine, &callee.tool, &callee.function) {
+        return Some(refused(&failure));
+    }
+    let mut run = match start(way, effect, &callee, input).await {
+        Ok(Started::Run(run)) => *run,
+        Ok(Started::Outcome(called)) => return Some(called),
+        Ok(Started::Stopped) => return None,
+        Err(failure) => return Some(refused(&failure)),
+    };
+    let ended = Box::pin(call::execute(&way.engine, &mut run)).await;
+    finish(way, effect.seq, run, ended).await
+}
+
+/// Finds the function, and asks everybody who has a say.
+async fn callee(way: &Arc<Way>, effect: &Effect, target: &Target, input: &str) -> Result<Callee, Box<Failure>> {
+    let (engine, facts) = (&way.engine, &way.facts);
+    let depth = facts.nested.as_ref().map_or(0, |nested| nested.depth) + 1;
+    if depth > DEEPEST {
+        return Err(refusals::too_deep(DEEPEST));
+    }
+    let (tool, name) = match target {
+        Target::Named { tool, function } => (engine.catalog.get(engine, &facts.tenant, tool).await?, function.clone()),
+        Target::Linked { interface, function } => linked(way, interface, function).await?,
+    };
+    let function = Arc::clone(tool.function(&name)?);
+    let callee = &tool.policy.name;
+    if !facts.tool.policy.may_call(callee, &function.name) {
+        return Err(refusals::not_granted(&facts.tool.policy.name, callee, &function.name));
+    }
+    let decoded = tool.component.decode(&function.name, input, tool.limits.host_memory);
+    let decoded = decoded.map_err(|what| refusals::bad_input(callee, &function.name, &what))?;
+    let caller = Caller {
+        tenant: Arc::clone(&facts.tenant),
+        principal: Arc::clone(&facts.principal),
+        spelling: facts.spelling,
+        trace: facts.trace.clone(),
+    };
+    let decision = call::authorize(engine, &caller, &tool, &function, input).await?;
+    let because = if facts.tool.policy.interrupts_before(callee, &function.name) {
+        Some("`interrupt-before` in its caller's manifest")
+    } else {
+        starting::because(&function.policy, &decision)
+    };
+    let nested = Nested {
+        root: facts.root().clone(),
+        parent: facts.id.clone(),
+        seq: effect.seq,
+        depth,
+    };
+    Ok(Callee {
+        tool,
+        function,
+        input: decoded,
+        nested,
+        because,
+    })
+}
+
+/// The tool that an imported interface is pinned to, and the function's name there.
+async fn linked(way: &Way, interface: &str, function: &str) -> Result<(Arc<Tool>, String), Box<Failure>> {
+    let (engine, facts) = (&way.engine, &way.facts);
+    let link = facts.tool.record.links.iter().find(|link| link.interface == interface);
+    let link = link.ok_or_else(|| refusals::not_linked(&facts.tool.policy.name, interface))?;
+    let name_in = |tool: &Tool| {
+        let shapes = &tool.component.shape().functions;
+        let of_interface = |name: &str| name == function || name.ends_with(&format!(".{function}"));
+        let found = shapes.iter().find(|shape| {
+            shape.interface.as_deref() == Some(link.exported.as_str()) && of_interface(&shape.name)
+        });
+        found.map(|shape| shape.name.clone())
+    };
+    // What a letter's replay calls is the tool as it is today, if it still offers the same.
+    if way.replay {
+        let today = engine.catalog.get(engine, &facts.tenant, &link.tool).await?;
+        if let Some(name) = name_in(&today) {
+            return Ok((today, name));
+        }
+    }
+    let tool = engine
+        .catalog
+        .pinned(engine, &facts.tenant, &link.tool, link.version, link.component)
+        .await?;
+    let name = name_in(&tool);
+    let name = name.ok_or_else(|| refusals::not_linked(&facts.tool.policy.name, interface))?;
+    Ok((tool, name))
+}
+
+enum Started {
+    Run(Box<Run>),
+    Outcome(Called),
+    Stopped,
+}
+
+/// Asks a person where that is due, and claims the call where it has to be durable.
+async fn start(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) -> Result<Started, Box<Failure>> {
+    let parent = &way.facts;
+    let durable = callee.function.policy.durability == Durability::Always && parent.durability != Durability::None;
+    if (durable || callee.because.is_some()) && parent.durability == Durability::None {
+        return Err(refusals::not_durable(&parent.tool.policy.name, &parent.function.name));
+    }
+    let mut run = fresh(way, effect, callee, input);
+    if let Some(because) = callee.because {
+        match approved(way, effect, &run.facts, because).await? {
+            Gate::Open(None) => {}
+            Gate::Open(Some(used)) => {
+                let uses = Append {
+                    run: Some(parent.id.clone()),
+                    uses: Some(used),
+                    ..Append::default()
+                };
+                written(way, effect.seq, uses).await?;
+            }
+            Gate::Closed(asked) => {
+                way.intend(effect.seq)
+                    .await
+                    .map_err(|error| refusals::store("the question could not be made durable", &error))?;
+                way.ledger.stop(Stop::Suspend(asked));
+                return Ok(Started::Stopped);
+            }
+            Gate::Declined(why) => return Err(refusals::declined(&callee.tool.policy.name, &callee.function.name, &why)),
+        }
+    }
+    if durable {
+        return claim(way, effect, callee, run).await;
+    }
+    run.hold = way.hold.clone();
+    Ok(Started::Run(Box::new(run)))
+}
+
+async fn approved(way: &Way, effect: &Effect, facts: &Facts, because: &str) -> Result<Gate, Box<Failure>> {
+    let question = Question {
+        facts,
+        step: effect.seq,
+        question: "",
+        details: &facts.raw,
+        fingerprint: facts.input.fingerprint(),
+        because,
+        expires: facts.function.policy.approval_expires,
+    };
+    let gate = approvals::gate(&way.engine, &question).await;
+    gate.map_err(|error| refusals::store("the approval cannot be looked up", &error))
+}
+
+/// Writes to the tree's rows, once the run that calls is durable itself.
+async fn written(way: &Way, seq: u32, append: Append) -> Result<(), Box<Failure>> {
+    let failed = |error| refusals::store("the call could not be made durable, so it was not made", &error);
+    way.intend(seq).await.map_err(failed)?;
+    let Some(ownership) = way.hold.get() else {
+        return Err(refusals::internal("a run that has intents is not durable"));
+    };
+    let (store, facts) = (&way.engine.ports.store, &way.facts);
+    let appended = store.append(&facts.tenant, facts.root(), ownership.fence(), append).await;
+    appended.map_err(failed)
+}
+
+/// A run of that call, not claimed.
+fn fresh(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) -> Run {
+    let (engine, parent) = (&way.engine, &way.facts);
+    let created = engine.ports.clock.wall();
+    let patience = callee.function.policy.deadline;
+    let facts = Facts {
+        id: RunId::new(created, engine.ports.entropy.id()),
+        tenant: Arc::clone(&parent.tenant),
+        principal: Arc::clone(&parent.principal),
+        spelling: sandbox::Spelling::Kebab,
+        trace: parent.trace.clone(),
+        tool: Arc::clone(&callee.tool),
+        function: Arc::clone(&callee.function),
+        input: Arc::clone(&callee.input),
+        raw: input.to_owned(),
+        key: None,
+        call_key: Some(keys::nested_key(&parent.id, effect.seq, effect.request)),
+        created,
+        seed: Seed::draw(engine.ports.entropy.as_ref()),
+        nested: Some(callee.nested.clone()),
+        detached: false,
+        recoveries: 0,
+        durability: if parent.durability == Durability::None {
+            Durability::None
+        } else {
+            callee.function.policy.durability
+        },
+    };
+    Run {
+        facts: Arc::new(facts),
+        deadline: (engine.ports.clock.tick() + patience).min(way.latest),
+        clock: created,
+        attempts: Vec::new(),
+        journal: Journal::default(),
+        began: false,
+        letter: None,
+        hold: way.hold.clone(),
+        dry: false,
+        replay: way.replay,
+        allowed: Some(way.attempts.inner(callee.function.policy.retry.attempts)),
+        spent: None,
+        places: way.places.clone(),
+        cancel: way.stop.child_token(),
+    }
+}
+
+/// Claims the call by its place in the tree: fresh, or the run that was made for it before.
+async fn claim(way: &Arc<Way>, effect: &Effect, callee: &Callee, mut run: Run) -> Result<Started, Box<Failure>> {
+    let failed = |error| refusals::store("the call could not be made durable, so it was not made", &error);
+    way.intend(effect.seq).await.map_err(failed)?;
+    let Some(fence) = way.hold.get().map(|ownership| ownership.fence().clone()) else {
+        return Err(refusals::internal("a run that has intents is not durable"));
+    };
+    let engine = &way.engine;
+    let claimed = engine.ports.store.claim_nested(
+        NewRun {
+            run: run.record(State::Running),
+            call_key: run.call_key,
+            owner: engine.owner.clone(),
+            lease: Facts::lease(engine, &callee.tool),
+            key_lifetime: engine.settings.key_lifetime,
+        },
+        &fence,
+    );
+    match claimed.await.map_err(failed)? {
+        Claim::Fresh(_) => {
+            run.hold = way.hold.clone();
+            Ok(Started::Run(Box::new(run)))
+        }
+        Claim::Stored(stored) => Ok(Started::Outcome(outcome(*stored))),
+        Claim::Joined { run: record, .. } => {
+            let run = go_on(way, callee, *record, run).await?;
+            Ok(Started::Run(Box::new(run)))
+        }
+        Claim::Conflict(other) => Err(refusals::internal(format!("{other} has the place of this call in its tree"))),
+    }
+}
+
+/// A run that was made for this call before its caller was interrupted, or that failed then.
+async fn go_on(way: &Arc<Way>, callee: &Callee, record: RunRecord, fresh: Run) -> Result<Run, Box<Failure>> {
+    let engine = &way.engine;
+    let failed_before = State::from_name(&record.state).is_some_and(State::has_letter);
+    // One that failed is called as it is today: perhaps it was mended meanwhile.
+    let tool = if failed_before {
+        Arc::clone(&callee.tool)
+    } else {
+        let pinned = engine.catalog.pinned(engine, &way.facts.tenant, &record.tool, record.version, record.component);
+        pinned.await?
+    };
+    let function = Arc::clone(tool.function(&record.function)?);
+    let input = tool
+        .component
+        .decode(&function.name, &record.input, tool.limits.host_memory)
+        .map_err(|what| refusals::bad_input(&record.tool, &record.function, &what))?;
+    let journal = recovery::read_journal(engine, &record, &tool).await?;
+    let caller = Caller {
+        tenant: Arc::clone(&way.facts.tenant),
+        principal: Arc::clone(&way.facts.principal),
+        spelling: fresh.spelling,
+        trace: fresh.trace.clone(),
+    };
+    let call_key = fresh.call_key;
+    let mut facts = Facts::of(&record, &caller, tool, function, input);
+    facts.call_key = call_key;
+    let mut run = Run {
+        facts: Arc::new(facts),
+        attempts: record.attempts.clone(),
+        clock: Wall(if record.clock == 0 { record.created } else { record.clock }),
+        journal,
+        ..fresh
+    };
+    let evidence = run.journal.evidence();
+    let at = if failed_before {
+        let level = run.function.policy.idempotency;
+        match journal::resume_point(&evidence, level.may_start_over()) {
+            // It would only fail again.
+            Resume::End if idempotency::may_start_over(level, evidence.iter().map(|entry| &entry.effect)) => {
+                let cut = run.journal.cut(&journal::cut_from(&evidence, 1));
+                crate::commit::go_on(engine, &run, &cut).await?;
+                return Ok(run);
+            }
+            at => at,
+        }
+    } else {
+        journal::go_on(&evidence)
+    };
+    if let Resume::InDoubt(effects) = at {
+        let mut failure = crate::failures::left_in_doubt(&run, &effects);
+        failure.run = Some(run.id.clone());
+        return Err(Box::new(failure));
+    }
+    let cut = run.journal.cut(&journal::cut(&evidence, &at));
+    crate::commit::go_on(engine, &run, &cut).await?;
+    Ok(run)
+}
+
+/// Ends the run of a call, and says what its caller gets; `None` when the caller's attempt is over too.
+async fn finish(way: &Arc<Way>, seq: u32, mut run: Run, ended: Ended) -> Option<Called> {
+    let engine = &way.engine;
+    let now = engine.ports.clock.wall();
+    let (record, called) = match ended {
+        Ended::Ok { output, in_doubt, .. } => {
+            let mut record = run.record(State::Succeeded);
+            record.finished = Some(now.0);
+            record.output = Some(output.clone());
+            record.in_doubt = in_doubt;
+            (record, Called::done(sandbox::Called::Ok(output)))
+        }
+        Ended::Failed(failed) => failed_end(&run, *failed, now),
+        Ended::Suspended(asked) => {
+            kept(way, &mut run).await;
+            way.ledger.stop(Stop::Suspend(asked));
+            return None;
+        }
+        Ended::HandedOver | Ended::Elsewhere | Ended::Dry(..) => {
+            kept(way, &mut run).await;
+            way.ledger.stop(Stop::Drain);
+            return None;
+        }
+    };
+    if let Some(spent) = run.spent.filter(|_| called.failed()) {
+        way.spent(seq, spent);
+    }
+    let over = State::from_name(&record.state).is_some_and(State::is_over);
+    let finish = Finish {
+        run: record,
+        keep_key: true,
+        letter: LetterChange::None,
+        journal: if run.durability == Durability::Always { run.journal.unstored() } else { Vec::new() },
+    };
+    match run.hold.get().filter(|_| run.durability == Durability::Always) {
+        Some(ownership) => {
+            let written = engine.ports.store.finish_nested(ownership.fence(), finish).await;
+            if let Err(error) = written {
+                tracing::error!(run = %run.id, %error, "the end of a call could not be stored; whoever resumes its caller finds it not over");
+                way.ledger.stop(Stop::Store(error));
+                return None;
+            }
+        }
+        None if run.durability != Durability::None && over => engine.history.finished(finish).await,
+        None => {}
+    }
+    Some(called)
+}
+
+/// What is kept of a run whose caller is interrupted.
+async fn kept(way: &Arc<Way>, run: &mut Run) {
+    let Some(ownership) = run.hold.get().filter(|_| run.durability == Durability::Always) else {
+        return;
+    };
+    let append = Append {
+        run: Some(run.id.clone()),
+        records: run.journal.unstored(),
+        ..Append::default()
+    };
+    let store = &way.engine.ports.store;
+    if let Err(error) = store.append(&run.tenant, run.root(), ownership.fence(), append).await {
+        tracing::warn!(run = %run.id, %error, "the journal of a call that is interrupted could not be written; what is missing is made again");
+    }
+}
+
+/// A call that failed: not over as long as its root is not, unless it answered.
+fn failed_end(run: &Run, failed: Failed, now: Wall) -> (RunRecord, Called) {
+    let failure = &failed.failure;
+    let answered = failure.code == Code::ToolFailed && failure.class == Class::Caller;
+    let state = match failure.class {
+        Class::InDoubt => State::InDoubt,
+        _ if answered => State::Failed,
+        _ => State::DeadLettered,
+    };
+    let mut record = run.record(state);
+    record.finished = answered.then_some(now.0);
+    record.failure = Some(FailureRecord::from(failure));
+    record.in_doubt = failed.in_doubt;
+    (record, of_failure(failure))
+}
+
+/// What a caller gets for a run that is over.
+fn outcome(record: RunRecord) -> Called {
+    match (record.failure, record.output) {
+        (None, Some(output)) => Called::done(sandbox::Called::Ok(output)),
+        (Some(failure), _) => of_failure(&Failure::from(&failure)),
+        (None, None) => refused(&refusals::internal(format!("{} is over and has no outcome", record.id))),
+    }
+}
+
+/// What a caller gets for a failure: the tool's own error as such, with the class that it means.
+fn of_failure(failure: &Failure) -> Called {
+    let got = match &failure.error {
+        Some(json) => sandbox::Called::Err {
+            case: failure.case.clone(),
+            json: json.clone(),
+        },
+        None => sandbox::Called::Failed {
+            code: failure.code.name().to_owned(),
+            class: failure.class.name().to_owned(),
+            message: failure.message.clone(),
+            retry_after_ms: failure.retry_after.map(millis),
+        },
+    };
+    let answer = match failure.class {
+        Class::Caller => Answer::Done,
+        class => Answer::Failed {
+            class,
+            hint: failure.retry_after.map(Hint),
+        },
+    };
+    Called {
+        got,
+        answer,
+        service: failure.service.clone(),
+        reason: Some(failure.message.clone()),
+    }
+}
+
+/// A call that was not made.
+fn refused(failure: &Failure) -> Called {
+    of_failure(failure)
+}
