@@ -14,7 +14,10 @@ pub(crate) struct Component {
     pub(crate) exports: Vec<String>,
 }
 
-/// The component, if it is valid, exports something, and imports nothing but WASI.
+/// What an example may import: WASI, the host's own interfaces, and those of other examples, which deploying compares.
+const IMPORTABLE: [&str; 3] = ["wasi:", "fusebox:host/", "example:"];
+
+/// The component, if it is valid, exports something, and imports nothing but what it may.
 pub(crate) fn check(wasm: &[u8]) -> Result<Component> {
     Validator::new().validate_all(wasm)?;
     let component = outline(wasm)?;
@@ -25,7 +28,7 @@ pub(crate) fn check(wasm: &[u8]) -> Result<Component> {
         .imports
         .iter()
         .map(String::as_str)
-        .filter(|name| !name.starts_with("wasi:"))
+        .filter(|name| !IMPORTABLE.iter().any(|of| name.starts_with(of)))
         .collect();
     if !strange.is_empty() {
         bail!("it imports what no host provides: {}", strange.join(", "));

@@ -69,12 +69,24 @@ impl Guest {
             hash.update(compiler);
             let workspace = self.folder.parent().unwrap_or(&self.folder);
             parts.extend(["Cargo.toml", "Cargo.lock", "http-client"].map(|part| workspace.join(part)));
+            parts.extend(interfaces(workspace)?);
         }
         for part in parts {
             add(&mut hash, &part).with_context(|| format!("cannot read {}", part.display()))?;
         }
         Ok(hex::encode(hash.finalize()))
     }
+}
+
+/// WIT that a guest may be built against besides its own: of the other guests, and of the host.
+fn interfaces(examples: &Path) -> Result<Vec<PathBuf>> {
+    let mut folders = vec![examples.with_file_name("wit")];
+    for entry in fs::read_dir(examples)? {
+        folders.push(entry?.path().join("wit"));
+    }
+    folders.retain(|folder| folder.is_dir());
+    folders.sort();
+    Ok(folders)
 }
 
 /// The guests: the folders with a manifest of their own name.
@@ -178,7 +190,7 @@ mod tests {
         let of = |language| guests.iter().filter(|guest| guest.language == language).count();
         assert_eq!(
             (of(Language::Rust), of(Language::Python), of(Language::JavaScript)),
-            (6, 1, 1)
+            (8, 1, 1)
         );
         let rust = guests.iter().find(|guest| guest.language == Language::Rust).unwrap();
         assert_ne!(
