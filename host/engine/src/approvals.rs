@@ -5,14 +5,18 @@ use crate::ports::store::{ApprovalFilter, StoreError};
 use crate::records::ApprovalRecord;
 use crate::requests::digest_of;
 use crate::runs::Facts;
-use fusebox_core::ids::{ApprovalId, Digest};
+use fusebox_core::approval::{self, Asked, Bound, Cover, NotCovered, State};
+use fusebox_core::ids::{ApprovalId, Digest, RunId};
+use fusebox_core::time::Wall;
 use std::time::Duration;
 
 /// What a person is asked.
 pub(crate) struct Question<'a> {
     /// The run whose function is to be called, or that asks.
     pub(crate) facts: &'a Facts,
-    /// The root of its tree, and who called that.
+    /// The run that the step is one of: that of the caller, or the run itself.
+    pub(crate) run: &'a RunId,
+    /// The number of the effect within that run; 0 for the call that made the run.
     pub(crate) step: u32,
     /// What the person reads: the question of a guest; empty for a call.
     pub(crate) question: &'a str,
@@ -38,70 +42,79 @@ pub(crate) enum Gate {
 
 /// Looks for the answer to a question.
 pub(crate) async fn gate(engine: &Engine, question: &Question<'_>) -> Result<Gate, StoreError> {
-    let facts = question.facts;
-    let (root, now) = (facts.root(), engine.ports.clock.wall());
-    let binding = binding(question);
+    let now = engine.ports.clock.wall();
     let filter = ApprovalFilter {
         all: true,
-        root: Some(root.clone()),
+        root: Some(question.facts.root().clone()),
         limit: u32::MAX,
     };
-    let asked = engine.ports.store.approvals(&facts.tenant, &filter).await?;
-    let answer = asked.into_iter().rev().find(|asked| asked.binding == binding);
-    let expired = |asked: &ApprovalRecord| asked.expires <= now.0;
-    Ok(match answer {
-        Some(asked) if asked.state == "used" && !expired(&asked) => Gate::Open(None),
-        Some(asked) if asked.state == "approved" && !expired(&asked) => Gate::Open(Some(asked.id)),
-        Some(asked) if asked.state == "declined" => {
-            let by = asked.by.as_deref().unwrap_or("a person");
-            let why = asked.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            Gate::Declined(format!("{by} declined it{why}"))
-        }
-        Some(asked) if asked.state == "expired" || (asked.state == "pending" && expired(&asked)) => {
-            Gate::Declined("nobody answered in time".to_owned())
-        }
-        Some(asked) if asked.state == "pending" => Gate::Closed(Box::new(asked)),
-        // Never asked, or the answer holds no longer.
-        _ => Gate::Closed(Box::new(ApprovalRecord {
-            id: ApprovalId::new(now, engine.ports.entropy.id()),
-            tenant: facts.tenant.to_string(),
-            state: "pending".to_owned(),
-            root: root.clone(),
-            run: facts.id.clone(),
-            tool: facts.tool.policy.name.clone(),
-            function: facts.function.name.clone(),
-            component: facts.tool.record.component,
-            binding,
-            question: question.question.to_owned(),
-            input: question.details.to_owned(),
-            because: question.because.to_owned(),
-            principal: facts.principal.to_string(),
-            asked: now.0,
-            expires: (now + question.expires).0,
-            by: None,
-            reason: None,
-            decided: None,
-        })),
-    })
+    let asked = engine.ports.store.approvals(&question.facts.tenant, &filter).await?;
+    // The newest answer to this very question.
+    for asked in asked.into_iter().rev() {
+        let Some(state) = State::from_name(&asked.state) else {
+            continue;
+        };
+        let stored = Asked {
+            state,
+            binding: asked.binding,
+            expires: Wall(asked.expires),
+        };
+        return Ok(
+            match approval::covers(&stored, binding(question, stored.expires), now) {
+                Err(NotCovered::Changed) => continue,
+                Ok(Cover::Use) => Gate::Open(Some(asked.id)),
+                Ok(Cover::Again) => Gate::Open(None),
+                Err(NotCovered::Pending) => Gate::Closed(Box::new(asked)),
+                Err(NotCovered::Declined) => {
+                    let by = asked.by.as_deref().unwrap_or("a person");
+                    let why = asked.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                    Gate::Declined(format!("{by} declined it{why}"))
+                }
+                // What was used holds no longer: a person is asked again.
+                Err(NotCovered::Expired) if state == State::Used => break,
+                Err(NotCovered::Expired) => Gate::Declined("nobody answered in time".to_owned()),
+            },
+        );
+    }
+    Ok(Gate::Closed(Box::new(new(engine, question, now))))
+}
+
+fn new(engine: &Engine, question: &Question<'_>, now: Wall) -> ApprovalRecord {
+    let facts = question.facts;
+    let expires = now + question.expires;
+    ApprovalRecord {
+        id: ApprovalId::new(now, engine.ports.entropy.id()),
+        tenant: facts.tenant.to_string(),
+        state: State::Pending.name().to_owned(),
+        root: facts.root().clone(),
+        run: question.run.clone(),
+        tool: facts.tool.policy.name.clone(),
+        function: facts.function.name.clone(),
+        component: facts.tool.record.component,
+        binding: binding(question, expires),
+        question: question.question.to_owned(),
+        input: question.details.to_owned(),
+        because: question.because.to_owned(),
+        principal: facts.principal.to_string(),
+        asked: now.0,
+        expires: expires.0,
+        by: None,
+        reason: None,
+        decided: None,
+    }
 }
 
 /// What an answer is bound to: for other arguments, another component or another step it says nothing.
-fn binding(question: &Question<'_>) -> Digest {
+fn binding(question: &Question<'_>, expires: Wall) -> Digest {
     let facts = question.facts;
-    let step = question.step.to_le_bytes();
-    let parts: [&[u8]; 7] = [
-        &facts.tool.record.component.0,
-        facts.tool.policy.name.as_bytes(),
-        facts.function.name.as_bytes(),
-        &question.fingerprint.0,
-        facts.root().as_str().as_bytes(),
-        &step,
-        question.because.as_bytes(),
-    ];
-    let mut material = b"fusebox approval 1".to_vec();
-    for part in parts {
-        material.extend((part.len() as u64).to_le_bytes());
-        material.extend_from_slice(part);
-    }
-    digest_of(&material)
+    let function = format!("{}.{}", facts.tool.policy.name, facts.function.name);
+    digest_of(&approval::binding_material(&Bound {
+        component: facts.tool.record.component,
+        function: &function,
+        input: question.fingerprint,
+        run: question.run,
+        step: question.step,
+        rules: &[question.because.to_owned()],
+        expires,
+    }))
 }

@@ -22,8 +22,8 @@ use crate::nested;
 use crate::ownership::{Hold, SendRight};
 use crate::ports::sandbox::{Ask, AttemptEnd, Delivery, EffectError, Effects, Got, GuestRequest, Stopped};
 use crate::ports::store::StateWrite;
-use crate::records::ApprovalRecord;
 use crate::ports::transport::{ExchangeError, Incoming, Outgoing};
+use crate::records::ApprovalRecord;
 use crate::runs::Facts;
 use crate::services::Service;
 use async_trait::async_trait;
@@ -345,6 +345,7 @@ impl Way {
         }
         let asked = Question {
             facts: &self.facts,
+            run: &self.facts.id,
             step: effect.seq,
             question,
             details,

@@ -7,7 +7,6 @@ use crate::records::{ApprovalRecord, Log, millis};
 use crate::refusals;
 use crate::runs::Run;
 use fusebox_core::classify;
-use fusebox_core::effect::Effect;
 use fusebox_core::failure::{Class, Code, Failure};
 use std::time::Duration;
 
@@ -27,8 +26,8 @@ pub(crate) enum Ended {
     Elsewhere,
     /// A person has to be asked first.
     Suspended(Box<ApprovalRecord>),
-    /// Nothing was performed: what would be next, and how many effects the journal served.
-    Dry(Box<Effect>, u32),
+    /// Nothing was to be performed, and something would have been.
+    Dry,
 }
 
 /// A run that failed, and what is left of its last attempt.

@@ -31,7 +31,7 @@ pub(crate) async fn finish(engine: &Engine, mut run: Run, ended: Ended) -> Resul
             run.hold = Hold::default();
             Box::pin(runs::outcome_elsewhere(engine, &run)).await
         }
-        Ended::Dry(..) => Err(refusals::internal("a replay that performs nothing has no end")),
+        Ended::Dry => Err(refusals::internal("a replay that performs nothing has no end")),
     }
 }
 

@@ -13,7 +13,6 @@ use crate::records::{FailureRecord, Nested, RunRecord, Seed, millis};
 use crate::recovery;
 use crate::refusals;
 use crate::requests::Caller;
-use crate::resuming;
 use crate::runs::{Facts, Run};
 use crate::starting;
 use fusebox_core::effect::{Answer, Effect, Hint};
@@ -111,9 +110,9 @@ async fn linked(way: &Way, interface: &str, function: &str) -> Result<(Arc<Tool>
     let name_in = |tool: &Tool| {
         let shapes = &tool.component.shape().functions;
         let of_interface = |name: &str| name == function || name.ends_with(&format!(".{function}"));
-        let found = shapes.iter().find(|shape| {
-            shape.interface.as_deref() == Some(link.exported.as_str()) && of_interface(&shape.name)
-        });
+        let found = shapes
+            .iter()
+            .find(|shape| shape.interface.as_deref() == Some(link.exported.as_str()) && of_interface(&shape.name));
         found.map(|shape| shape.name.clone())
     };
     // What a letter's replay calls is the tool as it is today, if it still offers the same.
@@ -164,7 +163,13 @@ async fn start(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) ->
                 way.ledger.stop(Stop::Suspend(asked));
                 return Ok(Started::Stopped);
             }
-            Gate::Declined(why) => return Err(refusals::declined(&callee.tool.policy.name, &callee.function.name, &why)),
+            Gate::Declined(why) => {
+                return Err(refusals::declined(
+                    &callee.tool.policy.name,
+                    &callee.function.name,
+                    &why,
+                ));
+            }
         }
     }
     if durable {
@@ -177,6 +182,7 @@ async fn start(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) ->
 async fn approved(way: &Way, effect: &Effect, facts: &Facts, because: &str) -> Result<Gate, Box<Failure>> {
     let question = Question {
         facts,
+        run: &way.facts.id,
         step: effect.seq,
         question: "",
         details: &facts.raw,
@@ -196,7 +202,9 @@ async fn written(way: &Way, seq: u32, append: Append) -> Result<(), Box<Failure>
         return Err(refusals::internal("a run that has intents is not durable"));
     };
     let (store, facts) = (&way.engine.ports.store, &way.facts);
-    let appended = store.append(&facts.tenant, facts.root(), ownership.fence(), append).await;
+    let appended = store
+        .append(&facts.tenant, facts.root(), ownership.fence(), append)
+        .await;
     appended.map_err(failed)
 }
 
@@ -274,7 +282,9 @@ async fn claim(way: &Arc<Way>, effect: &Effect, callee: &Callee, mut run: Run) -
             let run = go_on(way, callee, *record, run).await?;
             Ok(Started::Run(Box::new(run)))
         }
-        Claim::Conflict(other) => Err(refusals::internal(format!("{other} has the place of this call in its tree"))),
+        Claim::Conflict(other) => Err(refusals::internal(format!(
+            "{other} has the place of this call in its tree"
+        ))),
     }
 }
 
@@ -286,7 +296,13 @@ async fn go_on(way: &Arc<Way>, callee: &Callee, record: RunRecord, fresh: Run) -
     let tool = if failed_before {
         Arc::clone(&callee.tool)
     } else {
-        let pinned = engine.catalog.pinned(engine, &way.facts.tenant, &record.tool, record.version, record.component);
+        let pinned = engine.catalog.pinned(
+            engine,
+            &way.facts.tenant,
+            &record.tool,
+            record.version,
+            record.component,
+        );
         pinned.await?
     };
     let function = Arc::clone(tool.function(&record.function)?);
@@ -307,7 +323,11 @@ async fn go_on(way: &Arc<Way>, callee: &Callee, record: RunRecord, fresh: Run) -
     let mut run = Run {
         facts: Arc::new(facts),
         attempts: record.attempts.clone(),
-        clock: Wall(if record.clock == 0 { record.created } else { record.clock }),
+        clock: Wall(if record.clock == 0 {
+            record.created
+        } else {
+            record.clock
+        }),
         journal,
         ..fresh
     };
@@ -354,7 +374,7 @@ async fn finish(way: &Arc<Way>, seq: u32, mut run: Run, ended: Ended) -> Option<
             way.ledger.stop(Stop::Suspend(asked));
             return None;
         }
-        Ended::HandedOver | Ended::Elsewhere | Ended::Dry(..) => {
+        Ended::HandedOver | Ended::Elsewhere | Ended::Dry => {
             kept(way, &mut run).await;
             way.ledger.stop(Stop::Drain);
             return None;
@@ -368,7 +388,11 @@ async fn finish(way: &Arc<Way>, seq: u32, mut run: Run, ended: Ended) -> Option<
         run: record,
         keep_key: true,
         letter: LetterChange::None,
-        journal: if run.durability == Durability::Always { run.journal.unstored() } else { Vec::new() },
+        journal: if run.durability == Durability::Always {
+            run.journal.unstored()
+        } else {
+            Vec::new()
+        },
     };
     match run.hold.get().filter(|_| run.durability == Durability::Always) {
         Some(ownership) => {

@@ -180,30 +180,6 @@ pub struct AttemptRecord {
     pub effects: Vec<EffectRecord>,
 }
 
-/// The outcome of an attempt that was announced before it started and whose end was never written.
-const UNFINISHED: &str = "unfinished";
-
-impl AttemptRecord {
-    /// An attempt that is about to start.
-    pub(crate) fn unfinished(number: u32, started: Wall) -> Self {
-        Self {
-            number,
-            started: started.0,
-            took_ms: 0,
-            outcome: UNFINISHED.to_owned(),
-            message: "nobody lived to tell how it ended".to_owned(),
-            then_waited_ms: None,
-            served: 0,
-            effects: Vec::new(),
-        }
-    }
-
-    /// Whether its end was never written.
-    pub(crate) fn is_unfinished(&self) -> bool {
-        self.outcome == UNFINISHED
-    }
-}
-
 /// Where a run stands in its tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

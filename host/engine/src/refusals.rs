@@ -81,7 +81,8 @@ pub(crate) fn not_granted(caller: &str, tool: &str, function: &str) -> Box<Failu
 }
 
 pub(crate) fn not_linked(caller: &str, interface: &str) -> Box<Failure> {
-    let message = format!("`{caller}` imports {interface}, and no deployed tool is linked to it: deploy `{caller}` anew");
+    let message =
+        format!("`{caller}` imports {interface}, and no deployed tool is linked to it: deploy `{caller}` anew");
     Box::new(Failure::new(Code::Internal, Class::Fault, message))
 }
 

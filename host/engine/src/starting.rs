@@ -26,6 +26,7 @@ pub(crate) async fn approved(engine: &Engine, run: &mut Run, because: Option<&st
     let Some(because) = because else { return Ok(()) };
     let question = Question {
         facts: &run.facts,
+        run: &run.id,
         step: 0,
         question: "",
         details: &run.raw,

@@ -45,7 +45,7 @@ pub(crate) async fn stopped(engine: &Arc<Engine>, run: &mut Run, attempted: Atte
             );
             Ended::failed(run, attempted, failure)
         }
-        Stop::Dry(effect) => Ended::Dry(effect, attempted.settled.served),
+        Stop::Dry(_) => Ended::Dry,
         Stop::Sleep(until) => {
             let after = until.since(engine.ports.clock.wall());
             Failed::interrupted(run, attempted, "slept");

@@ -11,8 +11,8 @@ use crate::refusals;
 use crate::requests::{Call, Caller, Trial, Tried};
 use crate::runs::Run;
 use crate::services::Service;
-use fusebox_core::retry::Attempts;
 use fusebox_core::failure::{Class, Code, Failure};
+use fusebox_core::retry::Attempts;
 use std::sync::Arc;
 
 /// Tries a component.

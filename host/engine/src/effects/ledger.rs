@@ -8,7 +8,7 @@ use crate::ports::sandbox::{Delivery, Got, Moment, Stopped};
 use crate::records::{EffectRecord, JournalRecord};
 use crate::services::Service;
 use fusebox_core::classify;
-use fusebox_core::effect::{Answer, Effect, Kind};
+use fusebox_core::effect::{Answer, Effect};
 use fusebox_core::idempotency;
 use fusebox_core::journal;
 use fusebox_core::time::{Tick, Wall};
@@ -138,8 +138,6 @@ pub(crate) struct Settled {
     pub(crate) journal: Journal,
     /// Why the engine ended the attempt.
     pub(crate) stop: Option<Stop>,
-    /// The guest's wall clock was set to the present with that effect, and nobody has written it down yet.
-    pub(crate) rewound: Option<(u32, i64)>,
     /// The reason of each effect that got no answer, in the order of the effects.
     why: Vec<Option<String>>,
 }
@@ -377,13 +375,6 @@ impl Ledger {
         self.changed.notify_waiters();
     }
 
-    /// Whether that timer need not go on.
-    pub(super) fn is_abandoned(&self, seq: u32) -> bool {
-        let entries = self.lock();
-        let slot = entries.slots.get(seq.saturating_sub(1) as usize);
-        matches!(slot, Some(Some(slot)) if slot.abandoned) || entries.closed
-    }
-
     /// Waits until a timer is abandoned or the attempt ends.
     pub(super) async fn abandoned(&self, seq: u32) {
         self.until(|entries| {
@@ -506,7 +497,7 @@ impl Ledger {
         let asked = entries.asked as usize;
         let slots = std::mem::take(&mut entries.slots);
         let (unasked, stop) = (entries.unasked_in(&slots), entries.stop.take());
-        let (served, rewound) = (entries.served, entries.rewound.take());
+        let served = entries.served;
         drop(entries);
         let seen = || slots.iter().take(asked).flatten();
         Settled {
@@ -523,7 +514,6 @@ impl Ledger {
                 .map(|slot| slot.entry.settled.as_ref().and_then(|settled| settled.reason.clone()))
                 .collect(),
             effects: seen().map(|slot| slot.entry.effect.clone()).collect(),
-            rewound,
             stop: stop.or(unasked.map(Stop::Short)),
             journal: kept(slots),
         }
@@ -658,14 +648,5 @@ impl Settled {
     pub(crate) fn why(&self, seq: u32) -> Option<&str> {
         let mut both = self.effects.iter().zip(&self.why);
         both.find(|(effect, _)| effect.seq == seq)?.1.as_deref()
-    }
-
-    /// What was asked for over and over is a defect, whatever else happened.
-    #[must_use]
-    pub(crate) fn kind_of(&self, seq: u32) -> Option<Kind> {
-        self.effects
-            .iter()
-            .find(|effect| effect.seq == seq)
-            .map(|effect| effect.kind)
     }
 }

@@ -65,9 +65,13 @@ impl Way {
                 checked(&key)?;
                 let size = value.as_ref().map_or(0, bytes::Bytes::len);
                 if size > LARGEST_VALUE {
-                    return Err(format!("the value of `{key}` has {size} bytes; {LARGEST_VALUE} are the most"));
+                    return Err(format!(
+                        "the value of `{key}` has {size} bytes; {LARGEST_VALUE} are the most"
+                    ));
                 }
-                self.intend(seq).await.map_err(|error| format!("the state cannot be written: {error}"))?;
+                self.intend(seq)
+                    .await
+                    .map_err(|error| format!("the state cannot be written: {error}"))?;
                 Ok((Got::Value(None), vec![StateWrite { space, key, value }]))
             }
         }
@@ -90,7 +94,9 @@ impl Way {
                     offered.push(Offered {
                         tool: name.to_owned(),
                         function: shape.name.clone(),
-                        description: described.or_else(|| tool.policy.description.clone()).unwrap_or_default(),
+                        description: described
+                            .or_else(|| tool.policy.description.clone())
+                            .unwrap_or_default(),
                     });
                 }
             }
@@ -104,7 +110,12 @@ impl Way {
             if !self.facts.tool.policy.may_call(name, function) {
                 return None;
             }
-            let tool = self.engine.catalog.get(&self.engine, &self.facts.tenant, name).await.ok()?;
+            let tool = self
+                .engine
+                .catalog
+                .get(&self.engine, &self.facts.tenant, name)
+                .await
+                .ok()?;
             let policy = tool.policy.function(function);
             let schemas = tool.component.schemas(function, &policy.params)?;
             let description = policy.description.clone().or_else(|| tool.policy.description.clone());
@@ -134,7 +145,10 @@ impl Way {
 
 fn checked(key: &str) -> Result<&str, String> {
     if key.is_empty() || key.len() > LONGEST_KEY {
-        return Err(format!("a key has 1 to {LONGEST_KEY} bytes; this one has {}", key.len()));
+        return Err(format!(
+            "a key has 1 to {LONGEST_KEY} bytes; this one has {}",
+            key.len()
+        ));
     }
     Ok(key)
 }

@@ -2,8 +2,8 @@
 
 use super::Host;
 use crate::journal::Journal;
-use crate::recovery;
 use crate::records::LetterRecord;
+use crate::recovery;
 use crate::requests::Caller;
 use fusebox_core::classify;
 use fusebox_core::effect::Effect;

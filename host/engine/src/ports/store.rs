@@ -152,9 +152,9 @@ pub struct Cut {
 pub enum Wakes {
     /// It was accepted and nobody has started it.
     Accepted,
-    /// Its sleep is over, or it was handed over.
+    /// Its sleep is over, it was handed over, or it had failed and somebody resumes it by name.
     Slept,
-    /// Its approval was decided or has expired.
+    /// Its approval was decided or has expired; [`Taken::run`] still names it.
     Decided,
     /// Its owner is gone: a recovery.
     Abandoned,
@@ -286,12 +286,6 @@ pub fn cancelled(run: &mut RunRecord, at: i64) {
     )));
 }
 
-fn later<T>() -> Result<T, StoreError> {
-    Err(StoreError::Unavailable {
-        reason: "this store keeps no journals".to_owned(),
-    })
-}
-
 /// What lasts.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -340,106 +334,71 @@ pub trait Store: Send + Sync {
 
     /// Adds to the journal of a run of the tree of `root`. Crash before: what it records has not been told to the guest, or has not been sent.
     /// After: it is served to whoever resumes the run. `Fenced` fails this append alone.
-    async fn append(&self, _tenant: &str, _root: &RunId, _fence: &Fence, _append: Append) -> Result<(), StoreError> {
-        later()
-    }
+    async fn append(&self, tenant: &str, root: &RunId, fence: &Fence, append: Append) -> Result<(), StoreError>;
     /// The journal of one run, by number.
-    async fn journal(&self, _tenant: &str, _run: &RunId) -> Result<Vec<JournalRecord>, StoreError> {
-        later()
-    }
+    async fn journal(&self, tenant: &str, run: &RunId) -> Result<Vec<JournalRecord>, StoreError>;
     /// Keeps a failed attempt and cuts the journal back to the resume point, in one transaction.
     /// Crash before: whoever resumes the run finds the same resume point by itself.
     async fn go_on(
         &self,
-        _tenant: &str,
-        _run: &RunId,
-        _root: &RunId,
-        _fence: &Fence,
-        _attempt: Option<&AttemptRecord>,
-        _cut: &Cut,
-    ) -> Result<(), StoreError> {
-        later()
-    }
-    /// Accepts a nested call, owned through its root: fresh, or what has its key. The fence is the root's.
-    async fn claim_nested(&self, _new: NewRun, _fence: &Fence) -> Result<Claim, StoreError> {
-        later()
-    }
+        tenant: &str,
+        run: &RunId,
+        root: &RunId,
+        fence: &Fence,
+        attempt: Option<&AttemptRecord>,
+        cut: &Cut,
+    ) -> Result<(), StoreError>;
+    /// Accepts a nested call, owned through its root: fresh, or what has its key. The fence is the root's. A child that is not over is
+    /// `Joined`, not `alive`: nobody but the owner of the root can go on with it. Its key and outcome stay as long as the tree.
+    async fn claim_nested(&self, new: NewRun, fence: &Fence) -> Result<Claim, StoreError>;
     /// Ends a nested run, and nothing else: no letter, no lease. Crash before: the root's resumption finds it not over.
-    async fn finish_nested(&self, _fence: &Fence, _finish: Finish) -> Result<(), StoreError> {
-        later()
-    }
+    /// One that may go on is `dead-lettered` until the end of its root makes it `failed`; one that succeeded stays so.
+    async fn finish_nested(&self, fence: &Fence, finish: Finish) -> Result<(), StoreError>;
     /// The runs of a tree below its root, in the order of their creation.
-    async fn tree(&self, _tenant: &str, _root: &RunId) -> Result<Vec<RunRecord>, StoreError> {
-        later()
-    }
+    async fn tree(&self, tenant: &str, root: &RunId) -> Result<Vec<RunRecord>, StoreError>;
 
     // --- rest and wake -----------------------------------------------------------------------------------------------
 
     /// Lets a root go until `run.until`: `sleeping`, without a lease. `journal` is what is not stored yet. Also a hand-over: until now.
     /// Crash before: the lease ends, and another host takes the run over.
-    async fn sleep(&self, _fence: &Fence, _run: RunRecord, _journal: Vec<JournalRecord>) -> Result<(), StoreError> {
-        later()
-    }
+    async fn sleep(&self, fence: &Fence, run: RunRecord, journal: Vec<JournalRecord>) -> Result<(), StoreError>;
     /// Lets a root go until a person has decided: `suspended`, without a lease; the question is stored with it.
     /// Crash before: the lease ends, and whoever takes the run over asks again.
     async fn suspend(
         &self,
-        _fence: &Fence,
-        _run: RunRecord,
-        _approval: ApprovalRecord,
-        _journal: Vec<JournalRecord>,
-    ) -> Result<(), StoreError> {
-        later()
-    }
+        fence: &Fence,
+        run: RunRecord,
+        approval: ApprovalRecord,
+        journal: Vec<JournalRecord>,
+    ) -> Result<(), StoreError>;
     /// Takes roots that can go on, of every tenant, oldest first, at most `limit`: accepted, slept, decided, abandoned.
     /// Each is owned and `running` then; `recoveries` of an abandoned one is one more. Crash after: the leases end.
-    async fn take(&self, _owner: &OwnerId, _lease: Duration, _limit: u32) -> Result<Vec<Taken>, StoreError> {
-        later()
-    }
+    /// One whose letter is open, because its replay slept or asked, is not taken a second time: when the lease ends, the letter is open again.
+    async fn take(&self, owner: &OwnerId, lease: Duration, limit: u32) -> Result<Vec<Taken>, StoreError>;
     /// Takes one root, sleeping or not; `Refused` says who has it or what it waits for. A failed one whose journal is kept can be taken too.
-    async fn take_run(
-        &self,
-        _tenant: &str,
-        _run: &RunId,
-        _owner: &OwnerId,
-        _lease: Duration,
-    ) -> Result<Taken, StoreError> {
-        later()
-    }
-    /// Cancels a root that no host holds; on one that is held, leaves word that [`Store::renew`] gives its owner. `false` when it is over.
-    async fn cancel(&self, _tenant: &str, _run: &RunId) -> Result<bool, StoreError> {
-        later()
-    }
+    async fn take_run(&self, tenant: &str, run: &RunId, owner: &OwnerId, lease: Duration) -> Result<Taken, StoreError>;
+    /// Cancels a root that no host holds; on one that is held, or whose journal has an effect that nobody knows the end of, leaves word
+    /// ([`Store::is_cancelled`]) for whoever holds it or takes it next. `false` when it is over; `Refused` when a letter keeps it, unless
+    /// its replay sleeps or waits for a person: then that ends, and the letter is open again.
+    async fn cancel(&self, tenant: &str, run: &RunId) -> Result<bool, StoreError>;
     /// Whether somebody asked for the run to be cancelled while a host holds it.
-    async fn is_cancelled(&self, _tenant: &str, _run: &RunId) -> Result<bool, StoreError> {
-        later()
-    }
+    async fn is_cancelled(&self, tenant: &str, run: &RunId) -> Result<bool, StoreError>;
 
     // --- approvals ---------------------------------------------------------------------------------------------------
 
     /// Questions, oldest first.
-    async fn approvals(&self, _tenant: &str, _filter: &ApprovalFilter) -> Result<Vec<ApprovalRecord>, StoreError> {
-        later()
-    }
+    async fn approvals(&self, tenant: &str, filter: &ApprovalFilter) -> Result<Vec<ApprovalRecord>, StoreError>;
     /// One question.
-    async fn approval(&self, _tenant: &str, _id: &ApprovalId) -> Result<Option<ApprovalRecord>, StoreError> {
-        later()
-    }
+    async fn approval(&self, tenant: &str, id: &ApprovalId) -> Result<Option<ApprovalRecord>, StoreError>;
     /// Decides a pending question; `Refused` when it is decided, used or expired. Its run can be taken then.
-    async fn decide(&self, _tenant: &str, _id: &ApprovalId, _verdict: &Verdict) -> Result<ApprovalRecord, StoreError> {
-        later()
-    }
+    async fn decide(&self, tenant: &str, id: &ApprovalId, verdict: &Verdict) -> Result<ApprovalRecord, StoreError>;
 
     // --- keyed state -------------------------------------------------------------------------------------------------
 
     /// The value of a key.
-    async fn state(&self, _tenant: &str, _space: &Space, _key: &str) -> Result<Option<Bytes>, StoreError> {
-        later()
-    }
+    async fn state(&self, tenant: &str, space: &Space, key: &str) -> Result<Option<Bytes>, StoreError>;
     /// Keys that begin so, in order, at most 1,000.
-    async fn state_keys(&self, _tenant: &str, _space: &Space, _prefix: &str) -> Result<Vec<String>, StoreError> {
-        later()
-    }
+    async fn state_keys(&self, tenant: &str, space: &Space, prefix: &str) -> Result<Vec<String>, StoreError>;
 
     // --- dead letters ----------------------------------------------------------------------------------------------
 
@@ -458,41 +417,25 @@ pub trait Store: Send + Sync {
         owner: &OwnerId,
         lease: Duration,
     ) -> Result<(LetterRecord, Fence), StoreError>;
-    /// Settles a letter in doubt that nobody has leased. What happened, or not, makes it `retryable`; `Close` ends run and letter.
-    /// `Refused` while it is leased, or when it is not in doubt.
-    async fn resolve(
-        &self,
-        _tenant: &str,
-        _id: &LetterId,
-        _resolution: Resolution,
-    ) -> Result<LetterRecord, StoreError> {
-        later()
-    }
+    /// Settles a letter in doubt that nobody has leased. What happened, or not, makes it `retryable` once nothing in the tree is in doubt
+    /// any more; `Close` ends run and letter. `Refused` while it is leased, when it is not in doubt, or when the journal lacks the effect.
+    async fn resolve(&self, tenant: &str, id: &LetterId, resolution: Resolution) -> Result<LetterRecord, StoreError>;
     /// Pins a letter, so that neither retention nor purge takes it, or lets it go; `false` when there is none.
-    async fn pin(&self, _tenant: &str, _id: &LetterId, _pinned: bool) -> Result<bool, StoreError> {
-        later()
-    }
-    /// Letters that retention would close now, by kind.
-    async fn expired(&self, _tenant: &str) -> Result<Vec<LetterId>, StoreError> {
-        later()
-    }
-    /// Open letters that replay by themselves once that service is well, of every tenant: fewest replayed first, then oldest.
-    async fn waiting(&self, _limit: u32) -> Result<Vec<LetterRecord>, StoreError> {
-        later()
-    }
+    async fn pin(&self, tenant: &str, id: &LetterId, pinned: bool) -> Result<bool, StoreError>;
+    /// Letters that retention would close now: by kind, then oldest first.
+    async fn expired(&self, tenant: &str) -> Result<Vec<LetterId>, StoreError>;
+    /// Open letters that replay by themselves once their service is well, of every tenant: fewest replayed first, then oldest. Those whose
+    /// `not_before` is to come are left out.
+    async fn waiting(&self, limit: u32) -> Result<Vec<LetterRecord>, StoreError>;
     /// Keeps a bulk replay: a new one, or how far it is.
-    async fn put_redrive(&self, _redrive: &RedriveRecord) -> Result<(), StoreError> {
-        later()
-    }
+    async fn put_redrive(&self, redrive: &RedriveRecord) -> Result<(), StoreError>;
     /// Bulk replays, newest first.
-    async fn redrives(&self, _tenant: &str) -> Result<Vec<RedriveRecord>, StoreError> {
-        later()
-    }
+    async fn redrives(&self, tenant: &str) -> Result<Vec<RedriveRecord>, StoreError>;
     /// Gives a leased letter back untouched: state, run and `replays` as before the lease.
     async fn release_letter(&self, tenant: &str, id: &LetterId, fence: &Fence) -> Result<(), StoreError>;
-    /// Closes open letters: `purged`, and ends their runs: `failed`, with the failure that they have. Leased and in-doubt ones stay. Returns the ids of those closed; blobs that nothing needs go with them.
+    /// Closes open letters: `purged`, and ends their runs: `failed`, with the failure that they have. Leased, in-doubt and pinned ones stay. Returns the ids of those closed; blobs that nothing needs go with them.
     async fn purge(&self, tenant: &str, ids: &[LetterId]) -> Result<Vec<LetterId>, StoreError>;
-    /// Closes letters, and forgets runs, keys and errors, whose time is over. Returns how many rows went. Leased and in-doubt letters stay.
+    /// Closes letters, and forgets runs, keys and errors, whose time is over. Returns how many rows went. Leased, in-doubt and pinned letters stay.
     async fn retain(&self, tenant: &str, keep_runs: Duration) -> Result<u64, StoreError>;
 
     // --- blobs -----------------------------------------------------------------------------------------------------
