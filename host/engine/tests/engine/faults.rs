@@ -5,14 +5,43 @@ use fusebox_core::failure::Code;
 use fusebox_core::policy::{Durability, Idempotency};
 use fusebox_engine::host::Settings;
 use fusebox_engine::memory_store::MemoryStore;
+use fusebox_engine::ports::sandbox::{AttemptEnd, AttemptSpec};
 use fusebox_engine::ports::store::Store;
+use fusebox_engine::requests::Caller;
 use fusebox_engine::testing::fake_clock::FakeClock;
 use fusebox_engine::testing::faulty_store::{FaultyStore, When};
 use fusebox_engine::testing::scripted_transport::{ScriptedTransport, status};
+use futures::future::BoxFuture;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 async fn world_on(store: Arc<dyn Store>, clock: &Arc<FakeClock>, transport: ScriptedTransport) -> World {
     World::on(store, Arc::clone(clock), transport, Settings::default()).await
+}
+
+/// A store that is gone as soon as the flag is up.
+fn gone_once(inner: &Arc<MemoryStore>, flag: &Arc<AtomicBool>) -> Arc<dyn Store> {
+    let flag = Arc::clone(flag);
+    let gone = move |_| flag.load(Ordering::SeqCst).then_some(When::Before);
+    Arc::new(FaultyStore::planned(Arc::clone(inner) as _, gone))
+}
+
+/// A script that asks once and raises the flag as it returns.
+fn flagging(
+    method: &'static str,
+    service: &'static str,
+    flag: &Arc<AtomicBool>,
+) -> impl Fn(u32, AttemptSpec) -> BoxFuture<'static, AttemptEnd> + Send + Sync + 'static {
+    let (asks, flag) = (asks(method, service), Arc::clone(flag));
+    move |number, spec| {
+        let (asked, flag) = (asks(number, spec), Arc::clone(&flag));
+        Box::pin(async move {
+            let end = asked.await;
+            flag.store(true, Ordering::SeqCst);
+            end
+        })
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -20,19 +49,13 @@ async fn case_53_a_letter_that_cannot_be_written_is_told_to_the_caller() {
     for durability in [Durability::OnFailure, Durability::Always] {
         let clock = Arc::new(FakeClock::new());
         let inner = Arc::new(MemoryStore::with_clock(Arc::clone(&clock) as _));
-        let healthy = world_on(
-            Arc::clone(&inner) as _,
-            &clock,
-            ScriptedTransport::answering(|_, _| status(503)),
-        )
-        .await;
+        let down = ScriptedTransport::answering(|_, _| status(503));
+        let healthy = world_on(Arc::clone(&inner) as _, &clock, down).await;
         let mut policy = tool("find", Idempotency::Readonly, 1, vec![service("a")]);
         policy.default_function.durability = durability;
-        healthy.deploy(policy, asks("GET", "a")).await;
-        // Loading the tool takes two calls, and a durable run one more to be accepted; then the database goes away.
-        let accepted = if durability == Durability::Always { 4 } else { 3 };
-        let gone = Arc::new(FaultyStore::gone_from(inner as _, accepted));
-        let world = healthy.another(gone, 2).await;
+        let returned = Arc::new(AtomicBool::new(false));
+        healthy.deploy(policy, flagging("GET", "a", &returned)).await;
+        let world = healthy.another(gone_once(&inner, &returned), 2).await;
         let failure = world.call("find").await.unwrap_err();
         assert_eq!(failure.code, Code::StoreUnavailable, "{failure:?}");
         assert!(
@@ -41,6 +64,14 @@ async fn case_53_a_letter_that_cannot_be_written_is_told_to_the_caller() {
             failure.chain
         );
         assert_eq!((failure.letter, world.transport.sent().len()), (None, 1));
+        // A run that was accepted is not lost all the same: whoever takes it over serves what it got, and asks again.
+        healthy.serve_for(Duration::from_secs(600)).await;
+        let letters = healthy
+            .host
+            .letters(&Caller::local(), &Default::default())
+            .await
+            .unwrap();
+        assert_eq!(letters.len(), usize::from(durability == Durability::Always));
     }
 }
 
@@ -54,22 +85,25 @@ async fn case_41_a_result_that_cannot_be_stored_after_the_effect_is_in_doubt_and
         ScriptedTransport::answering(|_, _| status(200)),
     )
     .await;
+    let returned = Arc::new(AtomicBool::new(false));
     healthy
         .deploy(
-            tool("pay", Idempotency::Keyed, 1, vec![honouring("bank")]),
-            asks("POST", "bank"),
+            tool("pay", Idempotency::Keyed, 1, vec![service("bank")]),
+            flagging("POST", "bank", &returned),
         )
         .await;
-    let world = healthy
-        .another(Arc::new(FaultyStore::gone_from(inner as _, 4)), 2)
-        .await;
+    let world = healthy.another(gone_once(&inner, &returned), 2).await;
     let failure = world.keyed("pay", "k", "{}").await.unwrap_err();
     assert_eq!(failure.code, Code::InDoubt, "{failure:?}");
     assert_eq!(failure.chain, ["it returned: 1"]);
     for _ in 0..3 {
-        healthy.pass(std::time::Duration::from_secs(600)).await;
+        healthy.pass(Duration::from_secs(600)).await;
         assert_eq!(healthy.keyed("pay", "k", "{}").await.unwrap_err().code, Code::KeyInUse);
     }
+    // Whoever takes the run over serves the charge from its journal.
+    healthy.serve_for(Duration::from_secs(5)).await;
+    let stored = healthy.keyed("pay", "k", "{}").await.unwrap();
+    assert_eq!((stored.stored, stored.output.as_str()), (true, "1"));
     assert_eq!(world.transport.sent().len(), 1);
 }
 
@@ -127,7 +161,7 @@ async fn at_every_call(level: Idempotency, answers: fn(u32) -> u16, most_sent: u
 async fn inner_letter(world: &World, id: &fusebox_core::ids::LetterId) -> bool {
     world
         .host
-        .letter(&fusebox_engine::requests::Caller::local(), id)
+        .letter(&Caller::local(), id)
         .await
         .is_ok()
 }

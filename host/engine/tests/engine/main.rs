@@ -4,10 +4,13 @@
 mod breakers;
 mod effects;
 mod faults;
+mod guest;
 mod idempotency;
 mod leases;
 mod letters;
+mod mortal;
 mod pipeline;
 mod replays;
+mod resuming;
 mod retries;
 mod world;

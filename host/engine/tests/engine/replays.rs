@@ -8,12 +8,10 @@ use fusebox_core::policy::{Approval, Idempotency, ServicePolicy};
 use fusebox_engine::host::Host;
 use fusebox_engine::ports::authorizer::{Authorizer, Decision, Question};
 use fusebox_engine::requests::{Begin, Caller, Replay};
-use fusebox_engine::testing::faulty_store::FaultyStore;
 use fusebox_engine::testing::scripted_transport::{not_sent, status};
 use std::sync::Arc;
 use std::time::Duration;
 
-const LATER: Duration = Duration::from_secs(3600);
 
 /// A keyed tool that posts to a bank and then asks `a`, which is down. The bank refuses the first request, and so there is a letter.
 async fn refused_at(bank: ServicePolicy) -> World {
@@ -89,45 +87,6 @@ async fn case_43_a_replay_that_looked_before_another_one_sent_does_not_send_agai
     assert_eq!(posts(&world), 1);
     let after = world.letter().await;
     assert_eq!((after.state.as_str(), after.replays), ("open", 1), "given back");
-}
-
-#[tokio::test(start_paused = true)]
-async fn case_44_what_a_replay_sent_that_nobody_lived_to_tell_of_is_not_sent_again() {
-    for (bank, replayable) in [(service("bank"), false), (honouring("bank"), true)] {
-        let mut bank = bank;
-        // All that the replay may ask has to honour keys, or nobody knows what was asked of whom.
-        let alone = replayable.then(|| bank.hosts.extend(service("a").hosts));
-        let world = match alone {
-            Some(()) => refused_at_one(bank).await,
-            None => refused_at(bank).await,
-        };
-        let letter = world.letter().await;
-        // The other host reads the letter, the tool and the breakers, leases the letter, announces the attempt, and is never heard of again.
-        let gone = Arc::new(FaultyStore::gone_from(Arc::clone(&world.store), 6));
-        let dying = world.another(gone, 2).await;
-        assert_eq!(dying.replay(&letter).await.unwrap_err().code, Code::StoreUnavailable);
-        assert_eq!(posts(&world), 1);
-        world.pass(LATER).await;
-        let again = world.replay(&letter).await.unwrap_err();
-        assert_eq!(again.code == Code::Denied, !replayable, "{again:?}");
-        assert_eq!(posts(&world), if replayable { 2 } else { 1 });
-        let run = world.host.run(&Caller::local(), &letter.run.id).await.unwrap();
-        assert_eq!(run.attempts[1].outcome, "unfinished");
-    }
-}
-
-/// The same with one service alone.
-async fn refused_at_one(bank: ServicePolicy) -> World {
-    let world = World::answering(|number, _| match number {
-        1 => not_sent(NotSent::Refused),
-        _ => status(503),
-    })
-    .await;
-    world
-        .deploy(tool("pay", Idempotency::Keyed, 1, vec![bank]), asks("POST", "bank"))
-        .await;
-    assert_eq!(world.keyed("pay", "k", "{}").await.unwrap_err().class, Class::NotSent);
-    world
 }
 
 #[tokio::test(start_paused = true)]

@@ -131,17 +131,22 @@ async fn case_60_an_endless_loop_is_exhausted_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_that_may_not_start_over_has_one_attempt_whatever_its_policy_says() {
-    for (level, method, class) in [
-        (Idempotency::NonIdempotent, "GET", Class::Transient),
-        (Idempotency::NonIdempotent, "POST", Class::InDoubt),
-        (Idempotency::Keyed, "POST", Class::InDoubt),
+async fn whether_an_effect_is_made_again_is_asked_of_the_effect_and_not_of_its_function() {
+    for (level, method, class, times) in [
+        (Idempotency::NonIdempotent, "GET", Class::Transient, 5),
+        (Idempotency::NonIdempotent, "PUT", Class::Transient, 5),
+        (Idempotency::NonIdempotent, "POST", Class::InDoubt, 1),
+        (Idempotency::Keyed, "POST", Class::InDoubt, 1),
+        (Idempotency::Idempotent, "POST", Class::InDoubt, 1),
     ] {
         let world = World::answering(|_, _| status(503)).await;
-        let policy = tool("send", level, 5, vec![service("a")]);
-        world.deploy(policy, asks(method, "a")).await;
+        let mut upstream = service("a");
+        upstream.breaker.failure_threshold = None;
+        world
+            .deploy(tool("send", level, 5, vec![upstream]), asks(method, "a"))
+            .await;
         assert_eq!(world.keyed("send", "k", "{}").await.unwrap_err().class, class);
-        assert_eq!(world.transport.sent().len(), 1, "{level:?} {method}");
+        assert_eq!(world.transport.sent().len(), times, "{level:?} {method}");
     }
 }
 

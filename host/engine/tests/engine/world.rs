@@ -1,5 +1,6 @@
 //! A host whose outside is scripted.
 
+use crate::guest::{Ended, Guest, ask};
 use fusebox_core::failure::Failure;
 use fusebox_core::policy::{
     BackoffPolicy, BudgetPolicy, Durability, FunctionPolicy, Idempotency, IdempotencyHeader, Jitter, Origin,
@@ -10,18 +11,18 @@ use fusebox_engine::host::{Host, Ports, Settings};
 use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::Clock as _;
-use fusebox_engine::ports::sandbox::{AttemptEnd, AttemptSpec, EffectError, Effects, GuestRequest};
-use fusebox_engine::ports::store::Store;
+use fusebox_engine::ports::sandbox::{Ask, AttemptEnd, AttemptSpec, EffectError, Effects, Got, GuestRequest, Stopped};
+use fusebox_engine::ports::store::{RunFilter, Store};
 use fusebox_engine::ports::transport::{ExchangeError, Incoming, Outgoing};
-use fusebox_engine::records::LetterRecord;
-use fusebox_engine::requests::{Begin, Call, Caller, Deploy, Replay, Replayed, Reply};
+use fusebox_engine::records::{LetterRecord, RunRecord};
+use fusebox_engine::requests::{Begin, Call, Caller, Deploy, DryRun, Replay, Replayed, Reply};
 use fusebox_engine::testing::fake_clock::FakeClock;
 use fusebox_engine::testing::fixed_ports::{FixedPolicies, FixedSecrets, SeededEntropy};
 use fusebox_engine::testing::scripted_sandbox::ScriptedSandbox;
 use fusebox_engine::testing::scripted_transport::ScriptedTransport;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub(crate) type Called = Result<Reply, Box<Failure>>;
@@ -43,6 +44,22 @@ impl World {
         F: Fn(u32, &Outgoing) -> Result<Incoming, ExchangeError> + Send + Sync + 'static,
     {
         Self::with(ScriptedTransport::answering(answer)).await
+    }
+
+    /// A host before an upstream that answers by what is asked (`POST bank /x`) and how often that was asked by now.
+    pub(crate) async fn upstream<F>(answer: F) -> Self
+    where
+        F: Fn(&str, u32) -> Result<Incoming, ExchangeError> + Send + Sync + 'static,
+    {
+        let asked = Mutex::new(BTreeMap::<String, u32>::new());
+        Self::answering(move |_, request| {
+            let line = line_of(request);
+            let mut asked = asked.lock().unwrap();
+            let times = asked.entry(line.clone()).or_default();
+            *times += 1;
+            answer(&line, *times)
+        })
+        .await
     }
 
     pub(crate) async fn with(transport: ScriptedTransport) -> Self {
@@ -113,6 +130,19 @@ impl World {
         self.host.deploy(&Caller::local(), deploy).await.unwrap();
     }
 
+    /// Deploys a tool whose function `run` is a guest that asks for effects one by one or several at once.
+    pub(crate) async fn guest<F, A>(&self, policy: ToolPolicy, script: F)
+    where
+        F: Fn(Guest) -> A + Send + Sync + 'static,
+        A: Future<Output = Ended> + Send + 'static,
+    {
+        let script = move |number, spec| {
+            let ended = script(Guest::new(number, spec));
+            async move { ended.await.unwrap_or(AttemptEnd::Stopped) }
+        };
+        self.deploy(policy, script).await;
+    }
+
     pub(crate) async fn call(&self, tool: &str) -> Called {
         self.host.call(&Caller::local(), call(tool)).await
     }
@@ -128,22 +158,61 @@ impl World {
         letters.into_iter().next().unwrap()
     }
 
+    /// Replays a letter from its start.
     pub(crate) async fn replay(&self, letter: &LetterRecord) -> Called {
-        let replay = Replay {
-            letter: letter.id.clone(),
-            deadline: None,
+        let from_start = Replay {
             from: Begin::Start,
-            repeat: Vec::new(),
-            component: None,
-            dry_run: false,
+            ..replay_of(letter)
         };
-        self.host
-            .replay(&Caller::local(), replay)
-            .await
-            .map(|replayed| match replayed {
-                Replayed::Done(reply) => reply,
-                Replayed::Dry(_) => unreachable!(),
-            })
+        self.replayed(from_start).await
+    }
+
+    /// Replays a letter from its resume point.
+    pub(crate) async fn go_on(&self, letter: &LetterRecord) -> Called {
+        self.replayed(replay_of(letter)).await
+    }
+
+    pub(crate) async fn replayed(&self, replay: Replay) -> Called {
+        match self.host.replay(&Caller::local(), replay).await? {
+            Replayed::Done(reply) => Ok(reply),
+            Replayed::Dry(dry) => panic!("nothing was performed: {dry:?}"),
+        }
+    }
+
+    /// What of a letter's journal would be served, and what would be next.
+    pub(crate) async fn dry(&self, replay: Replay) -> Result<DryRun, Box<Failure>> {
+        let dry_run = Replay {
+            dry_run: true,
+            ..replay
+        };
+        match self.host.replay(&Caller::local(), dry_run).await? {
+            Replayed::Dry(dry) => Ok(dry),
+            Replayed::Done(reply) => panic!("something was performed: {reply:?}"),
+        }
+    }
+
+    /// What was sent: `POST bank /x`, in order.
+    pub(crate) fn sent(&self) -> Vec<String> {
+        self.transport.sent().iter().map(line_of).collect()
+    }
+
+    /// How often that was sent.
+    pub(crate) fn times(&self, line: &str) -> usize {
+        self.sent().iter().filter(|sent| *sent == line).count()
+    }
+
+    /// The run that was created last.
+    pub(crate) async fn last_run(&self) -> Option<RunRecord> {
+        let runs = self.store.runs("default", &RunFilter::default()).await.unwrap();
+        runs.into_iter().find(|run| run.nested.is_none())
+    }
+
+    /// Lets the host take what nobody holds, for so long.
+    pub(crate) async fn serve_for(&self, time: Duration) {
+        let serving = Arc::clone(&self.host);
+        let serving = tokio::spawn(async move { serving.serve().await });
+        self.pass(time).await;
+        serving.abort();
     }
 
     pub(crate) async fn breaker(&self, key: &str) -> String {
@@ -186,6 +255,29 @@ pub(crate) fn call(tool: &str) -> Call {
         wait: None,
         deadline: None,
         detach: false,
+    }
+}
+
+/// The idempotency key that was sent.
+pub(crate) fn key_of(sent: &Outgoing) -> String {
+    let header = sent.headers.iter().find(|(name, _)| name == "idempotency-key").unwrap();
+    String::from_utf8(header.1.clone()).unwrap()
+}
+
+fn line_of(request: &Outgoing) -> String {
+    let host = request.origin.host.trim_end_matches(".test");
+    format!("{} {host} {}", request.method, request.path)
+}
+
+/// A replay of that letter from its resume point.
+pub(crate) fn replay_of(letter: &LetterRecord) -> Replay {
+    Replay {
+        letter: letter.id.clone(),
+        deadline: None,
+        from: Begin::ResumePoint,
+        repeat: Vec::new(),
+        component: None,
+        dry_run: false,
     }
 }
 
@@ -281,7 +373,11 @@ pub(crate) async fn request(effects: &dyn Effects, method: &str, service: &str) 
         headers: Vec::new(),
         body: "{}".into(),
     };
-    effects.http(request).await
+    match ask(effects, Ask::Http(request)).await {
+        Ok(Got::Http(answer)) => answer,
+        Ok(other) => panic!("an exchange got {other:?}"),
+        Err(Stopped) => Err(EffectError::Ended),
+    }
 }
 
 /// A script that makes one request and returns well if it was answered so.
