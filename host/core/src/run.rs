@@ -115,7 +115,7 @@ pub enum Event {
     Cancel,
     /// Its letter is replayed.
     Replay,
-    /// A person settled the effects in doubt, and the run goes on.
+    /// A person settled what was in doubt: the run waits for its replay.
     Resolve,
     /// A person takes up a run that is over and became no letter: its journal is kept.
     Resume,
@@ -165,13 +165,12 @@ pub fn next(state: State, event: Event) -> Result<State, Illegal> {
         | (S::Suspended, E::Approve)
         | (S::Running | S::Accepted, E::Recover)
         | (S::DeadLettered, E::Replay)
-        | (S::InDoubt, E::Resolve)
         | (S::Failed | S::Cancelled, E::Resume) => Ok(S::Running),
         (S::Running, E::Sleep) => Ok(S::Sleeping),
         (S::Accepted | S::Running, E::Suspend) => Ok(S::Suspended),
         (S::Running | S::InDoubt, E::Succeed) => Ok(S::Succeeded),
         (S::Suspended, E::Refuse) | (S::Accepted | S::Running | S::DeadLettered | S::InDoubt, E::Fail) => Ok(S::Failed),
-        (S::Accepted | S::Running | S::Sleeping, E::DeadLetter) => Ok(S::DeadLettered),
+        (S::Accepted | S::Running | S::Sleeping, E::DeadLetter) | (S::InDoubt, E::Resolve) => Ok(S::DeadLettered),
         (S::Running, E::Doubt) => Ok(S::InDoubt),
         (S::Accepted | S::Running | S::Sleeping | S::Suspended, E::Cancel) => Ok(S::Cancelled),
         _ => Err(Illegal { state, event }),
@@ -203,7 +202,7 @@ mod tests {
         (State::Succeeded, "..............."),
         (State::Failed, "..............R"),
         (State::DeadLettered, "........F...R.."),
-        (State::InDoubt, ".......SF....R."),
+        (State::InDoubt, ".......SF....D."),
         (State::Cancelled, "..............R"),
     ];
 
