@@ -4,6 +4,7 @@ use crate::fault::Fault;
 use crate::record::Recorded;
 use crate::service::Service;
 use crate::services::ledger::LedgerView;
+use crate::services::llm::ScriptedMessage;
 use crate::services::mail::Mail;
 use crate::world::{RateLimit, World};
 use axum::extract::{Query, State};
@@ -43,6 +44,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
     Router::new()
         .route("/faults", post(add_fault).delete(clear_faults))
         .route("/rate-limit", put(set_limit))
+        .route("/llm/script", put(script_llm))
         .route("/requests", get(requests))
         .route("/mails", get(mails))
         .route("/ledger", get(ledger))
@@ -76,6 +78,10 @@ async fn set_limit(State(world): Shared, Json(order): Json<LimitOrder>) -> Resul
     };
     world.limit(order.service, limit);
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn script_llm(State(world): Shared, Json(script): Json<Vec<ScriptedMessage>>) -> Result<StatusCode, Refusal> {
+    done(world.script_llm(script))
 }
 
 async fn requests(State(world): Shared, Query(which): Query<Which>) -> Json<Vec<Recorded>> {

@@ -16,6 +16,7 @@ pub use fault::{Fault, ResetAt};
 pub use record::{Answered, Recorded};
 pub use service::{Ports, Service};
 pub use services::ledger::{KeyCount, LedgerView, Transfer};
+pub use services::llm::{ScriptedCall, ScriptedMessage};
 pub use services::mail::Mail;
 pub use simulator::{Simulator, SimulatorError};
 pub use world::RateLimit;

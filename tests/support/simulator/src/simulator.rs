@@ -6,6 +6,7 @@ use crate::listener;
 use crate::record::Recorded;
 use crate::service::{Ports, Service};
 use crate::services::ledger::LedgerView;
+use crate::services::llm::ScriptedMessage;
 use crate::services::mail::Mail;
 use crate::world::{RateLimit, World};
 use std::io;
@@ -108,6 +109,14 @@ impl Simulator {
     /// Sets or lifts a rate limit.
     pub fn rate_limit(&self, service: Service, limit: Option<RateLimit>) {
         self.world.limit(service, limit);
+    }
+
+    /// Makes the model say these messages next, whatever it is asked; an empty list takes back what is left of an earlier one.
+    ///
+    /// # Errors
+    /// [`SimulatorError::Order`] for a message without content and calls.
+    pub fn script_llm(&self, script: Vec<ScriptedMessage>) -> Result<(), SimulatorError> {
+        self.world.script_llm(script).map_err(SimulatorError::Order)
     }
 
     /// Everything as at the start: no faults, no limits, nothing recorded, all balances as at first.

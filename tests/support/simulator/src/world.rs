@@ -6,8 +6,9 @@ use crate::http::{Reply, Request};
 use crate::record::{Answered, Recorded};
 use crate::service::Service;
 use crate::services::ledger::{Ledger, LedgerView};
+use crate::services::llm::{Llm, ScriptedMessage};
 use crate::services::mail::{Mail, Outbox};
-use crate::services::{llm, search};
+use crate::services::search;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -50,6 +51,7 @@ struct State {
     connections: u64,
     outbox: Outbox,
     ledger: Ledger,
+    llm: Llm,
 }
 
 /// The shared state of all listeners.
@@ -112,7 +114,7 @@ impl World {
         }
         match service {
             Service::Search => search::serve(request),
-            Service::Llm => llm::serve(request),
+            Service::Llm => state.llm.serve(request),
             Service::Mail => state.outbox.serve(n, request),
             Service::Ledger => state.ledger.serve(n, request),
         }
@@ -154,6 +156,15 @@ impl World {
         let upstream = &mut self.state().upstreams[service.index()];
         upstream.limit = limit;
         upstream.recent.clear();
+    }
+
+    /// Replaces what the model says next.
+    pub(crate) fn script_llm(&self, script: Vec<ScriptedMessage>) -> Result<(), String> {
+        if script.iter().any(ScriptedMessage::is_empty) {
+            return Err("each message needs content or tool_calls".to_owned());
+        }
+        self.state().llm.follow(script);
+        Ok(())
     }
 
     /// Everything as at the start; connections stay.

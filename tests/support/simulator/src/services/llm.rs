@@ -1,60 +1,117 @@
-//! Chat completions as OpenAI's API has them: the same request always gets the same text.
+//! Chat completions as OpenAI's API has them: the same request always gets the same answer, unless a script says what is said next.
+
+mod chat;
+mod plan;
+mod script;
 
 use super::authorized;
 use crate::http::{Reply, Request};
-use serde::Deserialize;
-use serde_json::json;
+use chat::{Call, Choice, Completion, Message};
+use plan::Wish;
+pub use script::{ScriptedCall, ScriptedMessage};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 const TOKEN: &str = "llm-secret";
 
-#[derive(Deserialize)]
-struct Completion {
-    model: String,
-    messages: Vec<Message>,
-    #[serde(default)]
-    stream: bool,
+/// A model.
+#[derive(Default)]
+pub(crate) struct Llm {
+    /// What it says next, whatever it is asked.
+    script: VecDeque<ScriptedMessage>,
 }
 
-#[derive(Deserialize, Hash)]
-struct Message {
-    role: String,
-    content: String,
+/// What the model says.
+struct Said {
+    text: Option<String>,
+    calls: Vec<Call>,
 }
 
-pub(crate) fn serve(request: &Request) -> Reply {
-    if request.route() != "/v1/chat/completions" {
-        return failure(404, "there is only /v1/chat/completions");
+impl Llm {
+    pub(crate) fn serve(&mut self, request: &Request) -> Reply {
+        if request.route() != "/v1/chat/completions" {
+            return failure(404, "there is only /v1/chat/completions");
+        }
+        if request.method != "POST" {
+            return failure(405, "ask with POST").with("allow", "POST");
+        }
+        if authorized(request, TOKEN).is_err() {
+            return failure(401, "Incorrect API key provided.").with("www-authenticate", "Bearer");
+        }
+        let completion = match serde_json::from_slice::<Completion>(&request.body) {
+            Ok(completion) => completion,
+            Err(error) => return failure(400, &format!("the body is not understood: {error}")),
+        };
+        match completion.check() {
+            Ok(()) => self.complete(&completion),
+            Err(why) => failure(400, &why),
+        }
     }
-    if request.method != "POST" {
-        return failure(405, "ask with POST").with("allow", "POST");
+
+    /// Replaces what the model says next.
+    pub(crate) fn follow(&mut self, script: Vec<ScriptedMessage>) {
+        self.script = script.into();
     }
-    if authorized(request, TOKEN).is_err() {
-        return failure(401, "Incorrect API key provided.").with("www-authenticate", "Bearer");
-    }
-    match serde_json::from_slice::<Completion>(&request.body) {
-        Err(error) => failure(400, &format!("the body is not understood: {error}")),
-        Ok(completion) if completion.stream => failure(400, "streaming is not spoken here"),
-        Ok(completion) if completion.messages.is_empty() => failure(400, "messages is empty"),
-        Ok(completion) => complete(&completion),
+
+    fn complete(&mut self, completion: &Completion) -> Reply {
+        let said = match self.script.pop_front() {
+            Some(scripted) => scripted.said(completion.calls_so_far()),
+            None => of_itself(completion),
+        };
+        answer(completion, said)
     }
 }
 
-fn complete(completion: &Completion) -> Reply {
-    let of_role = |role: &str| {
-        let message = completion.messages.iter().rev().find(|message| message.role == role);
-        message.map_or("", |message| message.content.as_str())
+/// What the model says without a script.
+fn of_itself(completion: &Completion) -> Said {
+    let call = |wish: Wish<'_>| Said {
+        text: None,
+        calls: vec![wish.call(completion.calls_so_far())],
     };
-    let (prompt, system) = (of_role("user"), of_role("system"));
-    let text = if system.is_empty() {
-        format!("You asked: {prompt}")
-    } else {
-        format!("You asked: {prompt} (instructed: {system})")
+    let text = |text: String| Said {
+        text: Some(text),
+        calls: Vec::new(),
     };
+    let next = plan::next(completion);
+    match &completion.tool_choice {
+        Choice::None => text(echo(completion)),
+        Choice::Auto => match next {
+            plan::Next::Call(wish) => call(wish),
+            plan::Next::Done(report) => text(report),
+            plan::Next::NoPlan => text(echo(completion)),
+        },
+        Choice::Required => match next {
+            plan::Next::Call(wish) => call(wish),
+            _ => call(Wish::of(&completion.tools[0], completion.prompt())),
+        },
+        Choice::Function(name) => match (next, completion.tool(name)) {
+            (plan::Next::Call(wish), _) if wish.calls(name) => call(wish),
+            (_, Some(tool)) => call(Wish::of(tool, completion.prompt())),
+            (_, None) => text(echo(completion)),
+        },
+    }
+}
+
+fn echo(completion: &Completion) -> String {
+    let prompt = completion.prompt();
+    match completion.last_of("system") {
+        "" => format!("You asked: {prompt}"),
+        system => format!("You asked: {prompt} (instructed: {system})"),
+    }
+}
+
+fn answer(completion: &Completion, said: Said) -> Reply {
     let mut hasher = DefaultHasher::new();
     (&completion.model, &completion.messages).hash(&mut hasher);
-    let asked: usize = completion.messages.iter().map(|message| words(&message.content)).sum();
-    let answered = words(&text);
+    let asked: usize = completion.messages.iter().map(Message::words).sum();
+    let answered = said.text.as_deref().map_or(0, words) + said.calls.iter().map(Call::words).sum::<usize>();
+    let mut message = json!({"role": "assistant", "content": said.text});
+    let calls: Vec<Value> = said.calls.iter().map(Call::json).collect();
+    let finish_reason = if calls.is_empty() { "stop" } else { "tool_calls" };
+    if !calls.is_empty() {
+        message["tool_calls"] = calls.into();
+    }
     Reply::json(
         200,
         &json!({
@@ -62,11 +119,7 @@ fn complete(completion: &Completion) -> Reply {
             "object": "chat.completion",
             "created": 1_767_225_600,
             "model": completion.model,
-            "choices": [{
-                "index": 0,
-                "message": {"role": "assistant", "content": text},
-                "finish_reason": "stop",
-            }],
+            "choices": [{"index": 0, "message": message, "finish_reason": finish_reason}],
             "usage": {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered},
         }),
     )
