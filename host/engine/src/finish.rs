@@ -138,7 +138,7 @@ async fn fail(engine: &Engine, mut run: Run, mut failed: Failed) -> Result<Reply
         class: failed.failure.class,
         code: failed.failure.code,
         began: run.began,
-        detached: run.letter.is_some(),
+        detached: run.detached || run.letter.is_some(),
     };
     let again = || {
         run.letter

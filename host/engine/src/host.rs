@@ -3,6 +3,7 @@
 mod going_on;
 mod inspect;
 mod outlook;
+mod stats;
 
 use crate::breakers::Breakers;
 use crate::call;
@@ -27,6 +28,7 @@ use tracing::Instrument as _;
 
 pub use crate::engine::{Alerts, Ports, Settings, Webhook};
 use crate::ports::sandbox::{Component, LoadError};
+use crate::ports::store::StoreError;
 pub use inspect::ToolView;
 pub use outlook::{Back, Outlook};
 
@@ -82,7 +84,7 @@ impl Host {
     pub async fn replay(&self, caller: &Caller, replay: Replay) -> Result<Replayed, Box<Failure>> {
         let span = tracing::info_span!("replay", letter = %replay.letter);
         let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
-        self.carry_out(Box::pin(replay::replay(engine, caller, replay).instrument(span)))
+        self.carry_out(Box::pin(replay::replay(engine, caller, replay, false).instrument(span)))
             .await
     }
 
@@ -186,15 +188,19 @@ impl Host {
         Ok(pinned)
     }
 
-    /// Cancels a run of this process, whether it computes or waits for its next attempt. Effects in flight are waited for.
+    /// Cancels a run, wherever it is. Effects in flight are waited for; a host that holds it hears of it with its next heartbeat.
     ///
     /// # Errors
-    /// That this process has no such run.
+    /// That there is none, that it is over, or those of the store.
     pub async fn cancel(&self, caller: &Caller, run: &RunId) -> Result<(), Box<Failure>> {
         if self.engine.tasks.cancel(&caller.tenant, run) {
-            Ok(())
-        } else {
-            Err(refusals::not_running(run.as_str()))
+            return Ok(());
+        }
+        match self.engine.ports.store.cancel(&caller.tenant, run).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(refusals::not_running(run.as_str())),
+            Err(StoreError::Refused { what }) => Err(Box::new(Failure::new(Code::BadInput, Class::Caller, what))),
+            Err(error) => Err(refusals::store("the run could not be cancelled", &error)),
         }
     }
 

@@ -75,8 +75,13 @@ pub(crate) async fn write(
         last_failed: now.0,
         expires: dead_letter::expires(kind, settled_unrepeatable, now, keep).map(|at| at.0),
         replays: before.map_or(0, |letter| letter.replays),
-        auto_replays: before.map_or(0, |letter| letter.auto_replays),
-        auto_replay: false,
+        auto_replays: before.map_or(0, |letter| letter.auto_replays) + u32::from(run.by_itself),
+        auto_replay: dead_letter::replays_by_itself(
+            run.function.policy.auto_replay,
+            kind,
+            run.key.is_some(),
+            run.detached,
+        ),
         pinned: before.is_some_and(|letter| letter.pinned),
     }
 }

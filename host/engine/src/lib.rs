@@ -1,9 +1,11 @@
 //! The call boundary: one facade, one pipeline, and the ports that it needs from the outside.
 
+mod alerts;
 mod approvals;
 mod attempt;
 mod breakers;
 mod budgets;
+mod by_itself;
 mod call;
 mod catalog;
 mod commit;
@@ -26,12 +28,14 @@ mod ownership;
 pub mod ports;
 pub mod records;
 mod recovery;
+mod redrive;
 mod refusals;
 mod replay;
 pub mod requests;
 mod resolve;
 mod rest;
 mod resuming;
+mod retention;
 mod runs;
 mod services;
 mod starting;

@@ -247,6 +247,7 @@ fn fresh(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) -> Run {
         hold: way.hold.clone(),
         dry: false,
         replay: way.replay,
+        by_itself: false,
         allowed: Some(way.attempts.inner(callee.function.policy.retry.attempts)),
         spent: None,
         places: way.places.clone(),

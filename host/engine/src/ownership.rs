@@ -145,5 +145,14 @@ async fn beat(lease: Arc<Lease>) {
         lease.clock.sleep(lease.length / 3).await;
         // What failed was logged; the next beat tries again, and nothing is sent without the right to.
         let _ = renew(&lease).await;
+        // A store that does not answer is asked again with the next beat.
+        if lease
+            .store
+            .is_cancelled(&lease.tenant, &lease.run)
+            .await
+            .unwrap_or(false)
+        {
+            lease.stop.cancel();
+        }
     }
 }

@@ -114,6 +114,7 @@ async fn take_up(engine: &Arc<Engine>, lease: Lease, deadline: Option<Duration>)
         journal,
         began,
         replay: letter.is_some(),
+        by_itself: false,
         allowed: None,
         spent: None,
         places: Vec::new(),

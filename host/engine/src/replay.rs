@@ -26,7 +26,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Replays one letter.
-pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) -> Result<Replayed, Box<Failure>> {
+pub(crate) async fn replay(
+    engine: Arc<Engine>,
+    caller: Caller,
+    replay: Replay,
+    by_itself: bool,
+) -> Result<Replayed, Box<Failure>> {
     let engine = &engine;
     let letter = engine.ports.store.letter(&caller.tenant, &replay.letter).await;
     let letter = letter
@@ -100,6 +105,7 @@ pub(crate) async fn replay(engine: Arc<Engine>, caller: Caller, replay: Replay) 
         letter: Some(Box::new(letter)),
         dry: false,
         replay: true,
+        by_itself,
         allowed: None,
         spent: None,
         places: Vec::new(),
@@ -236,6 +242,7 @@ async fn dry(
         hold: Hold::default(),
         dry: true,
         replay: true,
+        by_itself: false,
         allowed: None,
         spent: None,
         places: Vec::new(),

@@ -78,6 +78,8 @@ pub(crate) struct Run {
     pub(crate) dry: bool,
     /// A letter is replayed.
     pub(crate) replay: bool,
+    /// And nobody asked for it.
+    pub(crate) by_itself: bool,
     /// The attempts that the layer above leaves to it; `None` for a root.
     pub(crate) allowed: Option<Attempts>,
     /// What it has used up of them, once it has ended.
@@ -156,6 +158,7 @@ impl Run {
             hold: Hold::default(),
             dry: false,
             replay: false,
+            by_itself: false,
             allowed: None,
             spent: None,
             places: Vec::new(),

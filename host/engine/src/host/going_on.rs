@@ -1,13 +1,15 @@
 //! What faces ask of runs that are not over: resume, cancel, approve, resolve; and of letters in bulk.
 
-use super::Host;
+use super::{Host, stats};
 use crate::ports::store::{ApprovalFilter, LetterFilter, Verdict};
 use crate::records::{ApprovalRecord, JournalRecord, LetterRecord, RedriveRecord, RunRecord};
 use crate::recovery;
+use crate::redrive;
 use crate::refusals;
 use crate::requests::{Caller, LetterStats, Redrive, Reply, Resolve};
 use crate::resolve;
 use crate::workers;
+use crate::{alerts, by_itself, retention};
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::{ApprovalId, LetterId, RedriveId, RunId};
 use std::sync::Arc;
@@ -117,16 +119,15 @@ impl Host {
             limit: u32::MAX,
             ..LetterFilter::default()
         };
-        let _letters = self.letters(caller, &all).await?;
-        Err(refusals::internal("letters cannot be counted yet"))
+        Ok(stats::of(&self.letters(caller, &all).await?))
     }
 
     /// Starts a bulk replay of the letters that fit. It is carried out by [`Self::run_redrive`], or by a serving host.
     ///
     /// # Errors
     /// That it could not be stored.
-    pub async fn redrive(&self, _caller: &Caller, _redrive: Redrive) -> Answer<RedriveRecord> {
-        Err(refusals::internal("letters cannot be replayed in bulk yet"))
+    pub async fn redrive(&self, caller: &Caller, redrive: Redrive) -> Answer<RedriveRecord> {
+        redrive::start(&self.engine, caller, redrive).await
     }
 
     /// Bulk replays, newest first.
@@ -143,19 +144,15 @@ impl Host {
     /// # Errors
     /// That there is none, or those of the store.
     pub async fn redrive_of(&self, caller: &Caller, id: &RedriveId) -> Answer<RedriveRecord> {
-        let redrives = self.redrives(caller).await?;
-        redrives
-            .into_iter()
-            .find(|redrive| redrive.id == *id)
-            .ok_or_else(|| refusals::no_redrive(id.as_str()))
+        redrive::find(&self.engine, caller, id).await
     }
 
     /// Ends a bulk replay; the letter that it replays is finished, the rest stays untouched.
     ///
     /// # Errors
     /// That there is none, or those of the store.
-    pub async fn cancel_redrive(&self, _caller: &Caller, id: &RedriveId) -> Answer<RedriveRecord> {
-        Err(refusals::internal(format!("{id} cannot be cancelled yet")))
+    pub async fn cancel_redrive(&self, caller: &Caller, id: &RedriveId) -> Answer<RedriveRecord> {
+        redrive::cancel(&self.engine, caller, id).await
     }
 
     /// Carries out a bulk replay in this process, and says after each letter how far it is.
@@ -164,15 +161,21 @@ impl Host {
     /// That there is none, or those of the store; letters that fail again are counted.
     pub async fn run_redrive(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         id: &RedriveId,
-        _progress: &(dyn Fn(&RedriveRecord) + Send + Sync),
+        progress: &(dyn Fn(&RedriveRecord) + Send + Sync),
     ) -> Answer<RedriveRecord> {
-        Err(refusals::internal(format!("{id} cannot be carried out yet")))
+        redrive::run(&self.engine, caller, id, progress).await
     }
 
     /// The work of a serving host, until it is stopped: takes runs that can go on, wakes sleepers, lets letters replay by themselves.
     pub async fn serve(self: &Arc<Self>) {
-        workers::work(Arc::clone(&self.engine)).await;
+        let engine = || Arc::clone(&self.engine);
+        tokio::join!(
+            workers::work(engine()),
+            by_itself::work(engine()),
+            alerts::work(engine()),
+            retention::work(engine()),
+        );
     }
 }

@@ -1,0 +1,30 @@
+//! Forgetting what is kept no longer, from time to time.
+
+use crate::engine::Engine;
+use crate::requests::Caller;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_secs(3600);
+
+/// Forgets until the host takes no more work.
+pub(crate) async fn work(engine: Arc<Engine>) {
+    let caller = Caller::local();
+    while !engine.tasks.is_draining() {
+        match engine
+            .ports
+            .store
+            .retain(&caller.tenant, engine.settings.keep_runs)
+            .await
+        {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "forgot what is kept no longer"),
+            Err(error) => tracing::warn!(%error, "old rows could not be removed"),
+        }
+        tokio::select! {
+            () = engine.ports.clock.sleep(LOOK) => {}
+            () = engine.tasks.draining().cancelled() => {}
+        }
+    }
+}
