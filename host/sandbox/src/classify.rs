@@ -2,7 +2,8 @@
 
 use crate::deadline::Ended;
 use crate::limits::Refusal;
-use fusebox_engine::ports::sandbox::{AttemptEnd, Limit};
+use crate::pump::{Deadlock, WrongAnswer};
+use fusebox_engine::ports::sandbox::{AttemptEnd, Limit, Stopped};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Error, PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
@@ -17,6 +18,9 @@ pub(crate) fn end(error: &Error, refused: Option<Refusal>) -> AttemptEnd {
     if let Some(ended) = error.downcast_ref::<Ended>() {
         return ended_early(*ended);
     }
+    if error.is::<Stopped>() {
+        return AttemptEnd::Stopped;
+    }
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return AttemptEnd::Exit { code: exit.0 };
     }
@@ -30,6 +34,11 @@ pub(crate) fn end(error: &Error, refused: Option<Refusal>) -> AttemptEnd {
             message: "the instance pool is full; raise its size or lower `limits.concurrency`".to_owned(),
         };
     }
+    if error.is::<WrongAnswer>() {
+        return AttemptEnd::Host {
+            message: WrongAnswer.to_string(),
+        };
+    }
     if let Some(Refusal { limit, message }) = refused {
         return AttemptEnd::Limit { limit, message };
     }
@@ -37,6 +46,11 @@ pub(crate) fn end(error: &Error, refused: Option<Refusal>) -> AttemptEnd {
         return AttemptEnd::Limit {
             limit: Limit::HostMemory,
             message: "the guest holds more host resources than the host keeps for one run".to_owned(),
+        };
+    }
+    if error.is::<Deadlock>() {
+        return AttemptEnd::Trap {
+            trap: "deadlock".to_owned(),
         };
     }
     match error.downcast_ref::<Trap>() {

@@ -16,6 +16,7 @@ mod http;
 mod layout;
 mod limits;
 mod loaded;
+mod pump;
 mod registry;
 mod resources;
 mod sandbox;

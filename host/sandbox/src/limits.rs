@@ -136,6 +136,18 @@ impl HostMemory {
         Ok(charge)
     }
 
+    /// Bytes that may be held besides.
+    pub(crate) fn left(&self) -> u64 {
+        self.allowed.saturating_sub(self.held.load(Ordering::Relaxed))
+    }
+
+    /// Refuses what would take more than [`Self::left`].
+    pub(crate) fn refuse(&self) -> Refusal {
+        let held = self.allowed.saturating_add(1);
+        self.refused.fetch_max(held, Ordering::Relaxed);
+        self.refusal(held)
+    }
+
     /// The largest refusal.
     pub(crate) fn refused(&self) -> Option<Refusal> {
         let held = self.refused.load(Ordering::Relaxed);
@@ -157,9 +169,27 @@ pub(crate) struct Charge {
     bytes: u64,
 }
 
+impl Charge {
+    /// Holds so many bytes more.
+    ///
+    /// # Errors
+    /// [`Refusal`], as [`HostMemory::charge`].
+    pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), Refusal> {
+        let mut more = self.memory.charge(bytes)?;
+        self.bytes = self.bytes.saturating_add(std::mem::take(&mut more.bytes));
+        Ok(())
+    }
+
+    /// Gives back what is held: its bytes are somebody else's now.
+    pub(crate) fn release(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.memory.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.release();
     }
 }
 

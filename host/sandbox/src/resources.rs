@@ -1,13 +1,15 @@
 //! Host resources that a guest has open, by kind.
 
+use crate::http::Exchange;
+use crate::http::body::OutgoingBody;
 use crate::wasi::clock::Timer;
 use std::any::Any;
 use std::collections::BTreeMap;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, Network, TcpSocket, UdpSocket};
 use wasmtime_wasi_http::FieldMap;
-use wasmtime_wasi_http::p2::body::{HostIncomingBody, HostOutgoingBody};
-use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest};
+use wasmtime_wasi_http::p2::body::HostIncomingBody;
+use wasmtime_wasi_http::p2::types::{HostIncomingResponse, HostOutgoingRequest};
 
 /// What is open: `outgoing-request ×2`, in the order of their names.
 pub(crate) fn open(table: &mut ResourceTable) -> Vec<String> {
@@ -27,10 +29,10 @@ pub(crate) fn open(table: &mut ResourceTable) -> Vec<String> {
 fn kind(entry: &(dyn Any + Send)) -> Option<&'static str> {
     let kinds: [(bool, &str); 11] = [
         (entry.is::<HostOutgoingRequest>(), "outgoing-request"),
-        (entry.is::<HostFutureIncomingResponse>(), "future-incoming-response"),
+        (entry.is::<Exchange>(), "future-incoming-response"),
         (entry.is::<HostIncomingResponse>(), "incoming-response"),
         (entry.is::<HostIncomingBody>(), "incoming-body"),
-        (entry.is::<HostOutgoingBody>(), "outgoing-body"),
+        (entry.is::<OutgoingBody>(), "outgoing-body"),
         (entry.is::<FieldMap>(), "fields"),
         (entry.is::<DynInputStream>(), "input-stream"),
         (entry.is::<DynOutputStream>(), "output-stream"),

@@ -1,9 +1,10 @@
 //! What a store holds for its attempt.
 
 use crate::deadline::Deadline;
-use crate::http::Outbound;
+use crate::http::Unfinished;
 use crate::limits::{GuestBudget, HostMemory, Refusal};
-use crate::wasi::clock::VirtualClock;
+use crate::pump::Pump;
+use crate::wasi::clock::{Timers, VirtualClock};
 use crate::wasi::{self, log::Collector};
 use fusebox_engine::ports::clock::{Clock as _, SystemClock};
 use fusebox_engine::ports::sandbox::AttemptSpec;
@@ -22,13 +23,15 @@ pub(crate) struct State {
     pub(crate) deadline: Deadline,
     pub(crate) clock: Arc<VirtualClock>,
     pub(crate) log: Arc<Collector>,
-    host_memory: Arc<HostMemory>,
+    pub(crate) pump: Pump,
+    pub(crate) timers: Timers,
+    pub(crate) unfinished: Unfinished,
+    pub(crate) host_memory: Arc<HostMemory>,
     env: Arc<[(String, String)]>,
     seed: [u8; 32],
     /// Made when the guest first asks for something: a function that only computes never does.
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
-    outbound: Outbound,
 }
 
 impl State {
@@ -38,17 +41,20 @@ impl State {
         table.set_max_capacity(RESOURCES);
         let host_memory = HostMemory::new(spec.limits.host_memory);
         let now = clock.tick();
-        let virtual_clock = Arc::new(VirtualClock::starting(clock, now));
+        let deadline = Deadline::new(clock, now + spec.timeout, spec.cancel.clone());
+        let virtual_clock = Arc::new(VirtualClock::starting(spec.wall));
         Self {
             table,
             budget: GuestBudget::new(Arc::clone(&spec.limits), largest),
-            deadline: Deadline::new(clock, now + spec.timeout, spec.cancel.clone()),
-            log: Collector::new(spec.limits.log),
+            log: Collector::new(spec.limits.log, Arc::clone(&spec.effects)),
+            pump: Pump::new(&spec.effects, &deadline, &virtual_clock, &host_memory),
+            timers: Timers::new(),
+            unfinished: Unfinished::new(),
+            deadline,
             env: Arc::clone(&spec.env),
             seed: spec.seed,
             wasi: None,
             http: WasiHttpCtx::new(),
-            outbound: Outbound::new(&spec.effects, &virtual_clock, &host_memory),
             clock: virtual_clock,
             host_memory,
         }
@@ -77,7 +83,7 @@ impl WasiHttpView for State {
         WasiHttpCtxView {
             ctx: &mut self.http,
             table: &mut self.table,
-            hooks: &mut self.outbound,
+            hooks: Default::default(),
         }
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod clock;
 pub(crate) mod log;
 mod poll;
 
+use crate::http;
 use crate::state::State;
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::SeedableRng as _;
@@ -71,7 +72,7 @@ pub(crate) fn provides(import: &str) -> bool {
 pub(crate) fn linker(engine: &Engine) -> Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
     // Ours end with the attempt, and run on its clock.
     linker.allow_shadowing(true);
     poll::add_to_linker(&mut linker)?;

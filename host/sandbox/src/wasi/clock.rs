@@ -1,10 +1,11 @@
-//! Time as a guest sees it: it stands still, except that each reading takes a microsecond, each settled effect moves it
-//! to its instant, and each timer that fires moves it to its deadline. So a guest's state depends on what it did, and not
-//! on how fast the machine was.
+//! Time as a guest sees it: it stands still, except that each reading takes a microsecond and each effect that is let in moves it to its
+//! instant. So a guest's state depends on what it did, and not on how fast the machine was.
 
+use crate::pump::{Arrival, Pump};
 use crate::state::State;
-use fusebox_core::time::{Tick, Wall};
-use fusebox_engine::ports::clock::{Clock, SystemClock};
+use fusebox_core::time::Wall;
+use fusebox_engine::ports::sandbox::Moment;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,41 +18,56 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, async_trait};
 /// What a reading of the clock costs, in nanoseconds: a guest that spins on it gets somewhere.
 const READING: u64 = 1_000;
 
-/// The clock of one attempt.
+/// The clocks of one attempt, in nanoseconds.
 pub(crate) struct VirtualClock {
-    real: SystemClock,
-    start: Tick,
-    wall: Wall,
-    /// Nanoseconds since the start, as the guest knows them.
+    /// Since the start of the run: the monotonic clock.
     passed: AtomicU64,
+    /// Since 1970-01-01T00:00:00Z.
+    wall: AtomicU64,
 }
 
 impl VirtualClock {
-    /// A clock that starts now, which is `start` on the real one.
-    pub(crate) fn starting(real: SystemClock, start: Tick) -> Self {
+    /// Clocks at the start of a run, which is `wall`.
+    pub(crate) fn starting(wall: Wall) -> Self {
         Self {
-            real,
-            start,
-            wall: real.wall(),
             passed: AtomicU64::new(0),
+            wall: AtomicU64::new(since_1970(wall)),
         }
     }
 
-    /// Moves it to the present: an effect has settled.
-    pub(crate) fn settle(&self) {
-        let passed = self.real.tick().since(self.start);
-        self.advance(u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX));
+    /// Sets both to where an effect left them; neither goes back.
+    pub(crate) fn settle(&self, at: Moment) {
+        self.passed.fetch_max(nanos(at.passed), Ordering::Relaxed);
+        self.wall.fetch_max(since_1970(at.wall), Ordering::Relaxed);
     }
 
-    fn advance(&self, to: u64) {
-        self.passed.fetch_max(to, Ordering::Relaxed);
+    /// Moves both on until the monotonic one is at `due`.
+    pub(crate) fn reach(&self, due: u64) {
+        self.advance(due.saturating_sub(self.passed.load(Ordering::Relaxed)));
     }
 
-    fn read(&self) -> u64 {
-        self.passed
-            .fetch_add(READING, Ordering::Relaxed)
-            .saturating_add(READING)
+    fn advance(&self, by: u64) {
+        self.passed.fetch_add(by, Ordering::Relaxed);
+        self.wall.fetch_add(by, Ordering::Relaxed);
     }
+
+    fn monotonic(&self) -> u64 {
+        self.advance(READING);
+        self.passed.load(Ordering::Relaxed)
+    }
+
+    fn wall(&self) -> u64 {
+        self.advance(READING);
+        self.wall.load(Ordering::Relaxed)
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn since_1970(wall: Wall) -> u64 {
+    u64::try_from(wall.0).unwrap_or(0).saturating_mul(1_000_000)
 }
 
 /// The clock as the runtime takes it.
@@ -63,7 +79,7 @@ impl HostMonotonicClock for Shared {
     }
 
     fn now(&self) -> u64 {
-        self.0.read()
+        self.0.monotonic()
     }
 }
 
@@ -73,33 +89,39 @@ impl HostWallClock for Shared {
     }
 
     fn now(&self) -> Duration {
-        let start = Duration::from_millis(u64::try_from(self.0.wall.0).unwrap_or(0));
-        start.saturating_add(Duration::from_nanos(self.0.read()))
+        Duration::from_nanos(self.0.wall())
     }
 }
 
+/// The effect behind each pollable of a timer that runs, by the pollable's number in the table.
+pub(crate) type Timers = HashMap<u32, u32>;
+
 /// Defines `wasi:clocks/monotonic-clock`, over the one that is there.
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
-    monotonic_clock::add_to_linker::<State, Timers>(linker, |state| TimerView {
+    monotonic_clock::add_to_linker::<State, Clocks>(linker, |state| ClockView {
         table: &mut state.table,
         clock: &state.clock,
+        pump: &mut state.pump,
+        timers: &mut state.timers,
     })
 }
 
-struct Timers;
+struct Clocks;
 
-impl HasData for Timers {
-    type Data<'a> = TimerView<'a>;
+impl HasData for Clocks {
+    type Data<'a> = ClockView<'a>;
 }
 
-struct TimerView<'a> {
+struct ClockView<'a> {
     table: &'a mut ResourceTable,
-    clock: &'a Arc<VirtualClock>,
+    clock: &'a VirtualClock,
+    pump: &'a mut Pump,
+    timers: &'a mut Timers,
 }
 
-impl Host for TimerView<'_> {
+impl Host for ClockView<'_> {
     fn now(&mut self) -> Result<u64> {
-        Ok(self.clock.read())
+        Ok(self.clock.monotonic())
     }
 
     fn resolution(&mut self) -> Result<u64> {
@@ -107,42 +129,40 @@ impl Host for TimerView<'_> {
     }
 
     fn subscribe_instant(&mut self, when: u64) -> Result<Resource<DynPollable>> {
-        let now = self.clock.read();
-        self.timer(when, Duration::from_nanos(when.saturating_sub(now)))
+        let now = self.clock.monotonic();
+        self.timer(when, when.saturating_sub(now))
     }
 
     fn subscribe_duration(&mut self, duration: u64) -> Result<Resource<DynPollable>> {
-        let when = self.clock.read().saturating_add(duration);
-        self.timer(when, Duration::from_nanos(duration))
+        let when = self.clock.monotonic().saturating_add(duration);
+        self.timer(when, duration)
     }
 }
 
-impl TimerView<'_> {
-    fn timer(&mut self, when: u64, after: Duration) -> Result<Resource<DynPollable>> {
-        let clock = Arc::clone(self.clock);
-        let due = clock.real.tick() + after;
-        let timer = self.table.push(Timer { clock, due, when })?;
-        subscribe(self.table, timer)
+impl ClockView<'_> {
+    fn timer(&mut self, when: u64, after: u64) -> Result<Resource<DynPollable>> {
+        // What is over already needs nobody to wait for it.
+        let seq = match after {
+            0 => None,
+            after => Some(self.pump.begin_timer(Duration::from_nanos(after), when)?),
+        };
+        let timer = self.table.push(Timer(seq.map(|seq| self.pump.arrival(seq))))?;
+        let pollable = subscribe(self.table, timer)?;
+        if let Some(seq) = seq {
+            self.timers.insert(pollable.rep(), seq);
+        }
+        Ok(pollable)
     }
 }
 
-/// A timer: really awaited, and then the guest's clock shows what the guest waited for.
-pub(crate) struct Timer {
-    clock: Arc<VirtualClock>,
-    due: Tick,
-    when: u64,
-}
+/// A timer, and when it has fired; at once if it was over from the start.
+pub(crate) struct Timer(Option<Arrival>);
 
 #[async_trait]
 impl Pollable for Timer {
     async fn ready(&mut self) {
-        let left = self.due.since(self.clock.real.tick());
-        if left.is_zero() {
-            // A guest that polls without a pause must not keep the thread from the tasks that it waits for.
-            tokio::task::yield_now().await;
-        } else {
-            self.clock.real.sleep(left).await;
+        if let Some(arrival) = &self.0 {
+            arrival.here().await;
         }
-        self.clock.advance(self.when);
     }
 }

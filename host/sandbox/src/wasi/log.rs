@@ -2,6 +2,7 @@
 //! error or back-pressure to the guest.
 
 use bytes::Bytes;
+use fusebox_engine::ports::sandbox::Effects;
 use fusebox_engine::records::{Log, LogLine};
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -19,16 +20,18 @@ const LINE_COST: usize = 16;
 /// What a stream takes in one write.
 const WRITE: usize = 64 << 10;
 
-/// The log of one attempt while it is written.
+/// The log of one attempt while it is written. What a guest prints while the journal is served it has printed before.
 pub(crate) struct Collector {
+    effects: Arc<dyn Effects>,
     lines: Mutex<Lines>,
 }
 
 impl Collector {
     /// A log of so many bytes: half of it from the start, half from the end.
-    pub(crate) fn new(limit: u64) -> Arc<Self> {
+    pub(crate) fn new(limit: u64, effects: Arc<dyn Effects>) -> Arc<Self> {
         let half = usize::try_from(limit / 2).unwrap_or(usize::MAX);
         Arc::new(Self {
+            effects,
             lines: Mutex::new(Lines::new(half)),
         })
     }
@@ -39,7 +42,11 @@ impl Collector {
         lines.take()
     }
 
-    fn write(&self, err: bool, bytes: &[u8]) {
+    /// Writes to stdout, or to stderr.
+    pub(crate) fn write(&self, err: bool, bytes: &[u8]) {
+        if !self.effects.is_live() {
+            return;
+        }
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.write(err, bytes);
     }
