@@ -25,6 +25,16 @@ const GRACE: Duration = Duration::from_millis(100);
 
 /// Runs an attempt to its end, whatever that is.
 pub(crate) async fn run(loaded: Arc<Loaded>, spec: AttemptSpec, clock: SystemClock) -> AttemptReport {
+    run_prepared(loaded, spec, clock, |_| Ok(())).await
+}
+
+/// The same, in a store that `prepare` has had in hand.
+pub(crate) async fn run_prepared(
+    loaded: Arc<Loaded>,
+    spec: AttemptSpec,
+    clock: SystemClock,
+    prepare: impl FnOnce(&mut Store<State>) -> Result<(), Error>,
+) -> AttemptReport {
     if let Some(end) = refused_before(&loaded, &spec) {
         return report(end);
     }
@@ -37,7 +47,8 @@ pub(crate) async fn run(loaded: Arc<Loaded>, spec: AttemptSpec, clock: SystemClo
     else {
         return report(host("the input was decoded for another function"));
     };
-    let mut store = match store(&loaded, &spec, clock) {
+    let prepared = store(&loaded, &spec, clock).and_then(|mut store| prepare(&mut store).map(|()| store));
+    let mut store = match prepared {
         Ok(store) => store,
         Err(error) => return report(host(&error.root_cause().to_string())),
     };

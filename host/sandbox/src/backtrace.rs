@@ -46,6 +46,20 @@ pub(crate) fn frame(info: &FrameInfo, instance: Option<u32>) -> Frame {
     }
 }
 
+/// Functions that the one of the frame was inlined into, innermost first.
+pub(crate) fn inlined_into(info: &FrameInfo) -> Vec<String> {
+    info.symbols().iter().skip(1).filter_map(line).collect()
+}
+
+/// `name (file:line:column)`.
+fn line(symbol: &FrameSymbol) -> Option<String> {
+    let name = demangled(symbol.name()?);
+    Some(match location(symbol) {
+        Some(location) => format!("{name} ({location})"),
+        None => name,
+    })
+}
+
 fn bare(frame: &FrameInfo) -> String {
     let module = frame.module().name().unwrap_or("module");
     match (frame.func_name(), frame.func_offset()) {

@@ -1,5 +1,5 @@
 //! The runtime's engines and their settings: one that takes instances from a pool, one that allocates on demand for
-//! components too large for it, and one whose code counts fuel.
+//! components too large for it, one whose code counts fuel, and one whose code lets its state be read while it stands.
 
 use sha2::{Digest as _, Sha256};
 use std::hash::{Hash, Hasher};
@@ -21,6 +21,8 @@ const TABLE_ELEMENTS: usize = 65_536;
 /// Stack of a guest, in bytes, and of the fiber that it runs on: the rest is for host functions.
 const GUEST_STACK: usize = 1 << 20;
 const FIBER_STACK: usize = 2 << 20;
+/// How much larger the stacks of debugged code are: its frames keep every local and operand in memory.
+const DEBUG_FRAMES: usize = 8;
 /// Frames of a backtrace.
 const FRAMES: usize = 64;
 
@@ -35,6 +37,9 @@ pub(crate) enum Variant {
     Plain,
     /// Counting fuel, for tools with `limits.fuel`.
     Fueled,
+    /// Keeping frames, locals and operands readable, for replays that somebody looks at. It counts fuel too, so that a
+    /// guest runs out of it where it did.
+    Debug,
 }
 
 impl Variant {
@@ -43,6 +48,7 @@ impl Variant {
         match self {
             Self::Plain => "plain",
             Self::Fueled => "fueled",
+            Self::Debug => "debug",
         }
     }
 }
@@ -52,6 +58,7 @@ pub(crate) struct Engines {
     pub(crate) pooled: Runtime,
     pub(crate) on_demand: Runtime,
     pub(crate) fueled: Runtime,
+    pub(crate) debug: Runtime,
 }
 
 impl Engines {
@@ -61,6 +68,7 @@ impl Engines {
             pooled: Runtime::new(&pooled(pool))?,
             on_demand: Runtime::new(&config(Variant::Plain))?,
             fueled: Runtime::new(&config(Variant::Fueled))?,
+            debug: Runtime::new(&config(Variant::Debug))?,
         })
     }
 
@@ -69,6 +77,7 @@ impl Engines {
         match variant {
             Variant::Plain => fingerprint(&self.pooled.engine),
             Variant::Fueled => fingerprint(&self.fueled.engine),
+            Variant::Debug => fingerprint(&self.debug.engine),
         }
     }
 }
@@ -109,9 +118,14 @@ fn pooled(pool: u32) -> Config {
 
 /// Settings that every engine shares, so that code compiled by one runs on another.
 fn config(variant: Variant) -> Config {
+    let (debug, frames) = match variant {
+        Variant::Plain | Variant::Fueled => (false, 1),
+        Variant::Debug => (true, DEBUG_FRAMES),
+    };
     let mut config = Config::new();
     config
-        .consume_fuel(variant == Variant::Fueled)
+        .consume_fuel(variant != Variant::Plain)
+        .guest_debug(debug)
         .concurrency_support(false)
         .coredump_on_trap(true)
         .epoch_interruption(true)
@@ -121,8 +135,8 @@ fn config(variant: Variant) -> Config {
         .wasm_component_model_fixed_length_lists(true)
         .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES))
         .wasm_backtrace_details(WasmBacktraceDetails::Enable)
-        .max_wasm_stack(GUEST_STACK)
-        .async_stack_size(FIBER_STACK)
+        .max_wasm_stack(GUEST_STACK * frames)
+        .async_stack_size(FIBER_STACK * frames)
         .memory_reservation(POOLED_MEMORY as u64)
         .memory_guard_size(GUARD)
         .gc_heap_reservation(POOLED_MEMORY as u64)

@@ -7,6 +7,7 @@ mod classify;
 mod compile;
 mod component;
 mod coredump;
+mod debug;
 mod deadline;
 mod engine;
 mod epoch;

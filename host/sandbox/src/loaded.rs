@@ -19,6 +19,7 @@ pub(crate) struct Host {
     pooled: Linker<State>,
     on_demand: Linker<State>,
     fueled: Linker<State>,
+    debug: Linker<State>,
 }
 
 impl Host {
@@ -27,6 +28,7 @@ impl Host {
             pooled: wasi::linker(&engines.pooled.engine)?,
             on_demand: wasi::linker(&engines.on_demand.engine)?,
             fueled: wasi::linker(&engines.fueled.engine)?,
+            debug: wasi::linker(&engines.debug.engine)?,
             engines,
         })
     }
@@ -38,6 +40,7 @@ enum Place {
     Pooled,
     OnDemand,
     Fueled,
+    Debug,
 }
 
 /// A component, ready for instances.
@@ -68,6 +71,7 @@ impl Loaded {
     pub(crate) fn from_code(host: &Arc<Host>, variant: Variant, entry: Entry) -> Result<Self, Unloadable> {
         let (component, place, unpooled) = match variant {
             Variant::Fueled => (host.deserialize(Place::Fueled, &entry.code)?, Place::Fueled, None),
+            Variant::Debug => (host.deserialize(Place::Debug, &entry.code)?, Place::Debug, None),
             Variant::Plain => match host.deserialize(Place::Pooled, &entry.code) {
                 Ok(component) => (component, Place::Pooled, None),
                 Err(Unloadable::Code(why)) => {
@@ -103,13 +107,13 @@ impl Loaded {
         })
     }
 
-    /// The function that arguments were decoded for. Code that counts fuel is another component to the runtime, in which
-    /// the function is found by its name.
+    /// The function that arguments were decoded for. Code of another variant is another component to the runtime, in
+    /// which the function is found by its name.
     pub(crate) fn callable(&self, arguments: &Arguments) -> Option<Arc<Callable>> {
         let function = arguments.function();
         match self.place {
             Place::Pooled | Place::OnDemand => Some(Arc::clone(function)),
-            Place::Fueled => self.surface.callables.get(&function.name).cloned(),
+            Place::Fueled | Place::Debug => self.surface.callables.get(&function.name).cloned(),
         }
     }
 
@@ -117,7 +121,7 @@ impl Loaded {
     pub(crate) fn largest_memory(&self) -> usize {
         match self.place {
             Place::Pooled => POOLED_MEMORY,
-            Place::OnDemand | Place::Fueled => usize::MAX,
+            Place::OnDemand | Place::Fueled | Place::Debug => usize::MAX,
         }
     }
 
@@ -138,6 +142,7 @@ impl Host {
             Place::Pooled => &self.engines.pooled,
             Place::OnDemand => &self.engines.on_demand,
             Place::Fueled => &self.engines.fueled,
+            Place::Debug => &self.engines.debug,
         }
     }
 
@@ -146,6 +151,7 @@ impl Host {
             Place::Pooled => &self.pooled,
             Place::OnDemand => &self.on_demand,
             Place::Fueled => &self.fueled,
+            Place::Debug => &self.debug,
         }
     }
 

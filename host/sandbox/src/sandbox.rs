@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fusebox_core::ids::Digest;
 use fusebox_engine::ports::clock::SystemClock;
+use fusebox_engine::ports::debugger::Debugger;
 use fusebox_engine::ports::sandbox::{Component, LoadError, Sandbox};
 use fusebox_engine::records::Snapshot;
 use sha2::{Digest as _, Sha256};
@@ -59,7 +60,7 @@ impl WasmSandbox {
     fn with_compiler(settings: &SandboxSettings, compiler: Compiler) -> Result<Arc<Self>, LoadError> {
         let cache = Cache::open(&settings.cache)?;
         let engines = Engines::new(settings.pool).map_err(|error| fault::host(format!("{error:#}")))?;
-        let ticking = [&engines.pooled, &engines.on_demand, &engines.fueled];
+        let ticking = [&engines.pooled, &engines.on_demand, &engines.fueled, &engines.debug];
         epoch::start(ticking.map(|runtime| runtime.engine.weak()).to_vec()).map_err(fault::host)?;
         let host = Host::new(engines).map_err(|error| fault::host(format!("{error:#}")))?;
         Ok(Arc::new(Self {
@@ -72,6 +73,11 @@ impl WasmSandbox {
             }),
             registry: Registry::default(),
         }))
+    }
+
+    /// What loading needs.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     fn share(&self, digest: Digest, loaded: Loaded) -> Arc<dyn Component> {
@@ -180,9 +186,13 @@ impl Sandbox for WasmSandbox {
     fn coredump(&self, snapshot: &Snapshot, pages: &dyn Fn(Digest) -> Option<Bytes>) -> Result<Vec<u8>, String> {
         coredump::coredump(snapshot, pages)
     }
+
+    fn debugger(&self) -> Option<&dyn Debugger> {
+        Some(self)
+    }
 }
 
-fn digest_of(bytes: &[u8]) -> Digest {
+pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
     Digest(Sha256::digest(bytes).into())
 }
 

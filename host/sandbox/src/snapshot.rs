@@ -10,7 +10,7 @@ use fusebox_core::ids::Digest;
 use fusebox_engine::records::{Frame, GlobalState, InstanceState, MemoryState, Page, Snapshot, StoredPage};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
-use wasmtime::{Error, FrameInfo, Global, Instance, Memory, Module, Store, Trap, Val, WasmCoreDump};
+use wasmtime::{AsContextMut, Error, FrameInfo, Global, Instance, Memory, Module, Store, Trap, Val, WasmCoreDump};
 
 /// Bytes of a page.
 const PAGE: usize = 64 << 10;
@@ -155,14 +155,14 @@ fn instance(
         .take(group.defines.memories as usize);
     Ok(InstanceState {
         module: group.module,
-        globals: globals.map(|global| global_state(store, global)).collect(),
+        globals: globals.map(|global| global_state(&mut *store, global)).collect(),
         memories: memories
             .map(|memory| pages.keep(store, memory))
             .collect::<Result<_, _>>()?,
     })
 }
 
-fn global_state(store: &mut Store<State>, global: &Global) -> GlobalState {
+pub(crate) fn global_state(store: impl AsContextMut, global: &Global) -> GlobalState {
     let (kind, bits) = match global.get(store) {
         Val::I32(value) => ("i32", Some(format!("{:#010x}", value.cast_unsigned()))),
         Val::I64(value) => ("i64", Some(format!("{:#018x}", value.cast_unsigned()))),

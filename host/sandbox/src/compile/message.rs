@@ -24,7 +24,11 @@ impl Request {
     /// The bytes before the component.
     pub(super) fn head(&self, size: u64) -> Vec<u8> {
         let mut head = MAGIC.to_vec();
-        head.push(u8::from(self.variant == Variant::Fueled));
+        head.push(match self.variant {
+            Variant::Plain => 0,
+            Variant::Fueled => 1,
+            Variant::Debug => 2,
+        });
         head.extend_from_slice(&self.memory.to_le_bytes());
         head.extend_from_slice(&self.time.as_secs().to_le_bytes());
         head.extend_from_slice(&size.to_le_bytes());
@@ -33,20 +37,19 @@ impl Request {
 
     /// Reads the head, and the size of the component that follows.
     pub(super) fn read(from: &mut impl Read) -> io::Result<(Self, u64)> {
+        let unknown = || io::Error::new(io::ErrorKind::InvalidData, "this is no request to compile");
         let mut magic = [0; MAGIC.len()];
         from.read_exact(&mut magic)?;
         if magic != MAGIC {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "this is no request to compile",
-            ));
+            return Err(unknown());
         }
         let mut variant = [0];
         from.read_exact(&mut variant)?;
-        let variant = if variant[0] == 0 {
-            Variant::Plain
-        } else {
-            Variant::Fueled
+        let variant = match variant[0] {
+            0 => Variant::Plain,
+            1 => Variant::Fueled,
+            2 => Variant::Debug,
+            _ => return Err(unknown()),
         };
         let memory = number(from)?;
         let time = Duration::from_secs(number(from)?);
