@@ -2,6 +2,7 @@
 
 use crate::deadline::Ended;
 use crate::limits::Refusal;
+use crate::linking::{CallFailed, Unfit};
 use crate::pump::{Deadlock, WrongAnswer};
 use fusebox_engine::ports::sandbox::{AttemptEnd, Limit, Stopped};
 use wasmtime::component::ResourceTableError;
@@ -32,6 +33,16 @@ pub(crate) fn end(error: &Error, refused: Option<Refusal>) -> AttemptEnd {
     if error.is::<PoolConcurrencyLimitError>() {
         return AttemptEnd::Host {
             message: "the instance pool is full; raise its size or lower `limits.concurrency`".to_owned(),
+        };
+    }
+    if error.is::<CallFailed>() {
+        return AttemptEnd::Trap {
+            trap: "call-failed".to_owned(),
+        };
+    }
+    if let Some(unfit) = error.downcast_ref::<Unfit>() {
+        return AttemptEnd::Host {
+            message: unfit.to_string(),
         };
     }
     if error.is::<WrongAnswer>() {

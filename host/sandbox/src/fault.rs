@@ -1,5 +1,6 @@
 //! Codes of components that cannot be run, each with what to do next. `fusebox explain` knows them.
 
+use crate::shape::imports::Missing;
 use fusebox_engine::ports::sandbox::LoadError;
 use std::fmt::Display;
 
@@ -38,12 +39,18 @@ pub(crate) fn too_large(size: u64, limit: u64) -> LoadError {
 }
 
 /// Imports that nobody provides.
-pub(crate) fn missing_imports(imports: &[String]) -> LoadError {
+pub(crate) fn missing_imports(imports: &[Missing]) -> LoadError {
+    let named: Vec<_> = imports.iter().map(|import| format!("`{}`", import.name)).collect();
+    let reasons = imports
+        .iter()
+        .filter_map(|import| Some(format!(" `{}`: {}.", import.name, import.why.as_ref()?)));
     error(
         "FB0504",
         format!(
-            "nobody provides {}. A tool gets WASI 0.2 and nothing else: build it without what needs {}",
-            quoted(imports),
+            "nobody provides {}.{} A tool gets WASI 0.2, `fusebox:host`, and interfaces of other tools whose types are plain WIT values: \
+             build it without what needs {}",
+            named.join(", "),
+            reasons.collect::<String>(),
             if imports.len() == 1 {
                 "this import"
             } else {
@@ -57,7 +64,9 @@ pub(crate) fn missing_imports(imports: &[String]) -> LoadError {
 pub(crate) fn unfit_import(what: impl Display) -> LoadError {
     error(
         "FB0504",
-        format!("an import is not what the host provides: {what}. Build the component against a released WASI 0.2"),
+        format!(
+            "an import is not what the host provides: {what}. Build the component against a released WASI 0.2, and against `fusebox:host` as this host has it"
+        ),
     )
 }
 
@@ -111,9 +120,4 @@ pub(crate) fn host(what: impl Display) -> LoadError {
 
 fn error(code: &'static str, message: String) -> LoadError {
     LoadError { code, message }
-}
-
-fn quoted(names: &[String]) -> String {
-    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    names.join(", ")
 }

@@ -3,7 +3,9 @@
 use crate::cache::Entry;
 use crate::engine::{Engines, POOLED_MEMORY, Runtime, Variant};
 use crate::fault;
+use crate::host_api;
 use crate::layout::Layout;
+use crate::linking;
 use crate::shape::{Callable, Surface};
 use crate::state::State;
 use crate::values::Arguments;
@@ -25,13 +27,25 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn new(engines: Engines) -> wasmtime::Result<Self> {
         Ok(Self {
-            pooled: wasi::linker(&engines.pooled.engine)?,
-            on_demand: wasi::linker(&engines.on_demand.engine)?,
-            fueled: wasi::linker(&engines.fueled.engine)?,
-            debug: wasi::linker(&engines.debug.engine)?,
+            pooled: linker(&engines.pooled.engine)?,
+            on_demand: linker(&engines.on_demand.engine)?,
+            fueled: linker(&engines.fueled.engine)?,
+            debug: linker(&engines.debug.engine)?,
             engines,
         })
     }
+}
+
+/// What every component can import: WASI 0.2 and `fusebox:host`.
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = wasi::linker(engine)?;
+    host_api::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// Whether every component can import that.
+fn provides(import: &str) -> bool {
+    wasi::provides(import) || host_api::provides(import)
 }
 
 /// Where a component runs.
@@ -81,16 +95,20 @@ impl Loaded {
                 Err(other) => return Err(other),
             },
         };
-        let surface = Surface::of(&component, wasi::provides);
-        if !surface.shape.missing_imports.is_empty() {
-            return Err(Unloadable::Component(fault::missing_imports(
-                &surface.shape.missing_imports,
-            )));
+        let mut surface = Surface::of(&component, provides);
+        if !surface.missing.is_empty() {
+            return Err(Unloadable::Component(fault::missing_imports(&surface.missing)));
         }
         if surface.shape.functions.is_empty() {
             return Err(Unloadable::Component(fault::no_function(&surface.shape.left_out)));
         }
-        let pre = host.linker(place).instantiate_pre(&component);
+        let pre = match std::mem::take(&mut surface.tools) {
+            none if none.is_empty() => host.linker(place).instantiate_pre(&component),
+            tools => {
+                let mut linker = host.linker(place).clone();
+                linking::add_to_linker(&mut linker, tools).and_then(|()| linker.instantiate_pre(&component))
+            }
+        };
         let pre = pre.map_err(|error| Unloadable::Component(fault::unfit_import(format!("{error:#}"))))?;
         Ok(Self {
             pre,

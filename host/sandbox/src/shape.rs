@@ -1,11 +1,12 @@
 //! What a compiled component offers and needs: its functions as tools, what is left out and why, its imports.
 
+pub(crate) mod imports;
 pub(crate) mod wit_type;
 
 use fusebox_core::component::{ComponentShape, FunctionShape};
+use imports::{Imported, Imports, Missing};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use wasmtime::Engine;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex};
 use wit_type::{Field, Name, Unfolding, WitType};
@@ -28,23 +29,22 @@ pub(crate) struct Surface {
     pub(crate) shape: ComponentShape,
     /// Functions by their names in the shape.
     pub(crate) callables: HashMap<String, Arc<Callable>>,
+    /// Interfaces of other tools that it imports.
+    pub(crate) tools: Vec<Imported>,
+    /// Imports that nobody provides.
+    pub(crate) missing: Vec<Missing>,
 }
 
 impl Surface {
     /// Reads the types of a compiled component; `provided` tells which imports the host satisfies.
     pub(crate) fn of(component: &Component, provided: impl Fn(&str) -> bool) -> Self {
-        let engine = component.engine();
-        let mut shape = ComponentShape::default();
-        for (name, import) in component.component_type().imports(engine) {
-            if !needs_nothing(&import.ty, engine) {
-                let list = if provided(name) {
-                    &mut shape.imports
-                } else {
-                    &mut shape.missing_imports
-                };
-                list.push(name.to_owned());
-            }
-        }
+        let imports = Imports::of(component, provided);
+        let mut shape = ComponentShape {
+            missing_imports: imports.missing.iter().map(|missing| missing.name.clone()).collect(),
+            tools: imports.tools.iter().map(Imported::shape).collect(),
+            imports: imports.provided,
+            ..ComponentShape::default()
+        };
         let exports = exported_functions(component);
         let names = tool_names(&exports);
         let mut callables = HashMap::new();
@@ -57,7 +57,12 @@ impl Surface {
                 Err(reason) => shape.left_out.push((name, reason)),
             }
         }
-        Self { shape, callables }
+        Self {
+            shape,
+            callables,
+            tools: imports.tools,
+            missing: imports.missing,
+        }
     }
 }
 
@@ -148,23 +153,7 @@ fn spellings(export: &Export) -> Vec<String> {
 }
 
 fn callable(export: Export, name: String) -> Result<Callable, String> {
-    if export.function.starts_with('[') {
-        return Err("it belongs to a resource, which JSON cannot express".to_owned());
-    }
-    if export.ty.async_() {
-        return Err("it is an async function, which this host does not run".to_owned());
-    }
-    let mut unfolding = Unfolding::new();
-    let mut params = Vec::new();
-    for (param, ty) in export.ty.params() {
-        let ty = unfolding.step(param, &ty)?;
-        params.push(Field {
-            name: Name::new(param),
-            ty,
-        });
-    }
-    let result = export.ty.results().next();
-    let result = result.map(|ty| unfolding.step("result", &ty)).transpose()?;
+    let (params, result) = signature(&export.function, &export.ty)?;
     Ok(Callable {
         name,
         interface: export.interface,
@@ -174,12 +163,41 @@ fn callable(export: Export, name: String) -> Result<Callable, String> {
     })
 }
 
+/// Parameters and result of a function.
+///
+/// # Errors
+/// Why it cannot be called with JSON.
+fn signature(function: &str, ty: &ComponentFunc) -> Result<(Vec<Field>, Option<WitType>), String> {
+    if function.starts_with('[') {
+        return Err("it belongs to a resource, which JSON cannot express".to_owned());
+    }
+    if ty.async_() {
+        return Err("it is an async function, which this host does not run".to_owned());
+    }
+    let mut unfolding = Unfolding::new();
+    let mut params = Vec::new();
+    for (param, ty) in ty.params() {
+        let ty = unfolding.step(param, &ty)?;
+        params.push(Field {
+            name: Name::new(param),
+            ty,
+        });
+    }
+    let result = ty.results().next();
+    let result = result.map(|ty| unfolding.step("result", &ty)).transpose()?;
+    Ok((params, result))
+}
+
+/// Name and type of a parameter, as a shape has them.
+fn shown(field: &Field) -> (String, String) {
+    (field.name.kebab().to_owned(), field.ty.to_string())
+}
+
 fn function_shape(callable: &Callable) -> FunctionShape {
-    let param = |field: &Field| (field.name.kebab().to_owned(), field.ty.to_string());
     FunctionShape {
         name: callable.name.clone(),
         interface: callable.interface.clone(),
-        params: callable.params.iter().map(param).collect(),
+        params: callable.params.iter().map(shown).collect(),
         result: callable.result.as_ref().map(WitType::to_string),
         error_cases: callable.result.as_ref().and_then(error_cases),
     }
@@ -193,18 +211,6 @@ fn error_cases(result: &WitType) -> Option<Vec<String>> {
         Some(WitType::Variant(cases)) => Some(cases.iter().map(|case| case.name.kebab().to_owned()).collect()),
         Some(WitType::Enum(names)) => Some(names.iter().map(|name| name.kebab().to_owned()).collect()),
         _ => None,
-    }
-}
-
-/// An imported type, or an interface of nothing but types, is satisfied by the component itself.
-fn needs_nothing(import: &ComponentItem, engine: &Engine) -> bool {
-    match import {
-        ComponentItem::Type(_) => true,
-        ComponentItem::ComponentInstance(interface) => {
-            let mut items = interface.exports(engine);
-            items.all(|(_, item)| needs_nothing(&item.ty, engine))
-        }
-        _ => false,
     }
 }
 

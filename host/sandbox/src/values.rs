@@ -10,10 +10,12 @@ mod writer;
 
 use crate::fingerprint::fingerprint;
 use crate::shape::Callable;
+use crate::shape::wit_type::WitType;
 use decode::Decoder;
-pub(crate) use encode::{EncodeError, Returned, encode};
+pub(crate) use encode::{EncodeError, Returned, encode, encode_arguments};
 use fusebox_core::ids::Digest;
 use fusebox_engine::ports::sandbox::Input;
+pub(crate) use misfit::Misfit;
 use std::any::Any;
 use std::sync::Arc;
 use wasmtime::component::Val;
@@ -46,6 +48,15 @@ impl Arguments {
     pub(crate) fn values(&self) -> &[Val] {
         &self.values
     }
+}
+
+/// Decodes one value, such as the result of a function; of a function that returns nothing, `null`. What is decoded takes `host_memory` bytes
+/// at most.
+///
+/// # Errors
+/// What does not fit, with its path.
+pub(crate) fn decode(json: &str, ty: Option<&WitType>, host_memory: u64) -> Result<Option<Val>, Box<Misfit>> {
+    Decoder::single(json, ty, host_memory)
 }
 
 impl Input for Arguments {

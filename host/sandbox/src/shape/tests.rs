@@ -190,14 +190,67 @@ fn a_type_that_unfolds_without_end_is_left_out() {
 }
 
 #[test]
-fn imports_are_told_apart_by_whether_somebody_provides_them() {
+fn imports_are_told_apart_by_who_provides_them() {
     let surface = surface(
         r#"(component
             (import "wasi:clocks/wall-clock@0.2.3" (instance (export "now" (func))))
-            (import "acme:db/store@1.0.0" (instance (export "get" (func))))
+            (import "acme:db/store@1.0.0" (instance
+              (type $t (enum "a" "b")) (export "kind" (type $kind (eq $t)))
+              (export "get" (func (param "key" string) (result (result (list u8) (error $kind)))))
+              (export "ping" (func))))
             (import "acme:db/types@1.0.0" (instance (type $t (enum "a")) (export "kind" (type (eq $t)))))
+            (import "fusebox:host/clouds@0.1.0" (instance (export "rain" (func))))
+            (import "store" (instance (export "get" (func))))
             (import "log" (func)))"#,
     );
     assert_eq!(surface.shape.imports, ["wasi:clocks/wall-clock@0.2.3"]);
-    assert_eq!(surface.shape.missing_imports, ["acme:db/store@1.0.0", "log"]);
+    assert_eq!(
+        surface.shape.missing_imports,
+        ["fusebox:host/clouds@0.1.0", "store", "log"]
+    );
+    let [store] = &surface.shape.tools[..] else {
+        unreachable!()
+    };
+    assert_eq!(store.interface, "acme:db/store@1.0.0");
+    let [get, ping] = &store.functions[..] else {
+        unreachable!()
+    };
+    assert_eq!(
+        (get.name.as_str(), get.interface.as_deref()),
+        ("get", Some("acme:db/store@1.0.0"))
+    );
+    assert_eq!(get.params, [("key".to_owned(), "string".to_owned())]);
+    assert_eq!(get.result.as_deref(), Some("result<list<u8>, enum { a, b }>"));
+    assert_eq!(get.error_cases, Some(vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!((ping.params.len(), ping.result.as_deref()), (0, None));
+}
+
+#[test]
+fn an_interface_that_json_cannot_express_is_nobodys_and_says_why() {
+    let surface = surface(
+        r#"(component
+            (import "acme:db/sessions@1.0.0" (instance
+              (export "session" (type $session (sub resource)))
+              (export "open" (func (result (own $session))))))
+            (import "acme:db/errors@1.0.0" (instance
+              (export "error" (type $error (sub resource)))))
+            (alias export 1 "error" (type $error))
+            (import "acme:db/store@1.0.0" (instance
+              (export "get" (func (param "key" string)))
+              (export "why" (func (result (own $error)))))))"#,
+    );
+    assert_eq!(surface.shape.tools, []);
+    let why: Vec<_> = surface
+        .missing
+        .iter()
+        .map(|missing| format!("{}: {}", missing.name, missing.why.as_deref().unwrap_or("-")))
+        .collect();
+    assert_eq!(
+        why,
+        [
+            "acme:db/sessions@1.0.0: `session` is a resource, which JSON cannot express",
+            "acme:db/errors@1.0.0: `error` is a resource, which JSON cannot express",
+            "acme:db/store@1.0.0: `why`: `result` is a resource, which JSON cannot express",
+        ]
+    );
 }

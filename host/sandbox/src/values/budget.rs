@@ -1,6 +1,6 @@
 //! Bounds what one input may make the host allocate.
 
-use super::misfit::{Fit, misfit};
+use super::misfit::{Fit, exhausted};
 use std::mem::size_of;
 use wasmtime::component::Val;
 
@@ -28,7 +28,7 @@ impl Budget {
                 self.left = left;
                 Ok(())
             }
-            None => misfit(format!(
+            None => exhausted(format!(
                 "the input needs more than the {} bytes of memory that it may take on the host; \
                  send less, or raise `limits.host-memory`",
                 self.limit

@@ -40,6 +40,24 @@ impl<'a> Decoder<'a> {
         Ok(values)
     }
 
+    /// One value; of nothing, `null`.
+    pub(super) fn single(json: &'a str, ty: Option<&WitType>, host_memory: u64) -> Fit<Option<Val>> {
+        let mut decoder = Self {
+            reader: Reader::new(json),
+            budget: Budget::new(host_memory),
+        };
+        let value = match ty {
+            Some(ty) => Some(decoder.value(ty)?),
+            None => {
+                decoder.expect(Kind::Null, "null")?;
+                decoder.reader.null()?;
+                None
+            }
+        };
+        decoder.reader.end()?;
+        Ok(value)
+    }
+
     fn value(&mut self, ty: &WitType) -> Fit<Val> {
         match ty {
             WitType::Bool => {

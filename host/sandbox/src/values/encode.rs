@@ -76,6 +76,22 @@ pub(crate) fn encode(
     }
 }
 
+/// Writes arguments as a JSON object with a property for each parameter, spelled as in WIT; `limit` is in bytes of JSON text.
+///
+/// # Errors
+/// [`EncodeError`].
+pub(crate) fn encode_arguments(params: &[Field], values: &[Val], limit: u64) -> Result<String, EncodeError> {
+    if params.len() != values.len() {
+        return Err(EncodeError::Mismatch("the parameters".to_owned()));
+    }
+    let mut encoder = Encoder {
+        out: Writer::new(limit),
+        spelling: Spelling::Kebab,
+    };
+    encoder.fields(params.iter().zip(values))?;
+    Ok(encoder.out.finish())
+}
+
 struct Encoder {
     out: Writer,
     spelling: Spelling,
@@ -208,8 +224,12 @@ impl Encoder {
     }
 
     fn record(&mut self, fields: &[Field], values: &[(String, Val)]) -> Done {
+        self.fields(fields.iter().zip(values.iter().map(|(_, val)| val)))
+    }
+
+    fn fields<'a>(&mut self, fields: impl Iterator<Item = (&'a Field, &'a Val)>) -> Done {
         self.out.raw("{")?;
-        for (at, (field, (_, val))) in fields.iter().zip(values).enumerate() {
+        for (at, (field, val)) in fields.enumerate() {
             if at > 0 {
                 self.out.raw(",")?;
             }

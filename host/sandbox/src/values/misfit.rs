@@ -8,6 +8,14 @@ pub(crate) struct Misfit {
     /// Steps from the place outwards: they are added as the decoder returns, so that a fitting value pays nothing.
     steps: Vec<Step>,
     message: String,
+    exhausted: bool,
+}
+
+impl Misfit {
+    /// Whether the type is not to blame, but that the value would take more of the host's memory than it may.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
 }
 
 /// One step of a path.
@@ -27,6 +35,16 @@ pub(super) fn misfit<T>(message: impl Into<String>) -> Fit<T> {
     Err(Box::new(Misfit {
         steps: Vec::new(),
         message: message.into(),
+        exhausted: false,
+    }))
+}
+
+/// What is decoded would take more of the host's memory than it may.
+pub(super) fn exhausted<T>(message: String) -> Fit<T> {
+    Err(Box::new(Misfit {
+        steps: Vec::new(),
+        message,
+        exhausted: true,
     }))
 }
 

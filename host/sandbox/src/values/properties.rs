@@ -163,6 +163,20 @@ proptest! {
     }
 
     #[test]
+    fn values_cross_to_another_tool_and_back((ty, values) in typed_values()) {
+        let function = function(&WitType::List(Box::new(ty.clone())));
+        let list = Val::List(values.clone());
+        let json = super::encode_arguments(&function.params, std::slice::from_ref(&list), MIB).unwrap();
+        let arguments = Arguments::decode(Arc::clone(&function), &json, 64 * MIB).unwrap();
+        prop_assert_eq!(sorted(&arguments.values()[0]), sorted(&list), "{}", json);
+        for val in values {
+            let json = json_of(&ty, &val, Spelling::Kebab);
+            let back = super::decode(&json, Some(&ty), 64 * MIB).unwrap().unwrap();
+            prop_assert_eq!(sorted(&back), sorted(&val), "{}", json);
+        }
+    }
+
+    #[test]
     fn values_that_differ_have_fingerprints_that_differ((ty, values) in typed_values()) {
         let function = function(&ty);
         let print = |val: &Val| fingerprint(&function.params, std::slice::from_ref(val));
