@@ -113,7 +113,8 @@ fn way_out(
     span: &Span,
 ) -> Arc<Way> {
     let journal = std::mem::take(&mut run.journal);
-    if journal.is_empty() && !run.attempts.is_empty() {
+    let stored = run.clock;
+    if journal.is_empty() {
         // Nothing was seen of the past: the guest begins in the present.
         run.clock = engine.ports.clock.wall();
     }
@@ -123,7 +124,7 @@ fn way_out(
         me: Weak::clone(me),
         engine: Arc::clone(engine),
         facts: Arc::clone(&run.facts),
-        ledger: Ledger::new(start, run.clock, journal, written),
+        ledger: Ledger::new(start, run.clock, journal, written, run.clock != stored),
         hold: run.hold.clone(),
         latest,
         bound,

@@ -10,7 +10,7 @@ use fusebox_core::failure::{Code, Failure};
 use std::time::Duration;
 
 /// Pauses between the tries of a write that the store could not take.
-const PAUSES: [Duration; 3] = [
+pub(crate) const PAUSES: [Duration; 3] = [
     Duration::from_millis(50),
     Duration::from_millis(200),
     Duration::from_millis(800),
@@ -58,9 +58,16 @@ pub(crate) async fn go_on(engine: &Engine, run: &Run, cut: &Cut) -> Result<(), B
         return Ok(());
     };
     let (store, last) = (&engine.ports.store, run.attempts.last());
-    let written = store
-        .go_on(&run.tenant, &run.id, run.root(), ownership.fence(), last, cut)
-        .await;
+    let mut pauses = PAUSES.into_iter();
+    let written = loop {
+        let written = store
+            .go_on(&run.tenant, &run.id, run.root(), ownership.fence(), last, cut)
+            .await;
+        match (written, pauses.next()) {
+            (Err(StoreError::Unavailable { .. }), Some(pause)) => engine.ports.clock.sleep(pause).await,
+            (written, _) => break written,
+        }
+    };
     match written {
         Ok(()) => Ok(()),
         Err(StoreError::Unavailable { reason }) if *cut == Cut::default() => {

@@ -138,8 +138,8 @@ impl Entry {
         Ok(Self {
             saw: record.saw,
             asked: Wall(record.asked),
-            // Without an end nobody knows whether it was sent.
-            resent: record.resent || settled.is_none(),
+            // Without an end nobody knows whether it was sent; a timer is never sent.
+            resent: record.resent || (settled.is_none() && kind != Kind::Timer),
             by_key,
             stored: if settled.is_some() {
                 Stored::Whole

@@ -2,6 +2,7 @@
 
 use super::ledger::Ending;
 use super::{End, Stop, Way};
+use crate::commit::PAUSES;
 use crate::ownership::Ownership;
 use crate::ports::sandbox::Got;
 use crate::ports::store::{Append, Claim, NewRun, StateWrite, StoreError};
@@ -51,10 +52,27 @@ impl Way {
             rewound,
             ..Append::default()
         };
-        let store = &self.engine.ports.store;
-        store
-            .append(&self.facts.tenant, self.facts.root(), ownership.fence(), append)
-            .await
+        let seqs: Vec<_> = append.records.iter().map(|record| record.seq).collect();
+        let written = self.append(ownership, append).await;
+        if written.is_err() {
+            self.ledger.unwritten(&seqs);
+        }
+        written
+    }
+
+    /// Adds to the journal, again after a pause when the store could not take it: what is written twice is there once.
+    async fn append(&self, ownership: &Ownership, append: Append) -> Result<(), StoreError> {
+        let (store, clock) = (&self.engine.ports.store, &self.engine.ports.clock);
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let written = store
+                .append(&self.facts.tenant, self.facts.root(), ownership.fence(), append.clone())
+                .await;
+            match (written, pauses.next()) {
+                (Err(StoreError::Unavailable { .. }), Some(pause)) => clock.sleep(pause).await,
+                (written, _) => return written,
+            }
+        }
     }
 
     async fn claim(&self) -> Result<Ownership, StoreError> {
@@ -96,12 +114,10 @@ impl Way {
                 state,
                 ..Append::default()
             };
-            let store = &self.engine.ports.store;
-            let written = store
-                .append(&self.facts.tenant, self.facts.root(), ownership.fence(), append)
-                .await;
-            if let Err(error) = written {
+            if let Err(error) = self.append(ownership, append).await {
                 tracing::warn!(run = %self.facts.id, seq, %error, "an effect happened and its end could not be written");
+                // The end of the run is written later, and tells of it if the store is back by then.
+                self.ledger.unwritten(&[seq]);
                 self.ledger.stop(Stop::Store(error));
                 return;
             }

@@ -8,7 +8,7 @@ use crate::ports::sandbox::{Delivery, Got, Moment, Stopped};
 use crate::records::{EffectRecord, JournalRecord};
 use crate::services::Service;
 use fusebox_core::classify;
-use fusebox_core::effect::{Answer, Effect};
+use fusebox_core::effect::{Answer, Effect, Kind};
 use fusebox_core::idempotency;
 use fusebox_core::journal;
 use fusebox_core::time::{Tick, Wall};
@@ -76,6 +76,8 @@ struct Slot {
     durable: bool,
     /// When a timer is over.
     due: Option<Tick>,
+    /// Where the guest's monotonic clock stands then at least: a timer that fired while nobody held the run was waited for too.
+    shows: Duration,
     /// Nobody waits for it any more.
     abandoned: bool,
 }
@@ -143,13 +145,14 @@ pub(crate) struct Settled {
 }
 
 impl Ledger {
-    /// The ledger of an attempt that starts now, at that wall time of its guest, and is served from that journal.
-    pub(crate) fn new(started: Tick, wall: Wall, journal: Journal, written: bool) -> Self {
+    /// The ledger of an attempt that starts now, at that wall time of its guest, and is served from that journal. `moved`: the guest's clock
+    /// starts elsewhere than the store knows.
+    pub(crate) fn new(started: Tick, wall: Wall, journal: Journal, written: bool, moved: bool) -> Self {
         let settled = || journal.iter().filter_map(|entry| entry.settled.as_ref());
         let base = settled().map(|settled| settled.at.passed).max().unwrap_or_default();
         let order = settled().map(|settled| settled.order).max().unwrap_or_default();
         let to_serve = settled().count();
-        let reopened = journal.iter().filter(|entry| entry.settled.is_none()).count();
+        let reopened = journal.iter().filter(|entry| entry.settled.is_none() && is_sent_again(entry)).count();
         let slot = |entry: Entry| Slot {
             entry,
             at: Duration::ZERO,
@@ -158,6 +161,7 @@ impl Ledger {
             live: false,
             durable: true,
             due: None,
+            shows: Duration::ZERO,
             abandoned: false,
         };
         let slots = journal.entries.into_iter().map(|entry| entry.map(slot)).collect();
@@ -176,7 +180,7 @@ impl Ledger {
                 to_serve,
                 served: 0,
                 reopened,
-                rewound: None,
+                rewound: moved.then_some((0, wall.0)),
                 last: Moment {
                     passed: Duration::ZERO,
                     wall,
@@ -200,6 +204,8 @@ impl Ledger {
             return Err(self.stopped(&mut entries, Stop::TooMany(MOST)));
         }
         let at = now.since(self.started);
+        let waits = asked.due.map(|due| due.since(now));
+        let shows = entries.last.passed + waits.unwrap_or_default();
         let Entries { slots, saw, ready, .. } = &mut *entries;
         if let Some(Some(slot)) = slots.get_mut(index) {
             let known = journal::Entry {
@@ -229,7 +235,10 @@ impl Ledger {
                 }
                 None => {
                     slot.live = true;
-                    slot.due = asked.due;
+                    // What passed since it was asked for first is waited for.
+                    let waited = wall.since(slot.entry.asked);
+                    slot.due = waits.map(|waits| now + waits.saturating_sub(waited));
+                    slot.shows = shows;
                     Opened::Live {
                         seq,
                         occurrence: slot.entry.effect.occurrence,
@@ -270,6 +279,7 @@ impl Ledger {
             live: true,
             durable: false,
             due: asked.due,
+            shows,
             abandoned: false,
         };
         if index < entries.slots.len() {
@@ -321,10 +331,7 @@ impl Ledger {
         entry.effect.rejected_before_effect = end.rejected;
         entry.effect.answer = Some(end.answer);
         entry.effect.took = end.took;
-        // A timer that the machine let oversleep shows at least what was waited for.
-        let passed = slot
-            .due
-            .map_or(elapsed, |due| elapsed.max(self.base + due.since(self.started)));
+        let passed = slot.due.map_or(elapsed, |_| elapsed.max(slot.shows));
         entry.settled = Some(Settlement {
             order,
             at: Moment { passed, wall },
@@ -333,7 +340,7 @@ impl Ledger {
         });
         slot.cut = end.cut;
         slot.durable = !durable;
-        let was_reopened = entry.stored == Stored::Intent;
+        let was_reopened = is_sent_again(entry);
         let record = durable.then(|| {
             entry.stored = Stored::Whole;
             entry.record()
@@ -352,6 +359,16 @@ impl Ledger {
         let mut entries = self.lock();
         if let Some(Some(slot)) = entries.slots.get_mut(seq.saturating_sub(1) as usize) {
             slot.entry.effect.service = Arc::from(service);
+        }
+    }
+
+    /// What was taken for stored is perhaps not: whoever writes next writes it again.
+    pub(super) fn unwritten(&self, seqs: &[u32]) {
+        let mut entries = self.lock();
+        for seq in seqs {
+            if let Some(Some(slot)) = entries.slots.get_mut(seq.saturating_sub(1) as usize) {
+                slot.entry.stored = Stored::Intent;
+            }
         }
     }
 
@@ -514,8 +531,8 @@ impl Ledger {
                 .map(|slot| slot.entry.settled.as_ref().and_then(|settled| settled.reason.clone()))
                 .collect(),
             effects: seen().map(|slot| slot.entry.effect.clone()).collect(),
+            journal: kept(slots, matches!(stop, Some(Stop::Sleep(_) | Stop::Suspend(_) | Stop::Drain))),
             stop: stop.or(unasked.map(Stop::Short)),
-            journal: kept(slots),
         }
     }
 
@@ -580,12 +597,24 @@ impl Entries {
     }
 }
 
-/// What the next attempt is served from: not what was never sent, unless it is in the store.
-fn kept(slots: Vec<Option<Slot>>) -> Journal {
+/// Whether it was sent before, and is to be sent as it was.
+fn is_sent_again(entry: &Entry) -> bool {
+    entry.resent && entry.effect.kind == Kind::Http
+}
+
+/// What the next attempt is served from: not what was never sent, unless it is in the store. A timer that had not fired is waited for on, if
+/// the attempt was only interrupted; else it is as if it had never been asked for.
+fn kept(slots: Vec<Option<Slot>>, interrupted: bool) -> Journal {
     let mut journal = Journal::default();
-    for entry in slots.into_iter().flatten().map(|slot| slot.entry) {
+    for mut slot in slots.into_iter().flatten() {
+        let pending = slot.due.is_some() && slot.entry.settled.is_none();
+        let waited_for = pending && interrupted && !slot.abandoned;
+        if pending && !waited_for {
+            slot.entry.effect.answer = Some(Answer::Cancelled);
+        }
+        let entry = slot.entry;
         let sent = entry.effect.answer != Some(Answer::Cancelled) && entry.settled.is_some();
-        if sent || entry.stored > Stored::Nothing {
+        if sent || waited_for || entry.stored > Stored::Nothing {
             journal.put(entry);
         }
     }

@@ -30,7 +30,9 @@ impl Tenant {
         }
         if let Some(row) = self.runs.get_mut(&run) {
             row.write(append.records);
-            if let Some((seq, wall)) = append.rewound {
+            if let Some((0, wall)) = append.rewound {
+                row.record.clock = wall;
+            } else if let Some((seq, wall)) = append.rewound {
                 let record = row.journal.get_mut(&seq);
                 if let Some(settled) = record.and_then(|record| record.settled.as_mut()) {
                     settled.wall = wall;

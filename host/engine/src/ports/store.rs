@@ -110,7 +110,8 @@ pub struct Append {
     pub run: Option<RunId>,
     /// Intents and settled effects: new ones, or those that settle an intent.
     pub records: Vec<JournalRecord>,
-    /// The guest's wall clock was set to the present when this served effect was let in: its number, and the new `wall`.
+    /// The guest's wall clock was set to the present when this served effect was let in: its number, and the new `wall`. Number 0: it starts
+    /// there, since nothing was served.
     pub rewound: Option<(u32, i64)>,
     /// Writes to the keyed store, applied with the settled record that they belong to, once.
     pub state: Vec<StateWrite>,
