@@ -113,7 +113,7 @@ pub(crate) async fn execute(engine: &Arc<Engine>, run: &mut Run) -> Ended {
 /// The attempt loop, within the deadline.
 async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
     let facts = Arc::clone(&run.facts);
-    let mut steps = Steps::new(&facts.function.policy.retry, run.allowed);
+    let mut steps = Steps::of(run);
     let mut retries = Retries::default();
     let mut last: Option<Failed> = None;
     loop {
@@ -130,12 +130,17 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
             Ok(permit) => permit,
             Err(refusal) => return Ended::stopped(last, *refusals::breaker_open(key, key, refusal)),
         };
+        let before = steps.clone();
         steps.begin();
         let mut attempted = attempt(engine, run, permit, steps.at_this_point()).await;
         drop(place);
         if let Some(stop) = attempted.settled.stop.take() {
             match stops::stopped(engine, run, attempted, stop).await {
-                Stopped::GoesOn => continue,
+                Stopped::GoesOn => {
+                    // What was interrupted is no attempt until it goes on.
+                    steps = before;
+                    continue;
+                }
                 Stopped::Over(ended) => return ended,
             }
         }

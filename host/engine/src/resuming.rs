@@ -1,9 +1,13 @@
 //! Where a run goes on after a failed attempt, and how its attempts are counted (semantics.md §4, durability.md "Where a run resumes").
 
 use crate::budgets::Retries;
+use crate::effects::answers;
 use crate::engine::Engine;
+use crate::records::{AttemptRecord, EffectRecord};
 use crate::runs::Run;
 use fusebox_core::classify;
+use fusebox_core::effect::Answer;
+use fusebox_core::failure::Class;
 use fusebox_core::idempotency;
 use fusebox_core::journal::{self, Cut, Resume};
 use fusebox_core::policy::{Durability, RetryFrom, RetryPolicy};
@@ -60,7 +64,20 @@ impl Resuming {
     }
 }
 
+/// The number of the last effect that failed in that attempt: about where it would have gone on.
+fn failed_at(attempt: &AttemptRecord) -> u32 {
+    let failed = |effect: &&EffectRecord| match answers::read_answer(&effect.answer) {
+        Some(Answer::Status { status, .. }) => classify::class_of_status(status).is_some_and(classify::is_upstreams),
+        Some(Answer::Failed { class, .. }) => class != Class::Caller,
+        Some(Answer::NotSent(_) | Answer::Lost(_)) | None => true,
+        Some(Answer::Denied | Answer::Cancelled | Answer::Done) => false,
+    };
+    let failed = attempt.effects.iter().filter(failed);
+    failed.map(|effect| effect.seq).max().unwrap_or(0)
+}
+
 /// The attempts of a run: those at one resume point, and all of them. One that got further starts counting anew.
+#[derive(Clone)]
 pub(crate) struct Steps {
     allowed: u32,
     here: Attempts,
@@ -70,7 +87,7 @@ pub(crate) struct Steps {
 
 impl Steps {
     /// `allowed`: what the layer above leaves to this one.
-    pub(crate) fn new(policy: &RetryPolicy, allowed: Option<Attempts>) -> Self {
+    fn new(policy: &RetryPolicy, allowed: Option<Attempts>) -> Self {
         let allowed = allowed.map_or(policy.attempts, Attempts::left);
         Self {
             allowed,
@@ -78,6 +95,24 @@ impl Steps {
             point: 0,
             made: 0,
         }
+    }
+
+    /// The steps of a run that goes on: the attempts that other hosts made of it count. Those of a replay begin anew, and so do those of a
+    /// nested call, which its caller's attempts bound.
+    pub(crate) fn of(run: &Run) -> Self {
+        let mut steps = Self::new(&run.function.policy.retry, run.allowed);
+        if run.nested.is_some() {
+            return steps;
+        }
+        let before = run.letter.as_ref().map_or(0, |letter| letter.run.attempts.len());
+        for attempt in run.attempts.iter().skip(before) {
+            // One that was interrupted has not failed, and does not count.
+            if Class::from_name(&attempt.outcome).is_some() {
+                steps.begin();
+                steps.failed_at(failed_at(attempt), &mut Retries::default());
+            }
+        }
+        steps
     }
 
     /// An attempt starts.
