@@ -27,11 +27,21 @@ pub(crate) enum Rested {
     Lost(StoreError),
 }
 
-/// Rests for so long.
+/// Rests for so long between two attempts: a delay, which is part of the run's time.
 pub(crate) async fn rest(engine: &Engine, run: &mut Run, after: Duration) -> Rested {
+    sleep(engine, run, after, after).await
+}
+
+/// Waits for a timer of the guest. While nobody holds the run its deadline does not come nearer.
+pub(crate) async fn wait(engine: &Engine, run: &mut Run, after: Duration) -> Rested {
+    sleep(engine, run, after, Duration::ZERO).await
+}
+
+async fn sleep(engine: &Engine, run: &mut Run, after: Duration, counts: Duration) -> Rested {
     let until = engine.ports.clock.wall() + after;
     let durable = run.hold.get().is_some() && run.nested.is_none() && run.letter.is_none();
-    let let_go = after > SHORT && durable && let_go(engine, run, until).await;
+    let left = run.deadline.since(engine.ports.clock.tick()).saturating_sub(counts);
+    let let_go = after > SHORT && durable && let_go(engine, run, until, left).await;
     tokio::select! {
         () = engine.ports.clock.sleep(after) => {}
         () = run.cancel.cancelled() => {}
@@ -39,7 +49,7 @@ pub(crate) async fn rest(engine: &Engine, run: &mut Run, after: Duration) -> Res
     }
     if let_go {
         match take_up(engine, run).await {
-            Ok(()) => {}
+            Ok(()) => run.deadline = engine.ports.clock.tick() + left,
             Err(StoreError::Refused { .. }) => return Rested::Elsewhere,
             Err(error) => return Rested::Lost(error),
         }
@@ -51,17 +61,15 @@ pub(crate) async fn rest(engine: &Engine, run: &mut Run, after: Duration) -> Res
     }
 }
 
-/// Lets a run go until then; `false` when that could not be stored, and the lease is kept.
-pub(crate) async fn let_go(engine: &Engine, run: &mut Run, until: Wall) -> bool {
+/// Lets a run go until then, with so much left of its time; `false` when that could not be stored, and the lease is kept.
+pub(crate) async fn let_go(engine: &Engine, run: &mut Run, until: Wall, left: Duration) -> bool {
     let Some(fence) = run.hold.get().map(|ownership| ownership.fence().clone()) else {
         return false;
     };
     let journal = run.journal.unstored();
-    let now = engine.ports.clock.wall();
     let mut record = run.record(State::Sleeping);
     record.until = Some(until.0);
-    let held = run.deadline.since(engine.ports.clock.tick());
-    record.left_ms = Some(millis(held.saturating_sub(until.since(now))));
+    record.left_ms = Some(millis(left));
     match engine.ports.store.sleep(&fence, record, journal).await {
         Ok(()) => {
             run.hold = Hold::default();

@@ -49,7 +49,7 @@ pub(crate) async fn stopped(engine: &Arc<Engine>, run: &mut Run, attempted: Atte
         Stop::Sleep(until) => {
             let after = until.since(engine.ports.clock.wall());
             Failed::interrupted(run, attempted, "slept");
-            match rest::rest(engine, run, after).await {
+            match rest::wait(engine, run, after).await {
                 Rested::Awake => return Stopped::GoesOn,
                 Rested::Cancelled => Ended::refused(crate::failures::cancelled(run)),
                 Rested::Elsewhere => Ended::Elsewhere,
@@ -65,7 +65,8 @@ pub(crate) async fn stopped(engine: &Arc<Engine>, run: &mut Run, attempted: Atte
             Failed::interrupted(run, attempted, "handed over");
             let now = engine.ports.clock.wall();
             // Where that cannot be written its lease ends, and another host takes it over all the same.
-            rest::let_go(engine, run, now).await;
+            let left = run.deadline.since(engine.ports.clock.tick());
+            rest::let_go(engine, run, now, left).await;
             Ended::HandedOver
         }
     };
