@@ -317,6 +317,15 @@ pub(crate) fn still_under_way(letter: &LetterRecord, effect: u32, left: Duration
     failure
 }
 
+pub(crate) fn proves_nothing(letter: &LetterRecord, effect: u32, status: u16) -> Box<Failure> {
+    let message = format!(
+        "{}: an answer {status} does not say that effect {effect} happened; give the answer of what did happen, settle it as not happened, \
+         or close the letter",
+        letter.id
+    );
+    caller(Code::BadInput, message)
+}
+
 pub(crate) fn stands(letter: &LetterRecord, effect: u32, stands: &[u32]) -> Box<Failure> {
     let numbers: Vec<_> = stands.iter().map(ToString::to_string).collect();
     let message = format!(

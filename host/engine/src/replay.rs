@@ -5,6 +5,7 @@ use crate::breakers::Cell;
 use crate::call;
 use crate::catalog::{Function, Tool, tool_breaker, tool_key};
 use crate::effects::Stop;
+use crate::ended::Ended;
 use crate::engine::Engine;
 use crate::finish;
 use crate::journal::Journal;
@@ -18,8 +19,8 @@ use crate::requests::{Begin, Call, Caller, DryRun, Replay, Replayed, Reply};
 use crate::runs::{self, Facts, Run};
 use crate::starting;
 use fusebox_core::dead_letter::{self, Form, Kind, NotReplayable, State};
-use fusebox_core::failure::Failure;
-use fusebox_core::journal::Cut;
+use fusebox_core::failure::{Code, Failure};
+use fusebox_core::journal::{self, Cut, Resume};
 use fusebox_core::retry::Attempts;
 use fusebox_core::time::Wall;
 use std::sync::Arc;
@@ -44,7 +45,11 @@ pub(crate) async fn replay(
     let function = Arc::clone(tool.function(&letter.run.function)?);
     let patience = function.policy.patience(replay.deadline);
     let journal = recovery::read_journal(engine, &letter.run, &tool).await?;
-    let cut = plan(&letter, &journal, &function, &replay)?;
+    let cut = match plan(&letter, &journal, &function, &replay) {
+        // It is settled below, under the lease.
+        Err(refused) if is_news(&letter, &refused) && replay.from == Begin::ResumePoint && !replay.dry_run => Cut::default(),
+        planned => planned?,
+    };
     if let Begin::Input(input) = &replay.from {
         return edited(engine, &caller, &letter, input, &replay)
             .await
@@ -82,9 +87,12 @@ pub(crate) async fn replay(
     // Another replay may have come between the look and the lease, and have sent what may not be sent again.
     let planned = async {
         let journal = recovery::read_journal(engine, &letter.run, &tool).await?;
-        plan(&letter, &journal, &function, &replay).map(|cut| (journal, cut))
+        match plan(&letter, &journal, &function, &replay) {
+            Err(refused) if is_news(&letter, &refused) => Ok((journal, Cut::default(), Some(refused))),
+            planned => planned.map(|cut| (journal, cut, None)),
+        }
     };
-    let (mut journal, cut) = match planned.await {
+    let (mut journal, cut, doubt) = match planned.await {
         Ok(planned) => planned,
         Err(refused) => {
             letters::give_back(engine, &letter, &fence).await;
@@ -111,13 +119,18 @@ pub(crate) async fn replay(
         places: Vec::new(),
         cancel,
     };
+    if doubt.is_some() {
+        let effects = in_doubt(&run);
+        let ended = Ended::left_in_doubt(&mut run, effects);
+        return finish::finish(engine, run, ended).await.map(Replayed::Done);
+    }
     let _known = engine.tasks.enter(&run.tenant, &run.id, &run.cancel);
     let ended = match crate::commit::go_on(engine, &run, &stored).await {
         Ok(()) => match starting::approved(engine, &mut run, because).await {
             Ok(()) => call::execute(engine, &mut run).await,
             Err(ended) => ended,
         },
-        Err(failure) => crate::ended::Ended::refused(*failure),
+        Err(failure) => Ended::refused(*failure),
     };
     finish::finish(engine, run, ended).await.map(Replayed::Done)
 }
@@ -177,6 +190,23 @@ fn plan(letter: &LetterRecord, journal: &Journal, function: &Function, replay: &
         NotReplayable::NoEffect { asked, last } => refusals::no_effect(letter, asked, last),
         why => refusals::not_replayable(letter, &why),
     })
+}
+
+/// Whether the letter does not say yet that it is in doubt: nobody lived to tell of the replay before.
+fn is_news(letter: &LetterRecord, refused: &Failure) -> bool {
+    refused.code == Code::InDoubt && Kind::from_name(&letter.kind) != Some(Kind::InDoubt)
+}
+
+/// Effects that may not be repeated and of which nobody knows the end.
+fn in_doubt(run: &Run) -> Vec<u32> {
+    let evidence = run.journal.evidence();
+    let starts_over = run.function.policy.idempotency.may_start_over();
+    let points = [journal::go_on(&evidence), journal::resume_point(&evidence, starts_over)];
+    let found = points.into_iter().find_map(|point| match point {
+        Resume::InDoubt(effects) => Some(effects),
+        Resume::At(_) | Resume::End => None,
+    });
+    found.unwrap_or_default()
 }
 
 /// A new run with other arguments; when it succeeds, nobody needs the letter any more.

@@ -10,6 +10,7 @@ use crate::records::{FailureRecord, LetterRecord, RunRecord};
 use crate::recovery;
 use crate::refusals;
 use crate::requests::{Caller, Resolve, Response};
+use fusebox_core::classify;
 use fusebox_core::effect::{Answer, Kind};
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::ids::{LetterId, RunId};
@@ -33,6 +34,10 @@ pub(crate) async fn resolve(
             let (run, journal) = journal_of(engine, caller, &found, run).await?;
             let entry = in_doubt(&found, &run, &journal, effect)?;
             over(engine, &found, entry)?;
+            // Such an answer proves nothing, and a replay would make the effect again.
+            if classify::class_of_status(response.status).is_some_and(classify::is_upstreams) {
+                return Err(refusals::proves_nothing(&found, effect, response.status));
+            }
             let drop = forgotten(&found, &journal, effect)?;
             let record = Box::new(happened(engine, &journal, entry.clone(), response).record());
             Resolution::Happened {
