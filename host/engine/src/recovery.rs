@@ -150,6 +150,8 @@ async fn begins(engine: &Engine, run: &mut Run, record: &RunRecord, why: Wakes) 
     if let Resume::InDoubt(effects) = at {
         return Err(Ended::left_in_doubt(run, effects));
     }
+    let refused = refused_last(record, &evidence).filter(|_| why == Wakes::Slept);
+    let at = refused.map_or(at, Resume::At);
     let cut = run.journal.cut(&journal::cut(&evidence, &at));
     let written = crate::commit::go_on(engine, run, &cut).await;
     written.map_err(|failure| Ended::refused(*failure))?;
@@ -160,6 +162,15 @@ async fn begins(engine: &Engine, run: &mut Run, record: &RunRecord, why: Wakes) 
         starting::approved(engine, run, because).await?;
     }
     Ok(())
+}
+
+/// The refusal that a run failed by, such as a 401: the last thing that its guest was told. A person who resumes the run has mended that, so it
+/// is asked for again, unless it may not be repeated. Everything else is served.
+fn refused_last(record: &RunRecord, evidence: &[journal::Entry]) -> Option<u32> {
+    record.failure.as_ref().filter(|failure| failure.class == Class::Caller.name())?;
+    let last = evidence.iter().max_by_key(|entry| entry.order)?;
+    let refused = classify::class_of(&last.effect) == Some(Class::Caller) && classify::may_be_repeated(&last.effect);
+    refused.then(|| last.seq())
 }
 
 fn caller_of(record: &RunRecord) -> Caller {
