@@ -159,11 +159,7 @@ async fn at_every_call(level: Idempotency, answers: fn(u32) -> u16, most_sent: u
 }
 
 async fn inner_letter(world: &World, id: &fusebox_core::ids::LetterId) -> bool {
-    world
-        .host
-        .letter(&Caller::local(), id)
-        .await
-        .is_ok()
+    world.host.letter(&Caller::local(), id).await.is_ok()
 }
 
 #[tokio::test(start_paused = true)]

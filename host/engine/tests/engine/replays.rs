@@ -12,7 +12,6 @@ use fusebox_engine::testing::scripted_transport::{not_sent, status};
 use std::sync::Arc;
 use std::time::Duration;
 
-
 /// A keyed tool that posts to a bank and then asks `a`, which is down. The bank refuses the first request, and so there is a letter.
 async fn refused_at(bank: ServicePolicy) -> World {
     let world = World::answering(|number, request| match (number, request.origin.host.as_str()) {

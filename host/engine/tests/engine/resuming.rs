@@ -6,6 +6,7 @@ use crate::world::*;
 use fusebox_core::effect::NotSent;
 use fusebox_core::failure::{Class, Code};
 use fusebox_core::policy::{Idempotency, ServicePolicy};
+use fusebox_engine::host::{Back, Outlook};
 use fusebox_engine::ports::transport::{ExchangeError, Incoming};
 use fusebox_engine::requests::{Begin, Caller, Replay};
 use fusebox_engine::testing::scripted_transport::{ScriptedTransport, not_sent, status};
@@ -289,8 +290,17 @@ async fn case_67_a_fallback_that_may_not_be_repeated_is_not_undone_by_resuming_b
     assert_eq!(world.sent(), ["POST a /pay", "POST b /pay"]);
     let letter = world.letter().await;
     // The letter says why nothing is resumed by itself, and what a person can do.
-    let why = letter.failure.chain.join("\n");
-    assert!(why.contains("--from-effect 1 --repeat 2"), "{why}");
+    let outlook = world.host.outlook(&Caller::local(), &letter).await.unwrap();
+    let back = Back {
+        seq: 1,
+        what: "POST /pay to a".to_owned(),
+        repeats: vec![2],
+    };
+    let all = Outlook::End {
+        served: 2,
+        instead: Some(back),
+    };
+    assert_eq!(outlook, all);
     // Bank A has healed. All is served, and the function fails as it did.
     assert_eq!(world.go_on(&letter).await.unwrap_err().class, Class::Transient);
     let letter = world.letter().await;
