@@ -2,7 +2,7 @@
 
 use fusebox_faces::cli::Failed;
 use fusebox_manifest::diagnostic::Diagnostic;
-use fusebox_manifest::{HostFile, PathSetting, Presets, Source};
+use fusebox_manifest::{HostFile, KeyPlace, PathSetting, Presets, Source};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -74,6 +74,16 @@ pub(crate) struct Config {
     pub(crate) secret_variables: BTreeMap<String, String>,
     /// PEM file with further authorities.
     pub(crate) extra_roots: Option<PathBuf>,
+    /// Where the key of encryption at rest is.
+    pub(crate) encryption_key: Option<KeySource>,
+}
+
+/// Where the key of encryption at rest is.
+pub(crate) enum KeySource {
+    /// A file that holds it.
+    File(PathBuf),
+    /// The secret of that name.
+    Secret(String),
 }
 
 impl Config {
@@ -128,6 +138,10 @@ impl Config {
                 .as_ref()
                 .map_or_else(|| default("secrets.toml"), |path| Ok(place(path)))?,
             extra_roots: host.extra_roots.as_ref().map(place),
+            encryption_key: host.encryption_key.as_ref().map(|key| match key {
+                KeyPlace::File(path) => KeySource::File(place(path)),
+                KeyPlace::Secret(name) => KeySource::Secret(name.clone()),
+            }),
             file,
             warnings,
             host,

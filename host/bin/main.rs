@@ -2,6 +2,7 @@
 
 mod config;
 mod doctor;
+mod encryption;
 mod policies;
 mod secrets;
 mod signals;

@@ -160,6 +160,29 @@ impl KeptSecrets {
         Ok(grants.collect())
     }
 
+    /// The value of a secret that the host itself uses, and sends nowhere.
+    ///
+    /// # Errors
+    /// That there is none, or that it cannot be read.
+    pub(crate) fn own(&self, name: &str) -> Result<String, String> {
+        match &self.source {
+            Source::File => {
+                let entries = self
+                    .entries()
+                    .map_err(|error| format!("{}: {error}", self.path.display()))?;
+                let kept = entries
+                    .get(name)
+                    .ok_or_else(|| format!("it is not in {}", self.path.display()))?;
+                Ok(kept.value.clone())
+            }
+            Source::Environment(values) => values
+                .get(name)
+                .cloned()
+                .ok_or_else(|| format!("the variable FUSEBOX_SECRET_{name} is not set")),
+            Source::Command(argv) => self.of_command(name, argv),
+        }
+    }
+
     fn of_command(&self, name: &str, argv: &[String]) -> Result<String, String> {
         let known = self.commands.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = known.get(name) {

@@ -1,9 +1,9 @@
 //! Puts a host together: the only place that names SQLite, wasmtime and hyper.
 
 use crate::config::{Config, Environment};
-use crate::doctor;
 use crate::policies::Policies;
 use crate::secrets::{KeptSecrets, Source};
+use crate::{doctor, encryption};
 use async_trait::async_trait;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_egress::{HttpTransport, NetworkSettings};
@@ -17,7 +17,7 @@ use fusebox_engine::ports::store::Store;
 use fusebox_faces::cli::{Checkup, Failed, SecretKeeper, Wiring};
 use fusebox_manifest::{HostFile, Presets, SecretSource};
 use fusebox_sandbox::{CompileCommand, SandboxSettings, WasmSandbox};
-use fusebox_store::SqliteStore;
+use fusebox_store::{SqliteStore, StoreOptions};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -85,7 +85,12 @@ impl Process {
 
     /// The store on the configured database.
     pub(crate) async fn store(&self) -> Result<SqliteStore, Failed> {
-        let opened = SqliteStore::open(&self.config()?.database).await;
+        let config = self.config()?;
+        let source = config.encryption_key.as_ref();
+        let key = source
+            .map(|source| encryption::key(source, &keeper(config)))
+            .transpose()?;
+        let opened = SqliteStore::open_with(&config.database, StoreOptions { key }).await;
         opened.map_err(|error| {
             let failure = Failure::new(Code::StoreUnavailable, Class::Fault, error.to_string());
             Failed::Host(Box::new(failure))
