@@ -1,14 +1,19 @@
 //! The contract that every store is held to: one suite, run by each adapter with [`store_contract!`](crate::store_contract).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+pub mod approvals;
 pub mod claims;
+pub mod doubt;
 pub mod fences;
+pub mod journals;
 pub mod letters;
 pub mod logs;
+pub mod rest;
 pub mod retention;
 pub mod samples;
 pub mod tenants;
 pub mod tools;
+pub mod trees;
 
 use crate::ports::store::Store;
 use async_trait::async_trait;
@@ -55,6 +60,50 @@ macro_rules! store_contract {
                 letters_that_are_closed_or_in_doubt_are_not_leased,
                 letters_are_listed_oldest_first_and_by_filter,
                 runs_are_listed_newest_first_and_by_filter;
+            journals: what_is_appended_is_there_by_number,
+                case_36_an_append_after_the_lease_fails_alone,
+                a_run_goes_on_from_its_resume_point,
+                a_success_leaves_no_journal,
+                a_failed_run_keeps_its_journal_for_seven_days,
+                a_run_whose_key_another_has_is_not_resumed,
+                a_letter_keeps_the_journal_until_it_is_closed,
+                a_purged_letter_takes_the_journal_with_it,
+                state_is_written_with_the_effect_that_it_belongs_to,
+                keys_are_listed_a_thousand_at_most,
+                case_42_journals_of_two_tenants_are_apart;
+            trees: nested_runs_are_owned_through_their_root,
+                case_36_who_lost_the_root_writes_to_none_of_its_tree,
+                a_child_that_is_not_over_is_joined_and_one_that_is_has_its_outcome,
+                the_end_of_a_root_is_the_end_of_its_tree;
+            rest: case_70_an_accepted_run_is_taken_once,
+                a_sleeper_wakes_when_its_time_has_come,
+                a_run_that_is_handed_over_is_taken_at_once,
+                case_38_attempts_and_recoveries_are_counted_apart_over_every_crash,
+                case_37_who_comes_back_after_a_takeover_writes_nothing,
+                the_oldest_are_taken_first,
+                a_root_is_taken_by_name_unless_somebody_has_it,
+                case_44_a_replay_that_slept_and_lost_its_host_leaves_the_letter_open,
+                case_26_cancelling_a_run_that_rests_ends_it,
+                a_wish_to_cancel_waits_for_who_holds_the_run_or_takes_it,
+                cancelling_a_replay_that_sleeps_opens_its_letter;
+            approvals: a_suspended_run_waits_for_its_answer_alone,
+                a_question_is_asked_by_the_owner_alone_and_once,
+                an_approval_is_used_up_by_the_call_that_it_allows,
+                case_51_an_approval_that_expired_starts_nothing,
+                a_question_that_nobody_answered_in_time_has_expired,
+                case_52_two_pending_approvals_do_not_swap,
+                case_61_a_suspended_run_keeps_its_key,
+                case_74_declined_and_asked_again_with_the_same_key_stays_declined,
+                questions_are_listed_oldest_first_and_by_root,
+                cancelling_a_suspended_run_withdraws_its_question;
+            doubt: a_letter_goes_on_once_nothing_is_in_doubt,
+                a_call_is_not_in_doubt_by_itself,
+                what_is_not_in_doubt_is_not_resolved,
+                a_person_can_close_a_letter_with_an_outcome,
+                a_pinned_letter_is_neither_purged_nor_forgotten,
+                what_would_expire_is_listed_by_kind,
+                letters_wait_for_their_service_fewest_replayed_first,
+                bulk_replays_are_kept_with_how_far_they_are;
             retention: purge_closes_open_letters_alone,
                 a_closed_letter_ends_its_run,
                 pages_are_kept_once_and_as_long_as_a_letter_needs_them,
