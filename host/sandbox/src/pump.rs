@@ -162,8 +162,11 @@ impl Pump {
     /// # Errors
     /// The typed end of the attempt.
     pub(crate) async fn not_yet(&mut self) -> Result<bool> {
-        self.not_yet = self.not_yet.saturating_add(1);
-        if self.not_yet < PATIENCE || self.awaited == 0 {
+        if self.awaited == 0 {
+            return Ok(false);
+        }
+        self.not_yet += 1;
+        if self.not_yet < PATIENCE {
             return Ok(false);
         }
         self.let_in().await?;

@@ -225,6 +225,20 @@ impl AsyncWrite for Printed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Whether the journal is served no more.
+    struct Live(AtomicBool);
+
+    impl Effects for Live {
+        fn is_live(&self) -> bool {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    fn collector(limit: u64) -> Arc<Collector> {
+        Collector::new(limit, Arc::new(Live(AtomicBool::new(true))))
+    }
 
     fn texts(lines: &[LogLine]) -> Vec<&str> {
         lines.iter().map(|line| line.text.as_str()).collect()
@@ -232,7 +246,7 @@ mod tests {
 
     #[test]
     fn lines_of_both_streams_are_put_together_from_pieces() {
-        let log = Collector::new(1 << 10);
+        let log = collector(1 << 10);
         log.write(false, b"hel");
         log.write(true, b"oops\r\n");
         log.write(false, b"lo\n\nend");
@@ -247,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_flood_keeps_its_start_and_its_end_and_counts_the_rest() {
-        let log = Collector::new(200);
+        let log = collector(200);
         for number in 0..1000 {
             log.write(false, format!("line {number:04}\n").as_bytes());
         }
@@ -259,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_line_without_an_end_takes_no_more_than_its_limit() {
-        let log = Collector::new(64 << 10);
+        let log = collector(64 << 10);
         for _ in 0..1000 {
             log.write(true, &[b'x'; 4096]);
         }
@@ -267,5 +281,15 @@ mod tests {
         let held: usize = log.head.iter().chain(&log.tail).map(|line| line.text.len()).sum();
         assert!(held <= 64 << 10, "{held}");
         assert!(log.dropped > 3 << 20);
+    }
+
+    #[test]
+    fn what_is_printed_while_the_journal_is_served_was_printed_before() {
+        let live = Arc::new(Live(AtomicBool::new(false)));
+        let log = Collector::new(1 << 10, Arc::<Live>::clone(&live));
+        log.write(false, b"again\n");
+        live.0.store(true, Ordering::SeqCst);
+        log.write(false, b"news\n");
+        assert_eq!(texts(&log.take().head), ["news"]);
     }
 }

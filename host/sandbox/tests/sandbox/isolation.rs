@@ -1,6 +1,7 @@
 //! Nothing of one attempt is left for the next.
 
-use crate::support::{Answers, BROKEN, Trial, compile, end_of, ok};
+use crate::play::Play;
+use crate::support::{BROKEN, Trial, compile, end_of, ok};
 use fusebox_engine::ports::sandbox::AttemptEnd;
 use std::sync::Arc;
 
@@ -23,11 +24,8 @@ async fn case_16_a_trap_or_a_panic_of_the_host_poisons_nothing() {
     let asking = crate::effects::asking("0.2.0").await;
     let mut trial = Trial::of(&asking, "ask");
     trial.json = r#"{"size":0}"#.to_owned();
-    trial.effects = Arc::new(Answers {
-        panic: true,
-        ..Answers::default()
-    });
-    assert!(matches!(trial.run().await.end, AttemptEnd::Ok { .. }));
+    trial.effects = Arc::new(Play::new(|_| panic!("a defect of the host")));
+    assert!(matches!(trial.run().await.end, AttemptEnd::Host { .. }));
     assert_eq!(end_of(&broken, "fine").await, ok("42"));
 }
 

@@ -3,11 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod cancel;
+mod debug;
+mod determinism;
 mod effects;
 mod ends;
+mod examples;
 mod isolation;
 mod limits;
 mod load;
+mod play;
 mod remains;
 mod support;
 mod wasi;

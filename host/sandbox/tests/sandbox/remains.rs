@@ -1,6 +1,7 @@
 //! What is left of a failed attempt: memory and globals with the values that they had.
 
-use crate::support::{Answers, BROKEN, Trial, byte, compile, sandbox, snapshot_of};
+use crate::play::Play;
+use crate::support::{BROKEN, Trial, byte, compile, sandbox, snapshot_of};
 use fusebox_core::ids::Digest;
 use fusebox_engine::ports::sandbox::{AttemptEnd, Sandbox as _};
 use fusebox_engine::records::{GlobalState, Snapshot};
@@ -89,10 +90,7 @@ async fn after_time_ended_a_guest_that_waited_for_an_answer() {
     let mut trial = Trial::of(&crate::effects::asking("0.2.0").await, "ask");
     trial.json = r#"{"size":0}"#.to_owned();
     trial.timeout = Duration::from_millis(50);
-    trial.effects = Arc::new(Answers {
-        hang: true,
-        ..Answers::default()
-    });
+    trial.effects = Arc::new(Play::hanging());
     let report = trial.run().await;
     assert_eq!(report.end, AttemptEnd::Timeout);
     assert!(

@@ -1,19 +1,15 @@
 //! Guests, and what runs them.
 
-use async_trait::async_trait;
+use crate::play::{Play, START};
 use fusebox_core::ids::Digest;
 use fusebox_core::policy::Limits;
 use fusebox_engine::guests::GuestRuntime;
-use fusebox_engine::ports::clock::{Clock as _, SystemClock};
 use fusebox_engine::ports::sandbox::{
-    AttemptEnd, AttemptReport, AttemptSpec, Component, EffectError, Effects, GuestRequest, Input, LoadError, Sandbox,
-    Spelling,
+    AttemptEnd, AttemptReport, AttemptSpec, Component, Effects, Input, LoadError, Sandbox, Spelling,
 };
-use fusebox_engine::ports::transport::Incoming;
 use fusebox_engine::records::Snapshot;
 use fusebox_sandbox::{CompileCommand, SandboxSettings, WasmSandbox};
 use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -148,7 +144,7 @@ impl Trial {
             seed: [7; 32],
             timeout: Duration::from_secs(60),
             cancel: CancellationToken::new(),
-            effects: Arc::new(Answers::default()),
+            effects: Arc::new(Play::answering([])),
         }
     }
 
@@ -172,7 +168,7 @@ impl Trial {
 
     fn spawn(self, input: Arc<dyn Input>) -> tokio::task::JoinHandle<AttemptReport> {
         let spec = AttemptSpec {
-            wall: fusebox_core::time::Wall(1_767_225_600_000),
+            wall: START,
             function: self.function,
             input,
             limits: Arc::new(self.limits),
@@ -216,40 +212,4 @@ pub(crate) fn byte(snapshot: &Snapshot, at: usize) -> u8 {
     let Some(page) = page else { return 0 };
     let packed = snapshot.pages.iter().find(|kept| kept.digest == page.digest).unwrap();
     zstd::bulk::decompress(&packed.zstd, 65536).unwrap()[at % 65536]
-}
-
-/// Upstreams that answer what a test told them to, by path.
-#[derive(Default)]
-pub(crate) struct Answers {
-    pub(crate) by_path: HashMap<String, Result<Incoming, EffectError>>,
-    pub(crate) seen: std::sync::Mutex<Vec<GuestRequest>>,
-    /// Never answers at all.
-    pub(crate) hang: bool,
-    /// Panics, as a defect of the host would.
-    pub(crate) panic: bool,
-    pub(crate) delay: Duration,
-    pub(crate) done: Arc<std::sync::atomic::AtomicU32>,
-}
-
-impl Answers {
-    pub(crate) fn with(path: &str, answer: Result<Incoming, EffectError>) -> Self {
-        let mut answers = Self::default();
-        answers.by_path.insert(path.to_owned(), answer);
-        answers
-    }
-}
-
-#[async_trait]
-impl Effects for Answers {
-    async fn http(&self, request: GuestRequest) -> Result<Incoming, EffectError> {
-        let answer = self.by_path.get(&request.path).cloned();
-        self.seen.lock().unwrap().push(request);
-        assert!(!self.panic, "a defect of the host");
-        if self.hang {
-            std::future::pending::<()>().await;
-        }
-        SystemClock::new().sleep(self.delay).await;
-        self.done.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        answer.unwrap_or(Err(EffectError::Denied))
-    }
 }

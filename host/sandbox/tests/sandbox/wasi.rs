@@ -1,9 +1,11 @@
 //! What WASI gives, and what it refuses.
 
 use crate::effects::asking;
+use crate::play::{Play, Reply};
 use crate::support::{Trial, compile, end_of, ok};
 use fusebox_engine::ports::clock::{Clock as _, SystemClock};
-use fusebox_engine::ports::sandbox::AttemptEnd;
+use fusebox_engine::ports::sandbox::{AttemptEnd, Got};
+use std::sync::Arc;
 use std::time::Duration;
 
 async fn roll(seed: u8) -> AttemptEnd {
@@ -18,18 +20,36 @@ async fn random_numbers_follow_from_the_seed() {
     assert_ne!(roll(1).await, roll(2).await);
 }
 
-#[tokio::test]
-async fn time_stands_still_except_for_readings_and_timers() {
-    let mut trial = Trial::of(&asking("0.2.9").await, "times");
+async fn times(version: &str, play: Play) -> Vec<u64> {
+    let mut trial = Trial::of(&asking(version).await, "times");
     trial.json = r#"{"pause":30000000}"#.to_owned();
-    let clock = SystemClock::new();
-    let start = clock.tick();
+    trial.effects = Arc::new(play);
+    match trial.run().await.end {
+        AttemptEnd::Ok { json } => serde_json::from_str(&json).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Timers that fire at once, and leave the clock at so many microseconds.
+fn firing_at(passed: u64) -> Play {
+    Play::new(|_| Reply::Give(Duration::ZERO, Got::Timer)).at(Duration::from_micros(passed))
+}
+
+#[tokio::test]
+async fn time_stands_still_except_for_readings_and_effects() {
+    // The first reading, and after the timer one more.
+    assert_eq!(times("0.2.9", firing_at(45_678)).await, [1_000, 45_679_000]);
+}
+
+#[tokio::test]
+async fn a_timer_that_fired_is_over_by_the_clock_of_the_guest() {
     // The first reading, the one of the timer, 30 ms, and the last.
-    assert_eq!(trial.run().await.end, ok("[1000,30003000]"));
-    assert!(
-        clock.tick().since(start) >= Duration::from_millis(30),
-        "the timer is really awaited"
-    );
+    assert_eq!(times("0.2.6", firing_at(29_999)).await, [1_000, 30_003_000]);
+}
+
+#[tokio::test]
+async fn a_clock_never_goes_back() {
+    assert_eq!(times("0.2.12", firing_at(0)).await, [1_000, 30_003_000]);
 }
 
 #[tokio::test]
