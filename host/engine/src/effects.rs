@@ -11,6 +11,7 @@ mod own;
 mod request;
 
 use asked::asked;
+pub(crate) use asked::identity;
 use ledger::{Ending, InFlight, Opened};
 pub(crate) use ledger::{Ledger, Settled};
 

@@ -1,5 +1,6 @@
 //! The one facade that faces see.
 
+mod debug;
 mod going_on;
 mod inspect;
 mod outlook;

@@ -9,6 +9,7 @@ mod by_itself;
 mod call;
 mod catalog;
 mod commit;
+pub mod debug;
 mod effects;
 mod ended;
 mod engine;

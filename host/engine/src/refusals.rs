@@ -375,6 +375,18 @@ pub(crate) fn letter_taken(letter: &str, error: &StoreError) -> Box<Failure> {
     caller(Code::KeyInUse, format!("{letter} is not replayed: {error}"))
 }
 
+/// A letter whose attempt cannot be run again.
+pub(crate) fn not_debugged(letter: &LetterRecord, why: &str) -> Box<Failure> {
+    let message = format!("{} cannot be replayed: {why}; `fusebox debug {}` shows what it keeps", letter.id, letter.id);
+    Box::new(Failure::new(Code::BadInput, Class::Caller, message))
+}
+
+/// An effect that a replay does not get to.
+pub(crate) fn never_asked(letter: &LetterRecord, seq: u32, asked: usize, ended: &str) -> Box<Failure> {
+    let message = format!("the replay of {} does not get to effect {seq}: it asked for {asked}, and then {ended}", letter.id);
+    Box::new(Failure::new(Code::BadInput, Class::Caller, message))
+}
+
 pub(crate) fn no_letter_of(run: &str) -> Box<Failure> {
     caller(
         Code::NotFound,

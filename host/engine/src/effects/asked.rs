@@ -20,20 +20,35 @@ const METHOD: usize = 32;
 
 /// The effect that an attempt asks for now, without its number.
 pub(super) fn asked(way: &Way, ask: &Ask, now: Tick) -> Asked {
-    let tool = &way.facts.tool;
+    let effect = identity(ask);
     match ask {
         Ask::Http(request) => {
             let origin = request::origin(request.tls, &request.authority);
+            let tool = &way.facts.tool;
             let service = origin.as_ref().and_then(|origin| tool.service_at(origin)).cloned();
-            http(way, request, service)
+            http(way, request, effect, service)
+        }
+        Ask::Timer { after } => Asked {
+            due: Some(now + *after),
+            ..own(effect)
+        },
+        Ask::Call { .. } | Ask::State { .. } | Ask::Tools | Ask::Describe { .. } | Ask::Context | Ask::Approval { .. } => {
+            own(effect)
+        }
+    }
+}
+
+/// What is asked for, whoever asks: all that a journal is held to.
+pub(crate) fn identity(ask: &Ask) -> Effect {
+    match ask {
+        Ask::Http(request) => {
+            let safe = classify::is_safe(&request.method);
+            effect(Kind::Http, &request.method, request.path.clone(), request::digest(request), safe)
         }
         Ask::Timer { after } => {
             let path = format!("{}ms", after.as_millis());
             let request = digest(b"timer", &[&after.as_nanos().to_le_bytes()]);
-            Asked {
-                due: Some(now + *after),
-                ..own(Kind::Timer, "WAIT", path, request, true)
-            }
+            effect(Kind::Timer, "WAIT", path, request, true)
         }
         Ask::Call { target, input } => {
             let (path, parts) = match target {
@@ -44,7 +59,7 @@ pub(super) fn asked(way: &Way, ask: &Ask, now: Tick) -> Asked {
             };
             let parts = parts.map(str::as_bytes);
             let request = digest(b"call", &[parts[0], parts[1], parts[2], input.as_bytes()]);
-            own(Kind::Call, "CALL", path, request, false)
+            effect(Kind::Call, "CALL", path, request, false)
         }
         Ask::State { scope, ask } => {
             let scope = match scope {
@@ -62,22 +77,22 @@ pub(super) fn asked(way: &Way, ask: &Ask, now: Tick) -> Asked {
                 Some(Some(value)) => &[b"=", &value[..]].concat(),
             };
             let request = digest(b"state", &[method.as_bytes(), scope.as_bytes(), key.as_bytes(), value]);
-            own(kind, method, format!("{scope}/{key}"), request, kind == Kind::Read)
+            effect(kind, method, format!("{scope}/{key}"), request, kind == Kind::Read)
         }
-        Ask::Tools => own(Kind::Read, "TOOLS", String::new(), digest(b"tools", &[]), true),
+        Ask::Tools => effect(Kind::Read, "TOOLS", String::new(), digest(b"tools", &[]), true),
         Ask::Describe { tool, function } => {
             let request = digest(b"describe", &[tool.as_bytes(), function.as_bytes()]);
-            own(Kind::Read, "DESCRIBE", format!("{tool}.{function}"), request, true)
+            effect(Kind::Read, "DESCRIBE", format!("{tool}.{function}"), request, true)
         }
-        Ask::Context => own(Kind::Read, "CONTEXT", String::new(), digest(b"context", &[]), true),
+        Ask::Context => effect(Kind::Read, "CONTEXT", String::new(), digest(b"context", &[]), true),
         Ask::Approval { question, details } => {
             let request = digest(b"approval", &[question.as_bytes(), details.as_bytes()]);
-            own(Kind::Approval, "APPROVAL", question.clone(), request, false)
+            effect(Kind::Approval, "APPROVAL", question.clone(), request, false)
         }
     }
 }
 
-fn http(way: &Way, request: &GuestRequest, service: Option<Arc<Service>>) -> Asked {
+fn http(way: &Way, request: &GuestRequest, effect: Effect, service: Option<Arc<Service>>) -> Asked {
     let clock = &way.engine.ports.clock;
     let keyed = service
         .as_ref()
@@ -92,13 +107,7 @@ fn http(way: &Way, request: &GuestRequest, service: Option<Arc<Service>>) -> Ask
                 .as_ref()
                 .map_or_else(|| Arc::from(""), |service| Arc::clone(&service.name)),
             repeatable: service.as_ref().is_none_or(|service| may(service, key_age)),
-            ..effect(
-                Kind::Http,
-                &request.method,
-                request.path.clone(),
-                request::digest(request),
-                classify::is_safe(&request.method),
-            )
+            ..effect
         },
         by_key: service.as_ref().is_some_and(|service| keyed && !may(service, None)),
         service,
@@ -108,9 +117,9 @@ fn http(way: &Way, request: &GuestRequest, service: Option<Arc<Service>>) -> Ask
 }
 
 /// What is the host's own to do: it may always be repeated, since nothing of it leaves the host.
-fn own(kind: Kind, method: &str, path: String, request: Digest, safe: bool) -> Asked {
+fn own(effect: Effect) -> Asked {
     Asked {
-        effect: effect(kind, method, path, request, safe),
+        effect,
         service: None,
         due: None,
         keyed: false,
