@@ -37,6 +37,11 @@ pub(crate) fn guest_examples() -> PathBuf {
     root().join("guest-examples")
 }
 
+/// Where the WIT packages of the host are.
+pub(crate) fn wit() -> PathBuf {
+    root().join("wit")
+}
+
 /// Where built guests are put beside their manifests: always below the workspace, so that docs can name it.
 pub(crate) fn guests() -> PathBuf {
     root().join("target").join("guests")

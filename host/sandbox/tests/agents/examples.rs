@@ -3,10 +3,10 @@
 use crate::support::{Answer, Answers, failed, load, run};
 use async_trait::async_trait;
 use fusebox_core::policy::Limits;
-use fusebox_engine::ports::sandbox::{Ask, AttemptEnd, Called, Component, Got, Offered, Target};
+use fusebox_engine::ports::sandbox::{Ask, AttemptEnd, Called, Component, Got, Offered, Scope, StateAsk, Target};
 use fusebox_engine::ports::transport::Incoming;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -272,5 +272,67 @@ async fn a_pipeline_stops_where_a_step_fails() {
     assert!(
         matches!(&end, AttemptEnd::Err { case: Some(case), .. } if case == "tool-failed"),
         "{end:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_notebook_in_javascript_keeps_its_notes_in_the_hosts_store() {
+    let notebook = example("notebook").await;
+    let kept = Arc::new(Mutex::new(BTreeMap::new()));
+    let store = Arc::clone(&kept);
+    let answers = Arc::new(Answers::new(move |ask| {
+        let Ask::State {
+            scope: Scope::Tool,
+            ask,
+        } = ask
+        else {
+            panic!("nobody asks {ask:?}")
+        };
+        let mut store = store.lock().unwrap();
+        Some(match ask {
+            StateAsk::Get { key } => Got::Value(store.get(&key).cloned()),
+            StateAsk::Set { key, .. } if key.len() > 20 => Got::Refused("the key is too long".to_owned()),
+            StateAsk::Set { key, value } => {
+                store.insert(key, value.unwrap());
+                Got::Value(None)
+            }
+            StateAsk::List { prefix } => {
+                Got::Keys(store.keys().filter(|key| key.starts_with(&prefix)).cloned().collect())
+            }
+        })
+    }));
+    let call = async |function: &str, json: Value| {
+        let effects = Arc::<Answers>::clone(&answers);
+        run(&notebook, function, &json.to_string(), effects, Limits::default()).await
+    };
+    let note = json!({"name": "één", "text": "Größe: 100 %\n🦀"});
+    let report = call("keep", json!({ "note": note })).await;
+    assert_eq!(
+        report.end,
+        AttemptEnd::Ok {
+            json: "null".to_owned()
+        }
+    );
+    assert_eq!(report.log.head[0].text, "kept \"één\", 15 characters");
+    assert_eq!(kept.lock().unwrap()["note/één"], "Größe: 100 %\n🦀".as_bytes());
+    assert_eq!(answered(&call("recall", json!({"name": "één"})).await.end), note);
+    assert_eq!(
+        answered(&call("names", json!({"prefix": ""})).await.end),
+        json!(["één"])
+    );
+    assert_eq!(answered(&call("names", json!({"prefix": "x"})).await.end), json!([]));
+
+    let error = |end: AttemptEnd| match end {
+        AttemptEnd::Err { json, .. } => serde_json::from_str::<Value>(&json).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        error(call("recall", json!({"name": "x"})).await.end),
+        json!({"unknown": "x"})
+    );
+    let long = json!({"note": {"name": "a name that is very long", "text": ""}});
+    assert_eq!(
+        error(call("keep", long).await.end),
+        json!({"refused": "the key is too long"})
     );
 }

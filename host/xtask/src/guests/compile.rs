@@ -85,7 +85,7 @@ fn python(guest: &Guest) -> Result<PathBuf> {
             .arg(packages.join("bin").join("componentize-py"))
             .env("PYTHONPATH", &packages)
             .args(["--world", "tool", "--wit-path"])
-            .arg(guest.folder.join("wit"))
+            .arg(interfaces(guest, &work)?)
             .args(["componentize", "app", "--output"])
             .arg(&component)
             .current_dir(&work),
@@ -96,17 +96,37 @@ fn python(guest: &Guest) -> Result<PathBuf> {
 fn javascript(guest: &Guest) -> Result<PathBuf> {
     let programs = packages::javascript(&guest.folder)?;
     println!("Compiling `{}` in JavaScript (some seconds)", guest.name);
-    let component = work(guest)?.join(guest.component());
+    let work = work(guest)?;
+    let component = work.join(guest.component());
     process::run_quietly(
         Command::new(programs.join("componentize-qjs"))
             .args(["--sync", "--stub-wasi", "--world", "tool", "--wit"])
-            .arg(guest.folder.join("wit"))
+            .arg(interfaces(guest, &work)?)
             .arg("--js")
             .arg(guest.folder.join("app.js"))
             .arg("--output")
             .arg(&component),
     )?;
     Ok(component)
+}
+
+/// A guest's WIT with the host's package beside it, as the compilers of both languages want what a world includes.
+fn interfaces(guest: &Guest, work: &Path) -> Result<PathBuf> {
+    let folder = work.join("wit");
+    let host = folder.join("deps").join("fusebox-host");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&host)?;
+    for (from, to) in [(guest.folder.join("wit"), &folder), (folders::wit(), &host)] {
+        for entry in fs::read_dir(&from).with_context(|| format!("cannot read {}", from.display()))? {
+            let file = entry?.path();
+            if let (Some(name), true) = (file.file_name(), file.extension().is_some_and(|end| end == "wit")) {
+                fs::copy(&file, to.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;
+            }
+        }
+    }
+    Ok(folder)
 }
 
 /// A folder to build one guest in.

@@ -1,5 +1,6 @@
 //! The example tools' sources: which there are, what they are written in, and whether they have changed.
 
+use crate::folders;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -64,7 +65,7 @@ impl Guest {
     pub(crate) fn fingerprint(&self, compiler: &str) -> Result<String> {
         let mut hash = Sha256::new();
         hash.update(include_str!("compile.rs"));
-        let mut parts = vec![self.folder.clone()];
+        let mut parts = vec![self.folder.clone(), folders::wit()];
         if self.language == Language::Rust {
             hash.update(compiler);
             let workspace = self.folder.parent().unwrap_or(&self.folder);
@@ -78,9 +79,9 @@ impl Guest {
     }
 }
 
-/// WIT that a guest may be built against besides its own: of the other guests, and of the host.
+/// WIT of the guests, which one in Rust may import.
 fn interfaces(examples: &Path) -> Result<Vec<PathBuf>> {
-    let mut folders = vec![examples.with_file_name("wit")];
+    let mut folders = Vec::new();
     for entry in fs::read_dir(examples)? {
         folders.push(entry?.path().join("wit"));
     }
@@ -190,7 +191,7 @@ mod tests {
         let of = |language| guests.iter().filter(|guest| guest.language == language).count();
         assert_eq!(
             (of(Language::Rust), of(Language::Python), of(Language::JavaScript)),
-            (8, 1, 1)
+            (8, 1, 2)
         );
         let rust = guests.iter().find(|guest| guest.language == Language::Rust).unwrap();
         assert_ne!(
