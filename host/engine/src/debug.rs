@@ -161,7 +161,11 @@ impl Debugging {
             halt: None,
             failed: None,
             asking: None,
-            frames: letter.snapshot.as_ref().map(|kept| kept.frames.clone()).unwrap_or_default(),
+            frames: letter
+                .snapshot
+                .as_ref()
+                .map(|kept| kept.frames.clone())
+                .unwrap_or_default(),
             effects: Vec::new(),
             log: letter.log.clone(),
         };
@@ -197,9 +201,14 @@ impl Debugging {
     /// # Errors
     /// That there is no such effect, that nothing can be replayed, or that the replay could not be run at all.
     pub async fn at(&self, seq: u32) -> Result<(Exchange, Option<Halt>), Box<Failure>> {
-        let replay = self.replay.as_ref().map_err(|why| refusals::not_debugged(&self.letter, why))?;
+        let replay = self
+            .replay
+            .as_ref()
+            .map_err(|why| refusals::not_debugged(&self.letter, why))?;
         let over = self.run(replay, Some(seq)).await?;
-        let found = exchanges(replay, &over.asks).into_iter().find(|exchange| exchange.seq == seq);
+        let found = exchanges(replay, &over.asks)
+            .into_iter()
+            .find(|exchange| exchange.seq == seq);
         let asked = over.asks.len();
         let mut exchange = found.ok_or_else(|| refusals::never_asked(&self.letter, seq, asked, &ended(&over)))?;
         let halt = over.debugged.stop.map(Halt::of);
@@ -221,7 +230,12 @@ impl Debugging {
             effects: Arc::<Served>::clone(&served),
         };
         let debuggee = Arc::clone(&replay.debuggee);
-        let ran = self.engine.ports.guests.run(async move { debuggee.run(spec).await }).await;
+        let ran = self
+            .engine
+            .ports
+            .guests
+            .run(async move { debuggee.run(spec).await })
+            .await;
         let debugged = ran
             .map_err(|_| refusals::internal("the replay was lost by a defect of Fusebox; the log has its place"))?
             .map_err(|what| refusals::bad_input(&replay.run.tool, &replay.run.function, &what))?;
@@ -282,7 +296,11 @@ fn unfit(letter: &LetterRecord) -> Option<String> {
     (letter.run.clock == 0).then(|| "the letter is of a version of Fusebox that kept no journal".to_owned())
 }
 
-async fn prepare(engine: &Arc<Engine>, letter: &LetterRecord, time: Duration) -> Result<Result<Replay, String>, Box<Failure>> {
+async fn prepare(
+    engine: &Arc<Engine>,
+    letter: &LetterRecord,
+    time: Duration,
+) -> Result<Result<Replay, String>, Box<Failure>> {
     let tenant: Arc<str> = Arc::from(letter.tenant.as_str());
     let store = &engine.ports.store;
     let failed = |what: &str, error| refusals::store(what, &error);
@@ -291,12 +309,18 @@ async fn prepare(engine: &Arc<Engine>, letter: &LetterRecord, time: Duration) ->
     let Some(run) = run else {
         return Ok(Err("its run is not kept any more".to_owned()));
     };
-    let pinned = engine.catalog.pinned(engine, &tenant, &run.tool, run.version, run.component).await;
+    let pinned = engine
+        .catalog
+        .pinned(engine, &tenant, &run.tool, run.version, run.component)
+        .await;
     let tool = match pinned {
         Ok(tool) => tool,
         // The last replay was of another component than that version's.
         Err(failure) => {
-            let other = engine.catalog.with_component(engine, &tenant, &run.tool, run.component, None).await;
+            let other = engine
+                .catalog
+                .with_component(engine, &tenant, &run.tool, run.component, None)
+                .await;
             match other {
                 Ok(tool) => tool,
                 Err(_) => return Ok(Err(failure.message)),
@@ -336,7 +360,10 @@ async fn prepare(engine: &Arc<Engine>, letter: &LetterRecord, time: Duration) ->
 
 fn exchanges(replay: &Replay, asks: &[Ask]) -> Vec<Exchange> {
     let entry = |seq: u32| replay.journal.entries.get(seq as usize - 1).and_then(Option::as_ref);
-    (1..).zip(asks).map(|(seq, ask)| exchange::exchange(seq, ask, entry(seq))).collect()
+    (1..)
+        .zip(asks)
+        .map(|(seq, ask)| exchange::exchange(seq, ask, entry(seq)))
+        .collect()
 }
 
 /// The effect that the attempt failed by: what the replay waits for in vain, or where the run resumes, or the last one that failed.
@@ -363,11 +390,16 @@ fn failing(replay: &Replay, over: &Over) -> Option<u32> {
 fn ended(over: &Over) -> String {
     match (&over.debugged.end, &over.halted) {
         (AttemptEnd::Stopped, Some(Halted::There(seq))) => format!("it was stopped when it asked for effect {seq}"),
-        (AttemptEnd::Stopped, Some(Halted::Diverged(diverged))) => format!("it does not follow its journal: {diverged}"),
+        (AttemptEnd::Stopped, Some(Halted::Diverged(diverged))) => {
+            format!("it does not follow its journal: {diverged}")
+        }
         (AttemptEnd::Stopped, Some(Halted::Waits(open))) if open.is_empty() => "it waits for nothing".to_owned(),
         (AttemptEnd::Stopped, Some(Halted::Waits(open))) => {
             let open: Vec<_> = open.iter().map(ToString::to_string).collect();
-            format!("it waits for effect {}, whose end the journal does not hold", open.join(", "))
+            format!(
+                "it waits for effect {}, whose end the journal does not hold",
+                open.join(", ")
+            )
         }
         (AttemptEnd::Stopped, Some(Halted::TooMany)) => "it asked for more effects than a run may have".to_owned(),
         (AttemptEnd::Stopped, None) => "it was stopped".to_owned(),
@@ -398,7 +430,10 @@ fn short(json: &str) -> String {
 fn lines(stop: &Stop) -> Vec<String> {
     let frames = stop.frames.iter().flat_map(|frame| {
         let place = &frame.frame;
-        let name = place.name.clone().unwrap_or_else(|| format!("func[{}]", place.function));
+        let name = place
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("func[{}]", place.function));
         let line = match &place.location {
             Some(location) => format!("{name} ({location})"),
             None => name,

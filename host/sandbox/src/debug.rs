@@ -21,9 +21,9 @@ use fusebox_engine::ports::clock::SystemClock;
 use fusebox_engine::ports::debugger::{DebugSpec, Debugged, Debuggee, Debugger, Stop};
 use fusebox_engine::ports::sandbox::{AttemptSpec, LoadError, Spelling};
 use futures::future::BoxFuture;
+use stack::Depth;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
-use stack::Depth;
 use wasmtime::{DebugEvent, DebugHandler, Error, Store, StoreContextMut, Trap};
 
 #[async_trait]

@@ -95,9 +95,16 @@ fn memories(name: &str, before: &MemoryState, after: &MemoryState) -> Option<Dif
         let stored = state.stored.iter().find(|page| page.index == index);
         stored.map(|page| page.digest)
     };
-    let mut indices: Vec<u64> = before.stored.iter().chain(&after.stored).map(|page| page.index).collect();
+    let mut indices: Vec<u64> = before
+        .stored
+        .iter()
+        .chain(&after.stored)
+        .map(|page| page.index)
+        .collect();
     indices.sort_unstable();
-    let index = indices.into_iter().find(|&index| digest(before, index) != digest(after, index))?;
+    let index = indices
+        .into_iter()
+        .find(|&index| digest(before, index) != digest(after, index))?;
     Some(Difference::Page(PageDiffers {
         memory: name.to_owned(),
         index,
@@ -114,7 +121,9 @@ impl PageDiffers {
 
     /// The first byte that differs; `before` is the letter's page, compressed.
     pub(super) fn told(&self, before: Option<&[u8]>, replayed: &[Page]) -> String {
-        let after = self.after.and_then(|digest| replayed.iter().find(|page| page.digest == digest));
+        let after = self
+            .after
+            .and_then(|digest| replayed.iter().find(|page| page.digest == digest));
         let (was, is) = (content(before), content(after.map(|page| page.zstd.as_slice())));
         let at = was.iter().zip(&is).position(|(was, is)| was != is).unwrap_or(0);
         let shown = |page: &[u8]| hex(page.get(at..(at + SHOWN).min(page.len())).unwrap_or_default());
@@ -203,6 +212,9 @@ mod tests {
         let mut empty = state("0x1", 7);
         empty.instances[0].memories[0].stored.clear();
         let gone = told(&state("0x1", 7), &empty).unwrap();
-        assert!(gone.contains("was 07000000") && gone.contains("and is 00000000"), "{gone}");
+        assert!(
+            gone.contains("was 07000000") && gone.contains("and is 00000000"),
+            "{gone}"
+        );
     }
 }

@@ -101,7 +101,10 @@ fn asked(ask: &Ask) -> Message {
             match ask {
                 StateAsk::Get { key } => bare(format!("get {whose} `{key}`")),
                 StateAsk::Set { key, value: None } => bare(format!("remove {whose} `{key}`")),
-                StateAsk::Set { key, value: Some(value) } => message(format!("set {whose} `{key}`"), &[], value),
+                StateAsk::Set {
+                    key,
+                    value: Some(value),
+                } => message(format!("set {whose} `{key}`"), &[], value),
                 StateAsk::List { prefix } => bare(format!("list {whose} keys from `{prefix}`")),
             }
         }
@@ -130,14 +133,20 @@ fn got(got: &Got) -> Message {
             let case = case.as_ref().map_or_else(String::new, |case| format!(" `{case}`"));
             message(format!("the error{case} of the function"), &[], json.as_bytes())
         }
-        Got::Call(Called::Failed { code, class, message: why, .. }) => {
-            message(format!("failed: {code} ({class})"), &[], why.as_bytes())
-        }
+        Got::Call(Called::Failed {
+            code,
+            class,
+            message: why,
+            ..
+        }) => message(format!("failed: {code} ({class})"), &[], why.as_bytes()),
         Got::Value(Some(value)) => message("a value".to_owned(), &[], value),
         Got::Value(None) => bare("no value".to_owned()),
         Got::Keys(keys) => message(format!("{} key(s)", keys.len()), &[], keys.join("\n").as_bytes()),
         Got::Tools(tools) => {
-            let names: Vec<_> = tools.iter().map(|offered| format!("{}.{}", offered.tool, offered.function)).collect();
+            let names: Vec<_> = tools
+                .iter()
+                .map(|offered| format!("{}.{}", offered.tool, offered.function))
+                .collect();
             message(format!("{} function(s)", names.len()), &[], names.join("\n").as_bytes())
         }
         Got::Described(Some(json)) => message("schemas".to_owned(), &[], json.as_bytes()),

@@ -46,8 +46,16 @@ pub(super) fn pointed(stop: &Stop) -> Vec<Pointed> {
         let Some((id, memory)) = frame.memory.and_then(|id| Some((id, stop.memory(id)?))) else {
             continue;
         };
-        let locals = frame.locals.iter().enumerate().map(|(at, value)| (format!("local {at}"), value));
-        let operands = frame.operands.iter().enumerate().map(|(at, value)| (format!("operand {at}"), value));
+        let locals = frame
+            .locals
+            .iter()
+            .enumerate()
+            .map(|(at, value)| (format!("local {at}"), value));
+        let operands = frame
+            .operands
+            .iter()
+            .enumerate()
+            .map(|(at, value)| (format!("operand {at}"), value));
         let mut here: Vec<_> = locals
             .chain(operands)
             .filter_map(|(name, value)| place(number, name, value, id, memory))
@@ -65,7 +73,9 @@ pub(super) fn pointed(stop: &Stop) -> Vec<Pointed> {
 }
 
 fn place(frame: usize, name: String, value: &Value, id: MemoryId, memory: &Memory) -> Option<Pointed> {
-    let address = value.address().filter(|address| (LOWEST..memory.size).contains(address))?;
+    let address = value
+        .address()
+        .filter(|address| (LOWEST..memory.size).contains(address))?;
     let start = address & !15;
     let bytes = memory.read(start, WINDOW);
     if bytes.iter().all(|byte| *byte == 0) {
@@ -86,9 +96,16 @@ fn place(frame: usize, name: String, value: &Value, id: MemoryId, memory: &Memor
 fn texts(memory: &Memory, address: u64, window: &[u8]) -> Vec<String> {
     let mut texts = Vec::new();
     let here = memory.read(address, SHOWN);
-    let printable = here.iter().take_while(|byte| byte.is_ascii_graphic() || **byte == b' ').count();
+    let printable = here
+        .iter()
+        .take_while(|byte| byte.is_ascii_graphic() || **byte == b' ')
+        .count();
     if printable >= SHORTEST {
-        texts.extend(here.get(..printable).and_then(|bytes| std::str::from_utf8(bytes).ok()).map(ToOwned::to_owned));
+        texts.extend(
+            here.get(..printable)
+                .and_then(|bytes| std::str::from_utf8(bytes).ok())
+                .map(ToOwned::to_owned),
+        );
     }
     let words: Vec<u32> = window
         .chunks_exact(4)
@@ -97,7 +114,11 @@ fn texts(memory: &Memory, address: u64, window: &[u8]) -> Vec<String> {
     for pair in words.windows(2) {
         let (at, length) = (u64::from(pair[0]), pair[1]);
         let fits = at >= LOWEST && (SHORTEST as u32..=LONGEST).contains(&length);
-        if fits && at + u64::from(length) <= memory.size && let Some(text) = text(memory, at, length) && !texts.contains(&text) {
+        if fits
+            && at + u64::from(length) <= memory.size
+            && let Some(text) = text(memory, at, length)
+            && !texts.contains(&text)
+        {
             texts.push(text);
         }
     }

@@ -69,7 +69,9 @@ pub(super) fn stop(mut store: StoreContextMut<'_, State>, causes: Vec<String>, d
         };
         let mut index = imported.globals;
         while let Some(global) = instance.debug_global(store.as_context_mut(), index) {
-            state.globals.push(snapshot::global_state(store.as_context_mut(), &global));
+            state
+                .globals
+                .push(snapshot::global_state(store.as_context_mut(), &global));
             index += 1;
         }
         let mut index = imported.memories;

@@ -21,11 +21,7 @@ pub(super) enum Depth {
 }
 
 /// Reads the frames, innermost first; one that cannot be read ends the list.
-pub(super) fn frames(
-    store: &mut StoreContextMut<'_, State>,
-    instances: &Instances,
-    depth: Depth,
-) -> Vec<StoppedFrame> {
+pub(super) fn frames(store: &mut StoreContextMut<'_, State>, instances: &Instances, depth: Depth) -> Vec<StoppedFrame> {
     let backtrace = WasmBacktrace::force_capture(&*store);
     let mut known = backtrace.frames();
     if depth == Depth::Names {

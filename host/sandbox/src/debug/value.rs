@@ -14,9 +14,11 @@ pub(super) fn of(value: &Val) -> Value {
         Val::FuncRef(None) | Val::ExternRef(None) | Val::AnyRef(None) | Val::ExnRef(None) | Val::ContRef(None) => {
             ("ref", "null".to_owned(), None)
         }
-        Val::FuncRef(Some(_)) | Val::ExternRef(Some(_)) | Val::AnyRef(Some(_)) | Val::ExnRef(Some(_)) | Val::ContRef(Some(_)) => {
-            ("ref", "set".to_owned(), None)
-        }
+        Val::FuncRef(Some(_))
+        | Val::ExternRef(Some(_))
+        | Val::AnyRef(Some(_))
+        | Val::ExnRef(Some(_))
+        | Val::ContRef(Some(_)) => ("ref", "set".to_owned(), None),
     };
     Value {
         kind: kind.to_owned(),

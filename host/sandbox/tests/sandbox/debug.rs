@@ -128,7 +128,11 @@ async fn a_guest_stands_inside_of_the_host_call_that_is_refused() {
     let debugged = load_wasm(wasm).await.run(spec).await.unwrap();
     assert_eq!(debugged.end, AttemptEnd::Stopped);
     let stop = debugged.stop.unwrap();
-    assert!(stop.causes.iter().any(|cause| cause.contains("ended by its host")), "{:?}", stop.causes);
+    assert!(
+        stop.causes.iter().any(|cause| cause.contains("ended by its host")),
+        "{:?}",
+        stop.causes
+    );
     assert!(!stop.frames.is_empty());
     assert_eq!(debugged.snapshot.unwrap().instances, before);
 }
@@ -215,6 +219,13 @@ async fn code_for_debugging_is_compiled_in_the_child_once_and_kept_apart() {
     settings.compiler.program = "/nonexistent".into();
     let sandbox = WasmSandbox::open(settings).unwrap();
     let debuggee = sandbox.load(digest, wasm.into()).await.unwrap();
-    assert!(debuggee.run(replay("outer", r#"{"x":1}"#)).await.unwrap().stop.is_some());
+    assert!(
+        debuggee
+            .run(replay("outer", r#"{"x":1}"#))
+            .await
+            .unwrap()
+            .stop
+            .is_some()
+    );
     assert_eq!(std::fs::metadata(&code).unwrap().modified().unwrap(), written);
 }
