@@ -1,6 +1,7 @@
 //! Journals of one tenant's runs: every write to a tree is fenced by its root.
 
 use super::Tenant;
+use super::runs::lost;
 use super::tenant::refused;
 use crate::ports::store::{Append, Cut, Fence, StoreError};
 use crate::records::{AttemptRecord, JournalRecord};
@@ -8,18 +9,11 @@ use fusebox_core::ids::{ApprovalId, RunId};
 
 impl Tenant {
     /// Whether `run` belongs to the tree of `root`, and the fence of the root holds.
-    fn owned_in(&mut self, root: &RunId, run: &RunId, fence: &Fence, now: i64) -> Result<(), StoreError> {
-        self.owned(root, fence, now)?;
-        let inside = self
-            .runs
-            .get(run)
-            .is_some_and(|row| run == root || row.root() == Some(root));
-        if inside {
-            return Ok(());
-        }
-        Err(StoreError::Fenced {
-            what: format!("run {run}"),
-        })
+    pub(super) fn owned_in(&mut self, root: &RunId, run: &RunId, fence: &Fence, now: i64) -> Result<(), StoreError> {
+        self.owned(root, fence, now).map_err(|_| lost(run))?;
+        let row = self.runs.get(run);
+        let inside = row.is_some_and(|row| run == root || row.root() == Some(root));
+        if inside { Ok(()) } else { Err(lost(run)) }
     }
 
     pub(super) fn append(&mut self, root: &RunId, fence: &Fence, append: Append, now: i64) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! Calls of tools by runs: runs of their own, owned through their root.
 
 use super::Tenant;
-use super::runs::{FOREVER, ended};
+use super::runs::{FOREVER, ended, lost};
 use super::tenant::refused;
 use crate::ports::store::{Claim, Fence, Finish, NewRun, StoreError};
 use crate::records::{Nested, RunRecord};
@@ -26,12 +26,9 @@ impl Tenant {
 
     pub(super) fn finish_nested(&mut self, fence: &Fence, finish: Finish, now: i64) -> Result<(), StoreError> {
         let (id, root) = (finish.run.id.clone(), place(&finish.run)?.root.clone());
-        self.owned(&root, fence, now)?;
-        let row = self.runs.get_mut(&id);
-        let row = row.filter(|row| row.root() == Some(&root) && row.record.state != "succeeded");
-        let row = row.ok_or_else(|| StoreError::Fenced {
-            what: format!("run {id}"),
-        })?;
+        self.owned_in(&root, &id, fence, now)?;
+        let row = self.runs.get_mut(&id).filter(|row| row.record.state != "succeeded");
+        let row = row.ok_or_else(|| lost(&id))?;
         row.write(finish.journal);
         if finish.run.state == "succeeded" {
             row.journal.clear();

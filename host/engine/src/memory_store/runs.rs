@@ -44,6 +44,13 @@ pub(super) fn exists(run: &RunId) -> StoreError {
     }
 }
 
+/// The run belongs to somebody else now.
+pub(super) fn lost(run: &RunId) -> StoreError {
+    StoreError::Fenced {
+        what: format!("run {run}"),
+    }
+}
+
 impl Row {
     fn new(record: RunRecord, key: Option<Digest>, key_lifetime: Duration) -> Self {
         Self {
@@ -183,9 +190,7 @@ impl Tenant {
     pub(super) fn owned(&mut self, run: &RunId, fence: &Fence, now: i64) -> Result<&mut Row, StoreError> {
         let row = self.runs.get_mut(run);
         row.filter(|row| row.alive(now) && row.owner.as_ref() == Some(&fence.owner) && row.epoch == fence.epoch)
-            .ok_or_else(|| StoreError::Fenced {
-                what: format!("run {run}"),
-            })
+            .ok_or_else(|| lost(run))
     }
 
     pub(super) fn finish(&mut self, fence: &Fence, finish: Finish, now: i64) -> Result<(), StoreError> {

@@ -1,5 +1,7 @@
 //! One operation on a store, chosen at random from few names, so that they meet.
 
+mod going_on;
+
 use fusebox_core::ids::{LetterId, RunId};
 use fusebox_engine::ports::store::{
     Claim, Fence, Finish, LetterChange, LetterFilter, NewRun, RunFilter, Store, ToolChange,
@@ -11,6 +13,8 @@ use fusebox_engine::testing::store_contract::samples as sample;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use std::fmt::Debug;
 use std::time::Duration;
+
+use going_on::{GoesOn, goes_on};
 
 const TENANTS: [&str; 2] = ["default", "other"];
 const HOUR: Duration = Duration::from_secs(3600);
@@ -80,6 +84,7 @@ pub(crate) enum Operation {
     Errors {
         tools: Vec<u8>,
     },
+    GoesOn(GoesOn),
 }
 
 #[derive(Clone, Debug)]
@@ -114,6 +119,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         Just(ToolChange::Remove)
     ];
     prop_oneof![
+        30 => goes_on().prop_map(Operation::GoesOn),
         6 => (run.clone(), proptest::option::of(0..3_u8), 0..2_u8, any::<bool>())
             .prop_map(|(run, key, payload, tenant)| Operation::Claim { run, key, payload, tenant }),
         2 => (run.clone(), fence.clone()).prop_map(|(run, fence)| Operation::Renew { run, fence }),
@@ -170,8 +176,11 @@ fn finish(run: u64, keep_key: bool, letter: &Letter) -> Finish {
             expires,
             pages,
         } => {
-            ended.state = "dead-lettered".to_owned();
+            ended.state = ["dead-lettered", "in-doubt"][usize::from(*kind == 2)].to_owned();
+            ended.in_doubt = if *kind == 2 { vec![1, 2] } else { Vec::new() };
+            ended.finished = ended.finished.filter(|_| run.is_multiple_of(2));
             LetterChange::Enqueue(Box::new(LetterRecord {
+                auto_replay: *kind == 3,
                 kind: ["retryable", "known-bad", "in-doubt", "retryable"][usize::from(*kind)].to_owned(),
                 first_failed: START + i64::try_from(*id).unwrap(),
                 last_failed: START,
@@ -187,12 +196,35 @@ fn finish(run: u64, keep_key: bool, letter: &Letter) -> Finish {
         run: ended,
         keep_key,
         letter,
-        journal: Vec::new(),
+        journal: (5..7).map(|n| sample::settled(n, n)).filter(|_| keep_key).collect(),
     }
 }
 
+/// The answer, without what only the present explains: times that are neither of the two above.
 fn told(answer: &impl Debug) -> String {
-    format!("{answer:?}")
+    let text = format!("{answer:?}");
+    let mut out = String::with_capacity(text.len());
+    for word in text.split_inclusive(|c: char| !c.is_ascii_digit()) {
+        let digits = word.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let time = digits
+            .parse()
+            .is_ok_and(|n: i64| digits.len() == 13 && n != FAR && !(START..START + 10_000).contains(&n));
+        out.push_str(if time { "TIME" } else { digits });
+        out.push_str(&word[digits.len()..]);
+    }
+    out
+}
+
+/// Mostly the newest fence of the run, sometimes one that was lost or is another run's.
+fn fence(won: &[(RunId, Fence)], run: u64, n: usize) -> Fence {
+    let newest = won.iter().rev().find(|(id, _)| *id == sample::run_id(run));
+    let any = won.get(n % (won.len() + 1));
+    let stranger = Fence {
+        owner: sample::owner(99),
+        epoch: 1,
+    };
+    let chosen = if n.is_multiple_of(4) { any } else { newest };
+    chosen.map_or(stranger, |(_, fence)| fence.clone())
 }
 
 impl Operation {
@@ -204,17 +236,7 @@ impl Operation {
         fences: &mut Vec<(RunId, Fence)>,
     ) -> String {
         let won = &*fences;
-        // Mostly the newest fence of the run, sometimes one that was lost or is another run's.
-        let fence = |run: u64, n: &usize| {
-            let newest = won.iter().rev().find(|(id, _)| *id == sample::run_id(run));
-            let any = won.get(*n % (won.len() + 1));
-            let stranger = Fence {
-                owner: sample::owner(99),
-                epoch: 1,
-            };
-            let chosen = if n.is_multiple_of(4) { any } else { newest };
-            chosen.map_or(stranger, |(_, fence)| fence.clone())
-        };
+        let fence = |run: u64, n: &usize| fence(won, run, *n);
         let home = TENANTS[0];
         match self {
             Self::Claim {
@@ -310,6 +332,7 @@ impl Operation {
                 });
                 told(&store.append_errors(errors.collect()).await)
             }
+            Self::GoesOn(operation) => operation.perform(store, fences).await,
         }
     }
 }
@@ -333,6 +356,7 @@ pub(crate) async fn everything(store: &dyn Store) -> String {
             };
             all.push(told(&store.letters(tenant, &filter).await));
         }
+        all.extend(going_on::everything(store, tenant).await);
         for n in 0..10 {
             all.push(told(&store.letter_of(tenant, &sample::run_id(n)).await));
         }
@@ -350,5 +374,6 @@ pub(crate) async fn everything(store: &dyn Store) -> String {
         all.push(told(&store.breakers(tenant).await));
         all.push(told(&store.errors(tenant, None, 0).await));
     }
+    all.push(told(&store.waiting(0).await));
     all.join("\n")
 }

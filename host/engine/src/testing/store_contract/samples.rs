@@ -7,8 +7,8 @@ pub use going_on::{approval, approval_id, detached, intent, nested, redrive, set
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::store::{Claim, Fence, Finish, LetterChange, NewRun, Store};
 use crate::records::{
-    AttemptRecord, BreakerRecord, ErrorRecord, FailureRecord, InstanceState, LetterRecord, Log, MemoryState, Nested,
-    Page, RedriveRecord, RunRecord, Seed, SettledRecord, Snapshot, StoredPage, ToolRecord,
+    AttemptRecord, BreakerRecord, ErrorRecord, FailureRecord, InstanceState, LetterRecord, Log, MemoryState, Page,
+    RunRecord, Seed, Snapshot, StoredPage, ToolRecord,
 };
 use crate::requests::digest_of;
 use bytes::Bytes;
