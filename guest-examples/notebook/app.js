@@ -30,8 +30,7 @@ function asked(question) {
   try {
     return question();
   } catch (error) {
-    const reason = error?.payload ?? error;
-    throw { tag: 'refused', val: String(reason?.val ?? reason) };
+    throw { tag: 'refused', val: error.payload?.val ?? String(error) };
   }
 }
 
