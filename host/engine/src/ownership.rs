@@ -12,6 +12,9 @@ use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
+/// A lease lasts so much longer than the exchange that it is renewed for.
+pub(crate) const MARGIN: Duration = Duration::from_secs(1);
+
 /// A run that this host owns. Dropping it stops the renewals; the lease then ends by itself.
 pub(crate) struct Ownership {
     lease: Arc<Lease>,
@@ -27,6 +30,8 @@ struct Lease {
     length: Duration,
     /// Until when the lease lasts for sure, by this process's monotonic clock.
     until: AtomicU64,
+    /// Until when it has to last: the end of the longest exchange that was sent.
+    needed: AtomicU64,
     /// The run belongs to another host.
     lost: AtomicBool,
     stop: CancellationToken,
@@ -52,6 +57,7 @@ impl Ownership {
             fence,
             length,
             until: AtomicU64::new((taken + length).0),
+            needed: AtomicU64::new(0),
             lost: AtomicBool::new(false),
             stop: stop.clone(),
         });
@@ -113,7 +119,9 @@ impl SendRight {
     /// Whether the lease outlasts an exchange of that length that starts now; renews it when it does not.
     /// A host that was stopped for a while therefore wakes up without the right to send.
     pub(crate) async fn outlasts(&self, exchange: Duration) -> bool {
-        let lasts = || lasts_beyond(&self.0, self.0.clock.tick() + exchange);
+        let end = || self.0.clock.tick() + exchange;
+        self.0.needed.fetch_max(end().0, Ordering::AcqRel);
+        let lasts = || lasts_beyond(&self.0, end());
         lasts() || (renew(&self.0).await.is_ok() && lasts())
     }
 }
@@ -124,12 +132,12 @@ fn lasts_beyond(lease: &Lease, end: Tick) -> bool {
 
 async fn renew(lease: &Lease) -> Result<(), StoreError> {
     let asked = lease.clock.tick();
-    let renewed = lease
-        .store
-        .renew(&lease.tenant, &lease.run, &lease.fence, lease.length)
-        .await;
+    // Longer than usual while an exchange is under way that lasts longer: nobody else may take the run for abandoned meanwhile.
+    let exchanges = Tick(lease.needed.load(Ordering::Acquire)).since(asked);
+    let length = lease.length.max(exchanges + MARGIN);
+    let renewed = lease.store.renew(&lease.tenant, &lease.run, &lease.fence, length).await;
     match &renewed {
-        Ok(()) => lease.until.store((asked + lease.length).0, Ordering::Release),
+        Ok(()) => lease.until.store((asked + length).0, Ordering::Release),
         Err(StoreError::Fenced { .. }) => {
             tracing::error!(run = %lease.run, "the run belongs to another host now; it is stopped here");
             lease.lost.store(true, Ordering::Release);

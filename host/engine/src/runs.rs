@@ -4,7 +4,7 @@ use crate::catalog::{Function, Tool};
 use crate::engine::Engine;
 use crate::journal::Journal;
 use crate::keys::{self, KeyOwner};
-use crate::ownership::{Hold, Ownership};
+use crate::ownership::{Hold, MARGIN, Ownership};
 use crate::ports::sandbox::{Input, Spelling};
 use crate::ports::store::{Claim, NewRun, StoreError};
 use crate::records::{AttemptRecord, LetterRecord, Nested, RunRecord, Seed};
@@ -270,7 +270,7 @@ impl Facts {
         self.nested.as_ref().map_or(&self.id, |nested| &nested.root)
     }
 
-    /// The lease of a run of that tool: long enough that an exchange of its slowest service fits between two renewals.
+    /// The lease of a run of that tool: as long as its first exchange may last, so that it need not be renewed for that.
     pub(crate) fn lease(engine: &Engine, tool: &Tool) -> Duration {
         let slowest = tool
             .services
@@ -278,7 +278,7 @@ impl Facts {
             .map(|service| service.policy.timeout)
             .max()
             .unwrap_or_default();
-        engine.settings.lease.max(slowest * 2).max(SHORTEST_LEASE)
+        engine.settings.lease.max(slowest + MARGIN).max(SHORTEST_LEASE)
     }
 }
 
