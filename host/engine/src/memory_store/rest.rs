@@ -165,7 +165,7 @@ impl Tenant {
 
     pub(super) fn cancel(&mut self, id: &RunId, now: i64) -> Result<bool, StoreError> {
         let unsettled = self.unsettled(id);
-        let lettered = self.open_letter_of(id).is_some();
+        let letter = self.open_letter_of(id).map(|letter| letter.id.clone());
         let row = self.runs.get_mut(id);
         let row = row.ok_or_else(|| refused(format!("there is no run {id}")))?;
         if let Some(root) = row.root() {
@@ -177,14 +177,14 @@ impl Tenant {
             return Ok(true);
         }
         if row.wakes().is_none() {
-            if lettered {
-                return Err(refused(format!("run {id} is kept by its letter; purge that")));
-            }
-            return Ok(false);
+            return match letter {
+                Some(letter) => Err(refused(format!("run {id} is kept by letter {letter}; purge that"))),
+                None => Ok(false),
+            };
         }
         let waited_for = row.record.approval.take();
         let mut record = row.record.clone();
-        if lettered {
+        if letter.is_some() {
             // It is the replay that is cancelled.
             "dead-lettered".clone_into(&mut record.state);
             row.end(record);

@@ -206,9 +206,9 @@ fn told(answer: &impl Debug) -> String {
     let mut out = String::with_capacity(text.len());
     for word in text.split_inclusive(|c: char| !c.is_ascii_digit()) {
         let digits = word.trim_end_matches(|c: char| !c.is_ascii_digit());
-        let time = digits
-            .parse()
-            .is_ok_and(|n: i64| digits.len() == 13 && n != FAR && !(START..START + 10_000).contains(&n));
+        let stands = |n: i64| n == FAR || (START..START + 10_000).contains(&n);
+        let present = digits.len() == 13 && !digits.parse().is_ok_and(stands);
+        let time = present || out.ends_with("until: Some(");
         out.push_str(if time { "TIME" } else { digits });
         out.push_str(&word[digits.len()..]);
     }
