@@ -6,7 +6,7 @@ use crate::deadline::Ended;
 use crate::loaded::Loaded;
 use crate::shape::Callable;
 use crate::snapshot::{self, Subject};
-use crate::state::State;
+use crate::state::{self, State};
 use crate::values::{Arguments, EncodeError, Returned, encode};
 use fusebox_engine::ports::clock::SystemClock;
 use fusebox_engine::ports::sandbox::{AttemptEnd, AttemptReport, AttemptSpec, Limit, Remains};
@@ -18,7 +18,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::Val;
-use wasmtime::{Error, Store, UpdateDeadline};
+use wasmtime::{AsContextMut as _, Error, Store, UpdateDeadline};
 
 /// How long after its time a guest may go on inside a host call before its call is dropped.
 const GRACE: Duration = Duration::from_millis(100);
@@ -89,7 +89,7 @@ fn refused_before(loaded: &Loaded, spec: &AttemptSpec) -> Option<AttemptEnd> {
 fn store(loaded: &Loaded, spec: &AttemptSpec, clock: SystemClock) -> Result<Store<State>, Error> {
     let mut store = Store::new(loaded.engine(), State::new(spec, loaded.largest_memory(), clock));
     store.limiter(|state| &mut state.budget);
-    store.set_hostcall_fuel(usize::try_from(spec.limits.host_memory).unwrap_or(usize::MAX));
+    state::bound_crossing(&mut store.as_context_mut());
     store.epoch_deadline_callback(|store| match store.data().deadline.over() {
         Some(ended) => Err(ended.into()),
         None => Ok(UpdateDeadline::Yield(1)),

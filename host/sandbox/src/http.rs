@@ -3,10 +3,11 @@
 
 mod answer;
 pub(crate) mod body;
+mod heads;
 mod request;
 
 use crate::pump::{Arrival, Pump, WrongAnswer};
-use crate::state::State;
+use crate::state::{State, bound_crossing};
 use body::OutgoingBody;
 use fusebox_engine::ports::sandbox::{Ask, Got, GuestRequest};
 use futures::FutureExt as _;
@@ -48,6 +49,22 @@ impl Pollable for Exchange {
     }
 }
 
+impl Exchange {
+    /// Bytes of the head of a request whose body the guest still writes.
+    fn size_of_head(&self) -> usize {
+        match &self.0 {
+            Phase::Unfinished { head, .. } => size_of_head(head),
+            Phase::Begun { .. } | Phase::Refused(_) | Phase::Taken => 0,
+        }
+    }
+}
+
+/// Bytes of what a request has beside its body.
+pub(crate) fn size_of_head(request: &GuestRequest) -> usize {
+    let fields = request.headers.iter().map(|(name, value)| name.len() + value.len());
+    request.authority.len() + request.method.len() + request.path.len() + fields.sum::<usize>()
+}
+
 /// Exchanges whose body the guest still writes, by their numbers in the table, in the order in which they were handed over.
 pub(crate) type Unfinished = Vec<u32>;
 
@@ -60,6 +77,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
     linker.allow_shadowing(true);
     exchanges(linker)?;
     bodies(linker)?;
+    heads::add_to_linker(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -85,7 +103,11 @@ fn exchanges(linker: &mut Linker<State>) -> Result<()> {
     types.func_wrap_async(
         "[method]future-incoming-response.get",
         |mut store: Store<'_>, (exchange,): (Resource<Exchange>,)| {
-            Box::new(async move { Ok((look(store.data_mut(), &exchange).await?,)) })
+            Box::new(async move {
+                let answer = look(store.data_mut(), &exchange).await?;
+                bound_crossing(&mut store);
+                Ok((answer,))
+            })
         },
     )
 }
@@ -119,6 +141,7 @@ fn bodies(linker: &mut Linker<State>) -> Result<()> {
             let state = store.data_mut();
             let finished = body::finish(&mut state.table, body, trailers)?;
             state.begin_finished()?;
+            bound_crossing(&mut store);
             Ok((finished,))
         },
     )?;

@@ -102,7 +102,8 @@ impl ResourceLimiter for GuestBudget {
     }
 }
 
-/// Bytes that the host holds for an attempt: bodies of requests and answers.
+/// Bytes that the host holds for an attempt, in one sum: its arguments, bodies and headers, what effects carry, and the table of resources.
+/// What crosses in a single call is bounded by what is left.
 pub(crate) struct HostMemory {
     held: AtomicU64,
     /// The largest sum that was refused; zero when none was.
@@ -111,9 +112,10 @@ pub(crate) struct HostMemory {
 }
 
 impl HostMemory {
-    pub(crate) fn new(allowed: u64) -> Arc<Self> {
+    /// A sum that may come to `allowed`, and that `held` bytes are taken of from the start.
+    pub(crate) fn new(allowed: u64, held: u64) -> Arc<Self> {
         Arc::new(Self {
-            held: AtomicU64::new(0),
+            held: AtomicU64::new(held),
             refused: AtomicU64::new(0),
             allowed,
         })
@@ -134,6 +136,14 @@ impl HostMemory {
             return Err(self.refusal(held));
         }
         Ok(charge)
+    }
+
+    /// A charge that holds nothing yet.
+    pub(crate) fn nothing(self: &Arc<Self>) -> Charge {
+        Charge {
+            memory: Arc::clone(self),
+            bytes: 0,
+        }
     }
 
     /// Bytes that may be held besides.
@@ -225,11 +235,11 @@ mod tests {
 
     #[test]
     fn a_dropped_charge_is_given_back_and_a_refusal_is_remembered() {
-        let memory = HostMemory::new(100);
+        let memory = HostMemory::new(110, 10);
         let charge = memory.charge(80).unwrap();
         assert!(memory.charge(30).is_err());
         drop(charge);
         assert!(memory.charge(100).is_ok());
-        assert!(memory.refused().unwrap().message.contains("110"));
+        assert!(memory.refused().unwrap().message.contains("120"));
     }
 }

@@ -2,6 +2,7 @@
 //! time, in the order that the engine gives, only while the guest waits. So a guest's state follows from what it asked and what it got.
 
 use crate::deadline::Deadline;
+use crate::http::size_of_head;
 use crate::limits::{Charge, HostMemory};
 use crate::wasi::clock::VirtualClock;
 use fusebox_engine::ports::sandbox::{Ask, Delivery, Effects, Got, StateAsk};
@@ -201,7 +202,8 @@ impl Pump {
         }
         // A timer that fired is over by the guest's clock too, which may be ahead of the real one.
         self.clock.reach(begun.due);
-        begun.held = self.memory.charge(given(&delivery.got))?;
+        begun.held.release();
+        begun.held.grow(given(&delivery.got))?;
         begun.got = Some(delivery.got);
         begun.arrival.0.store(true, Ordering::Relaxed);
         self.awaited -= 1;
@@ -212,7 +214,7 @@ impl Pump {
 /// Bytes that the host holds for what a guest asks.
 fn asked(ask: &Ask) -> u64 {
     let bytes = match ask {
-        Ask::Http(request) => request.body.len(),
+        Ask::Http(request) => request.body.len() + size_of_head(request),
         Ask::Call { input, .. } => input.len(),
         Ask::State {
             ask: StateAsk::Set { value, .. },
@@ -228,7 +230,10 @@ fn asked(ask: &Ask) -> u64 {
 fn given(got: &Got) -> u64 {
     use fusebox_engine::ports::sandbox::Called;
     let bytes = match got {
-        Got::Http(Ok(answer)) => answer.body.len(),
+        Got::Http(Ok(answer)) => {
+            let fields = answer.headers.iter().map(|(name, value)| name.len() + value.len());
+            answer.body.len() + fields.sum::<usize>()
+        }
         Got::Call(Called::Ok(json) | Called::Err { json, .. }) | Got::Described(Some(json)) => json.len(),
         Got::Value(Some(value)) => value.len(),
         Got::Keys(keys) => keys.iter().map(String::len).sum(),

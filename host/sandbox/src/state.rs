@@ -2,19 +2,25 @@
 
 use crate::deadline::Deadline;
 use crate::http::Unfinished;
-use crate::limits::{GuestBudget, HostMemory, Refusal};
+use crate::limits::{Charge, GuestBudget, HostMemory, Refusal};
 use crate::pump::Pump;
+use crate::values::Arguments;
 use crate::wasi::clock::{Timers, VirtualClock};
 use crate::wasi::{self, log::Collector};
 use fusebox_engine::ports::clock::{Clock as _, SystemClock};
 use fusebox_engine::ports::sandbox::AttemptSpec;
 use std::sync::Arc;
+use wasmtime::StoreContextMut;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-/// Host resources that a guest may hold at once.
-const RESOURCES: usize = 16_384;
+/// Host resources that a guest may hold at once, if the table's share of the host's memory has room for them.
+const RESOURCES: u64 = 16_384;
+/// Bytes that one takes in the table, with what keeps it apart from the others.
+const RESOURCE: u64 = 256;
+/// Which part of the host's memory the table may take: one of so many.
+const TABLE_SHARE: u64 = 16;
 
 /// The data of a store.
 pub(crate) struct State {
@@ -27,6 +33,8 @@ pub(crate) struct State {
     pub(crate) timers: Timers,
     pub(crate) unfinished: Unfinished,
     pub(crate) host_memory: Arc<HostMemory>,
+    /// Heads of requests that the table holds.
+    pub(crate) heads: Charge,
     env: Arc<[(String, String)]>,
     seed: [u8; 32],
     /// Made when the guest first asks for something: a function that only computes never does.
@@ -37,9 +45,12 @@ pub(crate) struct State {
 impl State {
     /// The state of an attempt that starts now, where no memory is larger than `largest` bytes.
     pub(crate) fn new(spec: &AttemptSpec, largest: usize, clock: SystemClock) -> Self {
+        let allowed = spec.limits.host_memory;
+        let resources = RESOURCES.min(allowed / TABLE_SHARE / RESOURCE);
         let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES);
-        let host_memory = HostMemory::new(spec.limits.host_memory);
+        table.set_max_capacity(usize::try_from(resources).unwrap_or(usize::MAX));
+        let arguments = spec.input.as_any().downcast_ref().map_or(0, Arguments::held);
+        let host_memory = HostMemory::new(allowed, arguments.saturating_add(resources * RESOURCE));
         let now = clock.tick();
         let deadline = Deadline::new(clock, now + spec.timeout, spec.cancel.clone());
         let virtual_clock = Arc::new(VirtualClock::starting(spec.wall));
@@ -56,6 +67,7 @@ impl State {
             wasi: None,
             http: WasiHttpCtx::new(),
             clock: virtual_clock,
+            heads: host_memory.nothing(),
             host_memory,
         }
     }
@@ -64,6 +76,12 @@ impl State {
     pub(crate) fn refused(&self) -> Option<Refusal> {
         self.budget.refused().cloned().or_else(|| self.host_memory.refused())
     }
+}
+
+/// Lets a call between guest and host carry no more than the host may still hold.
+pub(crate) fn bound_crossing(store: &mut StoreContextMut<'_, State>) {
+    let left = store.data().host_memory.left();
+    store.set_hostcall_fuel(usize::try_from(left).unwrap_or(usize::MAX));
 }
 
 impl WasiView for State {

@@ -24,6 +24,7 @@ use wasmtime::component::Val;
 pub(crate) struct Arguments {
     function: Arc<Callable>,
     values: Vec<Val>,
+    held: u64,
 }
 
 impl Arguments {
@@ -34,7 +35,7 @@ impl Arguments {
     /// What does not fit, with its path: `query.filters[2].max: 300 does not fit u8`.
     pub(crate) fn decode(function: Arc<Callable>, json: &str, host_memory: u64) -> Result<Self, String> {
         match Decoder::arguments(json, &function.params, host_memory) {
-            Ok(values) => Ok(Self { function, values }),
+            Ok((values, held)) => Ok(Self { function, values, held }),
             Err(misfit) => Err(misfit.to_string()),
         }
     }
@@ -47,6 +48,11 @@ impl Arguments {
     /// One value for each parameter, in their order.
     pub(crate) fn values(&self) -> &[Val] {
         &self.values
+    }
+
+    /// Bytes of the host's memory that the values take.
+    pub(crate) fn held(&self) -> u64 {
+        self.held
     }
 }
 

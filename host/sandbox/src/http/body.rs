@@ -2,7 +2,7 @@
 //! anybody reads.
 
 use super::request::content_length;
-use crate::limits::{Charge, HostMemory};
+use crate::limits::Charge;
 use crate::state::State;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
@@ -62,7 +62,7 @@ pub(super) fn of_request(
     state: &mut State,
     request: &Resource<HostOutgoingRequest>,
 ) -> Result<Result<Resource<OutgoingBody>, ()>> {
-    let held = HostMemory::charge(&state.host_memory, 0)?;
+    let held = state.host_memory.nothing();
     let request = state.table.get_mut(request)?;
     let (None, Ok(declared)) = (&request.body, content_length(&request.headers)) else {
         return Ok(Err(()));

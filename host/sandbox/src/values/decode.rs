@@ -20,23 +20,28 @@ pub(super) struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    /// The values of all parameters, in their order; empty text stands for none.
-    pub(super) fn arguments(json: &'a str, params: &[Field], host_memory: u64) -> Fit<Vec<Val>> {
+    /// The values of all parameters, in their order, and the bytes that they take; empty text stands for none.
+    pub(super) fn arguments(json: &'a str, params: &[Field], host_memory: u64) -> Fit<(Vec<Val>, u64)> {
         let mut decoder = Self {
             reader: Reader::new(json),
             budget: Budget::new(host_memory),
         };
-        if decoder.reader.is_empty() {
-            return decoder.absent(params, "parameter");
+        let values = decoder.properties(params)?;
+        Ok((values, host_memory.saturating_sub(decoder.budget.left())))
+    }
+
+    fn properties(&mut self, params: &[Field]) -> Fit<Vec<Val>> {
+        if self.reader.is_empty() {
+            return self.absent(params, "parameter");
         }
-        if decoder.reader.peek()? != Kind::Object {
-            let found = decoder.found()?;
+        if self.reader.peek()? != Kind::Object {
+            let found = self.found()?;
             return misfit(format!(
                 "the arguments are a JSON object with a property for each parameter, not {found}"
             ));
         }
-        let values = decoder.fields(params, "parameter")?;
-        decoder.reader.end()?;
+        let values = self.fields(params, "parameter")?;
+        self.reader.end()?;
         Ok(values)
     }
 

@@ -1,8 +1,10 @@
 //! Bounds on what the host does for a guest.
 
-use crate::effects::asking;
+use crate::effects::{asking, weaving};
+use crate::play::Play;
 use crate::support::{Trial, compile, ok};
 use fusebox_engine::ports::sandbox::{AttemptEnd, Limit};
+use std::sync::Arc;
 
 /// Prints `lines` lines of ten bytes, alternately on both streams, in the way that wasi-libc does.
 pub(crate) const PRINTING: &str = r#"
@@ -85,6 +87,35 @@ async fn a_guest_that_hoards_host_resources_ends_at_the_limit_of_host_memory() {
             AttemptEnd::Ok { .. } => assert!(fits, "{count}"),
             AttemptEnd::Limit { limit, .. } => assert!(!fits && limit == Limit::HostMemory, "{count}"),
             other => panic!("{count}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn heads_that_a_guest_holds_count_and_those_that_it_let_go_of_do_not() {
+    for (drop, fits) in [(1, true), (0, false)] {
+        let mut trial = Trial::of(&weaving("0.2.6").await, "heads");
+        trial.json = format!(r#"{{"count":2000,"drop":{drop}}}"#);
+        match trial.run().await.end {
+            AttemptEnd::Ok { .. } => assert!(fits),
+            AttemptEnd::Limit { limit, .. } => assert!(!fits && limit == Limit::HostMemory),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn arguments_bodies_and_resources_are_one_sum() {
+    // Two bodies of 400,000 bytes each, twice, beside the table's share of a sixteenth.
+    for (host_memory, fits) in [(1 << 20, true), (850_000, false)] {
+        let mut trial = Trial::of(&weaving("0.2.6").await, "interleaved");
+        trial.json = r#"{"size":200000,"trap":0}"#.to_owned();
+        trial.limits.host_memory = host_memory;
+        trial.effects = Arc::new(Play::answering([]));
+        match trial.run().await.end {
+            AttemptEnd::Ok { .. } => assert!(fits, "{host_memory}"),
+            AttemptEnd::Limit { limit, .. } => assert!(!fits && limit == Limit::HostMemory, "{host_memory}"),
+            other => panic!("{host_memory}: {other:?}"),
         }
     }
 }
