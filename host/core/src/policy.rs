@@ -250,8 +250,7 @@ pub struct FunctionPolicy {
     pub errors: BTreeMap<String, Class>,
     /// Whether a person is asked first.
     pub approval: Approval,
-    /// How long a question of its runs stands before it expires: before the call itself, before a call that `interrupt-before` names,
-    /// and what the component asks of its own accord.
+    /// How long a question stands before it expires: whether it may be called, and what its runs ask of their own accord.
     pub approval_expires: Duration,
     /// Where the attempt after a failed one begins.
     pub retry_from: RetryFrom,

@@ -202,7 +202,7 @@ static FUNCTION: Shape = shape(
             "approval-expires",
             Form::SomeDuration,
             "\"24h\"",
-            "How long a question of its runs stands; that of the operator's `approvals.expires` without it.",
+            "How long a question about it stands; as long as the operator's `approvals.expires` without it.",
         ),
         key(
             "as",
