@@ -45,8 +45,11 @@ pub fn resume_point(entries: &[Entry], starts_over: bool) -> Resume {
         return go_on(entries);
     };
     let point = Point::at(latest.seq(), &seen);
-    let stands = |entry: &Entry| !entry.is_harmless() && !(starts_over && entry.is_settled());
-    if entries.iter().any(|entry| point.is_before(entry) && stands(entry)) {
+    let may_be_forgotten = |entry: &Entry| entry.is_harmless() || (starts_over && entry.is_settled());
+    if entries
+        .iter()
+        .any(|entry| point.is_before(entry) && !may_be_forgotten(entry))
+    {
         return go_on(entries);
     }
     let in_doubt = |entry: &&Entry| entry.is_in_doubt() && (!entry.is_settled() || point.is_made_again(entry));
