@@ -6,6 +6,7 @@ mod call;
 mod check;
 mod completions;
 mod config;
+mod debug;
 mod deploy;
 mod dlq;
 mod doctor;
@@ -19,6 +20,8 @@ mod output;
 mod policy;
 mod progress;
 mod runs;
+#[cfg(test)]
+mod samples;
 mod schema;
 mod secrets;
 mod serve;
@@ -123,6 +126,8 @@ enum Command {
         #[command(flatten)]
         list: dlq::List,
     },
+    /// Run a letter's last attempt again, offline: frames, locals, memory, the effect that failed
+    Debug(debug::Arguments),
     /// What waits for a person, and what the person says
     #[command(args_conflicts_with_subcommands = true)]
     Approvals {
@@ -245,6 +250,7 @@ impl Cli {
             Command::Tools { command } => tools::run(command.unwrap_or(tools::Command::List), cx).await,
             Command::Call(arguments) => call::run(arguments, cx).await,
             Command::Runs { command, list } => runs::run(command.unwrap_or(runs::Command::List(list)), cx).await,
+            Command::Debug(arguments) => debug::run(arguments, cx).await,
             Command::Dlq { command, list } => dlq::run(command.unwrap_or(dlq::Command::List(list)), cx).await,
             Command::Approvals { command, list } => {
                 approvals::run(command.unwrap_or(approvals::Command::List(list)), cx).await

@@ -5,7 +5,7 @@ mod export;
 mod groups;
 mod keeping;
 mod list;
-mod memory;
+pub(super) mod memory;
 mod redrives;
 mod replay;
 mod resolve;
@@ -69,7 +69,7 @@ pub(super) struct Which {
 }
 
 impl Which {
-    async fn find(&self, host: &Host, cx: &Context<'_>) -> Result<LetterRecord, Failed> {
+    pub(super) async fn find(&self, host: &Host, cx: &Context<'_>) -> Result<LetterRecord, Failed> {
         match (&self.letter, &self.run_id) {
             (Some(letter), _) => Ok(host.letter(&cx.caller, &letter.parse()?).await?),
             (None, Some(run)) => Ok(host.letter_of(&cx.caller, &run.parse()?).await?),

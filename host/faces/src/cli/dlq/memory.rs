@@ -46,7 +46,11 @@ impl Range {
     }
 }
 
-fn number(text: &str) -> Result<u64, String> {
+/// A number as addresses are written.
+///
+/// # Errors
+/// What it is instead.
+pub(in crate::cli) fn number(text: &str) -> Result<u64, String> {
     let found = match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16),
         None => text.parse(),
@@ -75,7 +79,7 @@ pub(super) async fn show(
 }
 
 /// Sixteen bytes a line: offset, hexadecimal, printable ASCII; lines that repeat the one before are left out, marked `*`.
-fn hex_view(offset: u64, bytes: &[u8]) -> String {
+pub(in crate::cli) fn hex_view(offset: u64, bytes: &[u8]) -> String {
     let mut out = String::new();
     let mut before: Option<&[u8]> = None;
     let mut left_out = false;
