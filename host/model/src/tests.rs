@@ -165,6 +165,19 @@ fn the_race_needs_a_person_or_the_end_of_a_key() {
     unresolved.checker().spawn_bfs().join().assert_properties();
 }
 
+#[test]
+fn the_race_is_harmless_as_long_as_the_upstream_knows_the_key() {
+    let keyed = Look {
+        protocol: Protocol::new(&[What::Keyed], WINDOW),
+        properties: || {
+            vec![Property::always("once under a living key", |_, state: &State| {
+                state.world.keys_over || state.world.happened.iter().all(|count| *count <= 1)
+            })]
+        },
+    };
+    keyed.checker().spawn_bfs().join().assert_properties();
+}
+
 fn succeeded(state: &State) -> bool {
     state.store.run == Some(run::State::Succeeded)
 }
