@@ -86,7 +86,8 @@ impl Host {
     /// # Errors
     /// That there is none, that it is not in doubt or being replayed, or that there is no such effect.
     pub async fn resolve(&self, caller: &Caller, letter: &LetterId, resolve: Resolve) -> Answer<LetterRecord> {
-        resolve::resolve(&self.engine, caller, letter, resolve).await
+        let letter = resolve::resolve(&self.engine, caller, letter, resolve).await?;
+        self.with_run(letter).await
     }
 
     /// Pins a letter, so that neither retention nor purge takes it, or lets it go.

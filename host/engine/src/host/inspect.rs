@@ -119,7 +119,7 @@ impl Host {
     }
 
     /// A letter that is closed tells of its run as it ended; an open one as it was when it failed last.
-    async fn with_run(&self, mut letter: LetterRecord) -> Answer<LetterRecord> {
+    pub(super) async fn with_run(&self, mut letter: LetterRecord) -> Answer<LetterRecord> {
         if LetterState::from_name(&letter.state).is_some_and(LetterState::is_closed) {
             let run = self.engine.ports.store.run(&letter.tenant, &letter.run.id).await;
             let run = run.map_err(|error| refusals::store("the run of the letter cannot be read", &error))?;

@@ -43,6 +43,14 @@ impl Guest {
         self.spec.effects.as_ref()
     }
 
+    /// Where its clocks stood when it began.
+    pub(crate) fn spec_clock(&self) -> Moment {
+        Moment {
+            passed: Duration::ZERO,
+            wall: self.spec.wall,
+        }
+    }
+
     /// Where its clocks stand.
     pub(crate) fn clock(&self) -> Moment {
         *self.clock.lock().unwrap()

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod breakers;
+mod clocks;
+mod crashes;
 mod effects;
 mod faults;
 mod guest;
@@ -10,7 +12,10 @@ mod leases;
 mod letters;
 mod mortal;
 mod pipeline;
+mod recovery;
 mod replays;
+mod resolve;
 mod resuming;
 mod retries;
+mod sleeping;
 mod world;

@@ -323,6 +323,23 @@ async fn case_67_a_fallback_that_may_not_be_repeated_is_not_undone_by_resuming_b
 }
 
 #[tokio::test(start_paused = true)]
+async fn case_67_a_fallback_under_a_key_is_not_undone_by_starting_over() {
+    let world = World::upstream(|line, nth| status(if line.contains(" a ") && nth == 1 { 503 } else { 200 })).await;
+    let banks = vec![patient(honouring("a")), patient(honouring("b"))];
+    world
+        .guest(tool("pay", Idempotency::Keyed, 3, banks), |guest| async move {
+            if guest.http("POST", "a", "/pay").await? != 200 {
+                guest.http("POST", "b", "/pay").await?;
+                return Ok(failed_for_now());
+            }
+            Ok(ok())
+        })
+        .await;
+    world.keyed("pay", "k", "{}").await.unwrap_err();
+    assert_eq!(world.sent(), ["POST a /pay", "POST b /pay"], "bank a has healed, and bank b is paid");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idempotent_function_resumes_at_its_latest_failure_whatever_it_did_since() {
     let world = fallen_back(Idempotency::Idempotent).await;
     assert_eq!(world.call("pay").await.unwrap().attempts, 2);

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 pub(crate) type Called = Result<Reply, Box<Failure>>;
 
@@ -189,6 +190,12 @@ impl World {
             Replayed::Dry(dry) => Ok(dry),
             Replayed::Done(reply) => panic!("something was performed: {reply:?}"),
         }
+    }
+
+    /// Calls, and does not wait: the host may die meanwhile.
+    pub(crate) fn calling(&self, call: Call) -> JoinHandle<Called> {
+        let host = Arc::clone(&self.host);
+        tokio::spawn(async move { host.call(&Caller::local(), call).await })
     }
 
     /// What was sent: `POST bank /x`, in order.
