@@ -49,6 +49,8 @@ pub struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,
     vault: Arc<Vault>,
+    /// How long the journals of failed runs are kept that became no letter.
+    failed_journals: Duration,
 }
 
 #[async_trait]

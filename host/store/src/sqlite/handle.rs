@@ -5,7 +5,7 @@ use crate::failures::Failed;
 use crate::rows::{Unreadable, readable};
 use crate::seal::Vault;
 use crate::sqlite::writer::Writer;
-use fusebox_engine::ports::store::StoreError;
+use fusebox_engine::ports::store::{JOURNAL_KEPT, StoreError};
 use futures::future::BoxFuture;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -61,8 +61,18 @@ impl SqliteStore {
             writer: Writer::start(Arc::clone(&path), connection, open::writer_options(&path, busy)),
             readers: open::readers(&path, busy),
             vault: Arc::new(vault),
+            failed_journals: JOURNAL_KEPT,
             path,
         })
+    }
+
+    /// The same store, which keeps the journals of failed runs that became no letter for another time than [`JOURNAL_KEPT`].
+    #[must_use]
+    pub fn keep_failed_journals(self, failed_journals: Duration) -> Self {
+        Self {
+            failed_journals,
+            ..self
+        }
     }
 
     pub(super) fn failed(&self, error: impl Into<Failed>) -> StoreError {

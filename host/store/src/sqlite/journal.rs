@@ -131,7 +131,18 @@ pub(super) async fn append(
     if let Some(approval) = &append.uses {
         use_up(connection, tenant, root, approval).await?;
     }
-    if let Some((seq, wall)) = append.rewound {
+    if let Some((0, clock)) = append.rewound {
+        let begun = RunRecord {
+            clock,
+            ..runs::one(connection, vault, tenant, run.as_str()).await?
+        };
+        sqlx::query("UPDATE runs SET body = ?3 WHERE tenant = ?1 AND id = ?2")
+            .bind(tenant)
+            .bind(run.as_str())
+            .bind(runs::body(vault, &begun)?)
+            .execute(&mut *connection)
+            .await?;
+    } else if let Some((seq, wall)) = append.rewound {
         sqlx::query("UPDATE journal SET wall = ?4 WHERE tenant = ?1 AND run = ?2 AND seq = ?3 AND settled IS NOT NULL")
             .bind(tenant)
             .bind(run.as_str())

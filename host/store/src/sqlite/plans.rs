@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::sqlite::{
-    SqliteStore, approvals, blobs, breakers, errors, finish, journal, letters, nested, redrives, rest, retention, runs, state, tools,
+    SqliteStore, approvals, blobs, breakers, errors, finish, journal, letters, nested, redrives, rest, retention, runs,
+    state, tools,
 };
 use fusebox_engine::ports::store::{ApprovalFilter, LetterFilter, RunFilter};
 use fusebox_engine::testing::store_contract::samples::run_id;
@@ -117,7 +118,9 @@ async fn every_statement_finds_its_rows_by_an_index() {
         let plan = sqlx::query(&explain).persistent(false).fetch_all(&store.readers).await;
         let plan = plan.expect(&statement);
         let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
-        let scans = steps.iter().any(|step| step.starts_with("SCAN") && !step.contains("json_each") && *step != "SCAN CONSTANT ROW");
+        let scans = steps
+            .iter()
+            .any(|step| step.starts_with("SCAN") && !step.contains("json_each") && *step != "SCAN CONSTANT ROW");
         let sorts = steps.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY"));
         assert!(!scans && !sorts, "{statement}\n{}", steps.join("\n"));
     }

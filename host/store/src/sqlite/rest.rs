@@ -190,7 +190,14 @@ async fn give(
 async fn facts(connection: &mut SqliteConnection, tenant: &str, run: &RunId) -> Result<SqliteRow, Failed> {
     let row = sqlx::query(FACTS).bind(tenant).bind(run.as_str());
     let row = row.fetch_optional(connection).await?;
-    row.ok_or_else(|| refused(format!("there is no run {run}")))
+    let row = row.ok_or_else(|| refused(format!("there is no run {run}")))?;
+    let state: String = row.try_get("state")?;
+    if State::from_name(&state).is_none() {
+        return Err(refused(format!(
+            "run {run} is `{state}`, which this version does not know; use the version that wrote it"
+        )));
+    }
+    Ok(row)
 }
 
 pub(super) async fn take_run(

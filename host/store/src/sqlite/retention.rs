@@ -6,7 +6,7 @@ use crate::sqlite::sql::{alive, goes_on, now, span};
 use crate::sqlite::{blobs, finish, journal, letters};
 use fusebox_core::dead_letter::{Kind, State, may_purge};
 use fusebox_core::ids::LetterId;
-use fusebox_engine::ports::store::{ORPHAN_AFTER, PAGE_GRACE, StoreError};
+use fusebox_engine::ports::store::{JOURNAL_KEPT, ORPHAN_AFTER, PAGE_GRACE, StoreError};
 use futures::future::BoxFuture;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -40,10 +40,11 @@ pub(super) const FORGET_REDRIVES: &str = concat!(
     now!(),
     " - ?2 LIMIT ?3)"
 );
+/// Rows hold the end of the default time; the second parameter is what this store takes off it.
 pub(super) const UNWANTED_JOURNALS: &str = concat!(
     "SELECT id FROM runs WHERE tenant = ?1 AND journal_until <= ",
     now!(),
-    " LIMIT ?2"
+    " + ?2 LIMIT ?3"
 );
 pub(super) const FORGOTTEN_RUNS: &str = concat!(
     "SELECT r.id FROM runs r WHERE r.tenant = ?1 AND r.finished <= ",
@@ -91,7 +92,8 @@ impl SqliteStore {
         gone += self.forget(FORGET_ERRORS, tenant, span(keep)).await?;
         gone += self.forget(FORGET_KEYS, tenant, 0).await?;
         gone += self.forget(FORGET_REDRIVES, tenant, span(keep)).await?;
-        self.in_parts(tenant, |c, tenant| Box::pin(drop_journals(c, tenant)))
+        let earlier = span(JOURNAL_KEPT).saturating_sub(span(self.failed_journals));
+        self.in_parts(tenant, move |c, tenant| Box::pin(drop_journals(c, tenant, earlier)))
             .await?;
         let age = span(keep);
         gone += self
@@ -170,8 +172,11 @@ fn part() -> i64 {
 }
 
 /// Forgets the journals of runs that nobody resumed in time.
-async fn drop_journals(connection: &mut SqliteConnection, tenant: String) -> Result<u64, Failed> {
-    let roots = sqlx::query_scalar(UNWANTED_JOURNALS).bind(&tenant).bind(part());
+async fn drop_journals(connection: &mut SqliteConnection, tenant: String, earlier: i64) -> Result<u64, Failed> {
+    let roots = sqlx::query_scalar(UNWANTED_JOURNALS)
+        .bind(&tenant)
+        .bind(earlier)
+        .bind(part());
     let roots: Vec<String> = roots.fetch_all(&mut *connection).await?;
     for root in &roots {
         journal::drop_all(connection, &tenant, root).await?;

@@ -1,4 +1,4 @@
-//! The contract of every store, on memory and on SQLite.
+//! The contract of every store, on memory and on SQLite, plain and encrypted.
 
 mod memory {
     fusebox_engine::store_contract!(crate::subjects::memory);
@@ -6,4 +6,8 @@ mod memory {
 
 mod sqlite {
     fusebox_engine::store_contract!(crate::subjects::sqlite);
+}
+
+mod sealed {
+    fusebox_engine::store_contract!(crate::subjects::sealed);
 }

@@ -3,11 +3,11 @@
 use fusebox_core::ids::{LetterId, RunId};
 use fusebox_core::time::Wall;
 use fusebox_engine::ports::entropy::{Entropy, OsEntropy};
-use fusebox_engine::ports::store::{Claim, LetterChange, NewRun, RunFilter, Store};
-use fusebox_engine::records::RunRecord;
+use fusebox_engine::ports::store::{Append, Claim, LetterChange, NewRun, RunFilter, Space, StateWrite, Store};
+use fusebox_engine::records::{JournalRecord, RunRecord};
 use fusebox_engine::requests::digest_of;
 use fusebox_engine::testing::store_contract::samples::{
-    TENANT, attempt, dead, fresh, new_run, page, snapshot, success,
+    TENANT, attempt, dead, fresh, intent, new_run, page, settled, snapshot, success,
 };
 use fusebox_store::SqliteStore;
 use std::io::{BufRead, BufReader, Write};
@@ -20,6 +20,9 @@ use std::time::Duration;
 const DATABASE: &str = "FUSEBOX_CRASH_TEST_DATABASE";
 /// Calls that the child has under way at once, so that transactions carry several.
 const WORKERS: u64 = 8;
+
+/// Effects of each of its runs.
+const EFFECTS: u32 = 3;
 
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
@@ -57,6 +60,17 @@ async fn one_run(store: &SqliteStore) {
         .await
         .unwrap();
     say(&format!("attempted {} {key}", new.run.id));
+    for n in 1..=EFFECTS {
+        for record in [intent(n), settled(n, n)] {
+            let append = Append {
+                state: vec![write(&new.run.id, &record)],
+                records: vec![record],
+                ..Append::default()
+            };
+            store.append(TENANT, &new.run.id, &fence, append).await.unwrap();
+        }
+    }
+    say(&format!("journaled {} {key}", new.run.id));
     let finish = if dies {
         store.put_pages(TENANT, &[page(1), page(2)]).await.unwrap();
         let mut finish = dead(&new.run, 1);
@@ -70,6 +84,16 @@ async fn one_run(store: &SqliteStore) {
     };
     store.finish(&fence, finish).await.unwrap();
     say(&format!("finished {} {key}", new.run.id));
+}
+
+/// What goes into the keyed store together with a record.
+fn write(run: &RunId, record: &JournalRecord) -> StateWrite {
+    let settled = record.settled.is_some();
+    StateWrite {
+        space: Space::Run(run.clone()),
+        key: record.seq.to_string(),
+        value: Some([u8::from(settled)].to_vec().into()),
+    }
 }
 
 /// Runs the child for a while, kills it, and returns what it said.
@@ -101,9 +125,36 @@ fn run_and_kill(database: &Path, after: Duration) -> Vec<String> {
     said
 }
 
+/// The journal is a beginning of what was to be written, and the keyed store says the same: each append was whole.
+async fn assert_whole_journal(store: &SqliteStore, run: &RunRecord) -> usize {
+    let journal = store.journal(TENANT, &run.id).await.unwrap();
+    for (record, n) in journal.iter().zip(1..) {
+        let last = n as usize == journal.len();
+        assert!(*record == settled(n, n) || last && *record == intent(n), "{record:?}");
+    }
+    let space = Space::Run(run.id.clone());
+    let keys = store.state_keys(TENANT, &space, "").await.unwrap();
+    if run.state == "succeeded" {
+        assert!(journal.is_empty() && keys.len() == EFFECTS as usize);
+        return keys.len();
+    }
+    assert_eq!(
+        keys,
+        journal.iter().map(|record| record.seq.to_string()).collect::<Vec<_>>()
+    );
+    for record in &journal {
+        let expected = write(&run.id, record);
+        let value = store.state(TENANT, &space, &expected.key).await.unwrap();
+        assert_eq!(value, expected.value);
+    }
+    journal.len()
+}
+
 /// Every run is in one of the states between its transactions, with exactly what belongs to it.
 async fn assert_whole(store: &SqliteStore, run: &RunRecord) {
     let letter = store.letter_of(TENANT, &run.id).await.unwrap();
+    let effects = assert_whole_journal(store, run).await;
+    assert!(run.state == "running" || effects == EFFECTS as usize, "{run:?}");
     match run.state.as_str() {
         "running" => {
             assert!(
@@ -155,13 +206,14 @@ async fn case_34_a_killed_process_leaves_every_transition_whole_or_not_there() {
             let run = store.run(TENANT, &id).await.unwrap().expect(line);
             match line
                 .split(' ')
-                .find(|word| ["claimed", "attempted", "finished"].contains(word))
+                .find(|word| ["claimed", "attempted", "journaled", "finished"].contains(word))
             {
                 Some("finished") => {
                     assert_ne!(run.state, "running", "{line}");
                     finished += 1;
                 }
                 Some("attempted") => assert!(!run.attempts.is_empty(), "{line}"),
+                Some("journaled") => assert_eq!(assert_whole_journal(&store, &run).await, EFFECTS as usize, "{line}"),
                 _ => {}
             }
         }

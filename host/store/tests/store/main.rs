@@ -4,6 +4,9 @@
 mod contract;
 mod crash;
 mod differential;
+mod failed_journals;
 mod operations;
+mod poison;
+mod sealed;
 mod sqlite;
 mod subjects;

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::store::Store;
 use fusebox_engine::testing::store_contract::Subject;
-use fusebox_store::SqliteStore;
+use fusebox_store::{SqliteStore, StoreOptions};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -36,9 +36,18 @@ pub(crate) struct Sqlite {
 }
 
 pub(crate) async fn sqlite() -> Sqlite {
+    with(StoreOptions::default()).await
+}
+
+/// As [`sqlite`], encrypted.
+pub(crate) async fn sealed() -> Sqlite {
+    with(StoreOptions { key: Some([7; 32]) }).await
+}
+
+async fn with(options: StoreOptions) -> Sqlite {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fusebox.db");
-    let store = Arc::new(SqliteStore::open(&path).await.unwrap());
+    let store = Arc::new(SqliteStore::open_with(&path, options).await.unwrap());
     Sqlite {
         path,
         _folder: folder,
@@ -47,6 +56,10 @@ pub(crate) async fn sqlite() -> Sqlite {
 }
 
 impl Sqlite {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A connection past the store.
     pub(crate) async fn raw(&self) -> SqliteConnection {
         let file = SqliteConnectOptions::new().filename(&self.path);

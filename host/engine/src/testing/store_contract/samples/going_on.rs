@@ -22,6 +22,7 @@ pub fn detached(n: u64, key: Option<&str>) -> NewRun {
 pub fn nested(n: u64, root: u64, seq: u32) -> NewRun {
     let mut new = new_run(n, Some(&format!("{root}/{seq}")));
     new.run.key = None;
+    new.run.created = 1_767_225_600_000 + i64::try_from(n).unwrap();
     new.run.nested = Some(Nested {
         root: run_id(root),
         parent: run_id(root),
