@@ -77,6 +77,32 @@ async fn a_guest_of_any_version_of_the_track_gets_the_one_that_there_is() {
 }
 
 #[tokio::test]
+async fn what_the_host_has_not_or_has_otherwise_is_refused_by_name() {
+    let importing = |function: &str| {
+        let text = format!(
+            r#"(component
+                (import "fusebox:host/log@0.1.9" (instance (export {function})))
+                (core module $m (func (export "ping")))
+                (core instance $i (instantiate $m))
+                (func (export "ping") (canon lift (core func $i "ping"))))"#
+        );
+        load(wat::parse_str(text).unwrap())
+    };
+    assert!(importing(r#""info" (func (param "message" string))"#).await.is_ok());
+    for (function, name) in [
+        (r#""trace" (func (param "message" string))"#, "trace"),
+        (r#""info" (func (param "message" string) (result u32))"#, "info"),
+    ] {
+        let Err(error) = importing(function).await else {
+            panic!("{name} is not there")
+        };
+        assert_eq!(error.code, "FB0504");
+        let named = error.message.contains("fusebox:host/log") && error.message.contains(name);
+        assert!(named, "{}", error.message);
+    }
+}
+
+#[tokio::test]
 async fn the_context_tells_the_run() {
     let told = Told {
         run: "run_1".to_owned(),
