@@ -5,6 +5,8 @@ ALTER TABLE runs ADD COLUMN seq INTEGER;
 -- Null for runs that were accepted before there were journals: nobody takes those over.
 ALTER TABLE runs ADD COLUMN seed BLOB;
 ALTER TABLE runs ADD COLUMN recoveries INTEGER NOT NULL DEFAULT 0;
+-- Where the guest's clock starts, where that was set anew since the body was written.
+ALTER TABLE runs ADD COLUMN clock INTEGER;
 -- Accepted: since when. Sleeping: till when. Suspended: when the answer comes too late, or when it came.
 ALTER TABLE runs ADD COLUMN until INTEGER;
 ALTER TABLE runs ADD COLUMN approval TEXT;

@@ -18,7 +18,7 @@ macro_rules! leave {
     ($which:expr) => {
         concat!(
             "UPDATE runs SET tool = ?5, state = ?6, created = ?7, finished = ?8, body = ?9, until = ?10, approval = ?11, ",
-            "cancel = cancel AND ?12, owner = NULL, journal_until = NULL WHERE ",
+            "cancel = cancel AND ?12, clock = NULL, owner = NULL, journal_until = NULL WHERE ",
             $which,
             " RETURNING call_key, key_lifetime, ",
             now!(),

@@ -131,25 +131,16 @@ pub(super) async fn append(
     if let Some(approval) = &append.uses {
         use_up(connection, tenant, root, approval).await?;
     }
-    if let Some((0, clock)) = append.rewound {
-        let begun = RunRecord {
-            clock,
-            ..runs::one(connection, vault, tenant, run.as_str()).await?
+    if let Some((seq, wall)) = append.rewound {
+        let rewound = match seq {
+            0 => sqlx::query("UPDATE runs SET clock = ?3 WHERE tenant = ?1 AND id = ?2"),
+            _ => sqlx::query("UPDATE journal SET wall = ?3 WHERE tenant = ?1 AND run = ?2 AND seq = ?4"),
         };
-        sqlx::query("UPDATE runs SET body = ?3 WHERE tenant = ?1 AND id = ?2")
-            .bind(tenant)
-            .bind(run.as_str())
-            .bind(runs::body(vault, &begun)?)
-            .execute(&mut *connection)
-            .await?;
-    } else if let Some((seq, wall)) = append.rewound {
-        sqlx::query("UPDATE journal SET wall = ?4 WHERE tenant = ?1 AND run = ?2 AND seq = ?3 AND settled IS NOT NULL")
-            .bind(tenant)
-            .bind(run.as_str())
-            .bind(seq)
-            .bind(wall)
-            .execute(&mut *connection)
-            .await?;
+        let mut rewound = rewound.bind(tenant).bind(run.as_str()).bind(wall);
+        if seq != 0 {
+            rewound = rewound.bind(seq);
+        }
+        rewound.execute(&mut *connection).await?;
     }
     for write in &append.state {
         state::write(connection, vault, tenant, write).await?;

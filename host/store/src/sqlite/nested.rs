@@ -12,7 +12,7 @@ use sqlx::{Row, SqliteConnection};
 pub(super) const TREE: &str = runs::select!("WHERE r.tenant = ?1 AND r.root = ?2", " ORDER BY r.created, r.id");
 /// The owner of the root `?2` ends the run `?5`. What succeeded stays so.
 pub(super) const END: &str = concat!(
-    "UPDATE runs SET tool = ?6, state = ?7, created = ?8, finished = ?9, body = ?10 WHERE tenant = ?1 AND id = ?5 ",
+    "UPDATE runs SET tool = ?6, state = ?7, created = ?8, finished = ?9, body = ?10, clock = NULL WHERE tenant = ?1 AND id = ?5 ",
     "AND root = ?2 AND state <> 'succeeded' AND EXISTS (SELECT 1 FROM runs o WHERE ",
     fenced!("o"),
     ") RETURNING call_key, (SELECT json_group_object(CAST(a.number AS TEXT), a.body) FROM attempts a ",

@@ -14,6 +14,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Statements that a connection keeps prepared: more than there are.
+const STATEMENTS: usize = 256;
+
 /// Connections for reading.
 const READERS: u32 = 4;
 
@@ -24,6 +27,7 @@ pub(super) fn writer_options(path: &Path, busy: Duration) -> SqliteConnectOption
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        .statement_cache_capacity(STATEMENTS)
         .busy_timeout(busy)
         // Statements carry inputs and outputs of tools, which are nobody's business in a log.
         .disable_statement_logging()
@@ -34,6 +38,7 @@ pub(super) fn readers(path: &Path, busy: Duration) -> SqlitePool {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .pragma("query_only", "ON")
+        .statement_cache_capacity(STATEMENTS)
         .busy_timeout(busy)
         .disable_statement_logging();
     SqlitePoolOptions::new()

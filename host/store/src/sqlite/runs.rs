@@ -18,7 +18,7 @@ macro_rules! select {
     };
     ($rest:literal, $more:expr) => {
         concat!(
-            "SELECT r.tenant, r.id, r.state, r.finished, r.seed, r.recoveries, r.until, r.approval, r.wake, r.body, ",
+            "SELECT r.tenant, r.id, r.state, r.finished, r.seed, r.clock, r.recoveries, r.until, r.approval, r.wake, r.body, ",
             "(SELECT json_group_array(a.body ORDER BY a.number) FROM attempts a ",
             "WHERE a.tenant = r.tenant AND a.run = r.id) AS attempts, ",
             $crate::sqlite::sql::alive!("r"),
@@ -63,6 +63,7 @@ pub(super) fn run(vault: &Vault, row: &SqliteRow) -> Result<RunRecord, Unreadabl
     let finished: Option<i64> = row.try_get("finished")?;
     run.finished = finished.map(|at| run.finished.unwrap_or(at));
     run.recoveries = row.try_get("recoveries")?;
+    run.clock = row.try_get::<Option<i64>, _>("clock")?.unwrap_or(run.clock);
     let attempts: Vec<String> = decode(&place.to_string(), row.try_get("attempts")?)?;
     let attempts = attempts.iter().map(|body| decode(&place.to_string(), body.as_bytes()));
     run.attempts = attempts.collect::<Result<_, _>>()?;
