@@ -118,7 +118,7 @@ fn way_out(
         // Nothing was seen of the past: the guest begins in the present.
         run.clock = engine.ports.clock.wall();
     }
-    let always = run.durability == Durability::Always && run.hold.get().is_some();
+    let always = run.durability == Durability::Always && run.has_row();
     let written = always || journal.iter().any(|entry| entry.stored > Stored::Nothing);
     Arc::new_cyclic(|me| Way {
         me: Weak::clone(me),
@@ -134,6 +134,7 @@ fn way_out(
         attempts,
         spent: std::sync::Mutex::default(),
         places: run.places.clone(),
+        parent: run.parent.clone(),
         stop: run.cancel.clone(),
         ended: CancellationToken::new(),
         span: span.clone(),

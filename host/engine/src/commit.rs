@@ -54,7 +54,7 @@ async fn is_written(engine: &Engine, finish: &Finish) -> bool {
 /// The run belongs to another host now, or the cut of what is in the store could not be written: the next attempt would be served what it
 /// is to make anew.
 pub(crate) async fn go_on(engine: &Engine, run: &Run, cut: &Cut) -> Result<(), Box<Failure>> {
-    let Some(ownership) = run.hold.get() else {
+    let Some(ownership) = run.hold.get().filter(|_| run.has_row()) else {
         return Ok(());
     };
     let (store, last) = (&engine.ports.store, run.attempts.last());

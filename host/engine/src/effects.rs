@@ -25,7 +25,7 @@ use crate::ports::sandbox::{Ask, AttemptEnd, Delivery, EffectError, Effects, Got
 use crate::ports::store::StateWrite;
 use crate::ports::transport::{ExchangeError, Incoming, Outgoing};
 use crate::records::ApprovalRecord;
-use crate::runs::Facts;
+use crate::runs::{Facts, Parent};
 use crate::services::Service;
 use async_trait::async_trait;
 use fusebox_core::breaker::Verdict;
@@ -135,6 +135,8 @@ pub(crate) struct Way {
     pub(crate) spent: Mutex<Vec<(u32, Attempts)>>,
     /// The tools whose bulkheads the tree has a place in.
     pub(crate) places: Vec<String>,
+    /// Who called, for a nested run.
+    pub(crate) parent: Option<Parent>,
     /// Ends the run here.
     pub(crate) stop: CancellationToken,
     /// Ends what still waits to be sent, once the attempt has ended.

@@ -61,8 +61,6 @@ pub struct Settings {
     pub max_calls: usize,
     /// How long a host that shuts down waits for its calls.
     pub drain: Duration,
-    /// How long the journal of a failed run that became no letter is kept.
-    pub keep_failed_journals: Duration,
     /// Recoveries of a run before it is given up: one that kills its host is not let kill them all.
     pub recovery_cap: u32,
     /// How often a serving host looks for runs that nobody holds, for letters that may be replayed, and for what is worth an alert.
@@ -121,7 +119,6 @@ impl Default for Settings {
             keep_runs: DAY * 30,
             max_calls: 1024,
             drain: Duration::from_secs(30),
-            keep_failed_journals: DAY * 7,
             recovery_cap: 5,
             recovery_poll: Duration::from_secs(1),
             max_journal_body: 1 << 20,

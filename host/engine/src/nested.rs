@@ -13,7 +13,7 @@ use crate::records::{FailureRecord, Nested, RunRecord, Seed, millis};
 use crate::recovery;
 use crate::refusals;
 use crate::requests::Caller;
-use crate::runs::{Facts, Run};
+use crate::runs::{Facts, Parent, Run};
 use crate::starting;
 use fusebox_core::effect::{Answer, Effect, Hint};
 use fusebox_core::failure::{Class, Code, Failure};
@@ -140,8 +140,12 @@ enum Started {
 /// Asks a person where that is due, and claims the call where it has to be durable.
 async fn start(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) -> Result<Started, Box<Failure>> {
     let parent = &way.facts;
-    let durable = callee.function.policy.durability == Durability::Always && parent.durability != Durability::None;
-    if (durable || callee.because.is_some()) && parent.durability == Durability::None {
+    let always = callee.function.policy.durability == Durability::Always;
+    // One that was made durable late, before its caller was interrupted, has to be found again.
+    let again = way.number > 1 || way.replay || parent.recoveries > 0;
+    let known = callee.function.policy.durability == Durability::OnFailure && again && way.hold.get().is_some();
+    let durable = (always || known) && parent.durability != Durability::None;
+    if (always || callee.because.is_some()) && parent.durability == Durability::None {
         return Err(refusals::not_durable(&parent.tool.policy.name, &parent.function.name));
     }
     let mut run = fresh(way, effect, callee, input);
@@ -250,7 +254,12 @@ fn fresh(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) -> Run {
         by_itself: false,
         allowed: Some(way.attempts.inner(callee.function.policy.retry.attempts)),
         spent: None,
-        places: way.places.clone(),
+        places: way.places.iter().chain([&parent.tool.policy.name]).cloned().collect(),
+        parent: Some(Parent {
+            way: Arc::clone(way),
+            seq: effect.seq,
+            claimed: Arc::default(),
+        }),
         cancel: way.stop.child_token(),
     }
 }
@@ -276,16 +285,25 @@ async fn claim(way: &Arc<Way>, effect: &Effect, callee: &Callee, mut run: Run) -
     match claimed.await.map_err(failed)? {
         Claim::Fresh(_) => {
             run.hold = way.hold.clone();
+            has_row(&run);
             Ok(Started::Run(Box::new(run)))
         }
         Claim::Stored(stored) => Ok(Started::Outcome(outcome(*stored))),
         Claim::Joined { run: record, .. } => {
+            has_row(&run);
             let run = go_on(way, callee, *record, run).await?;
             Ok(Started::Run(Box::new(run)))
         }
         Claim::Conflict(other) => Err(refusals::internal(format!(
             "{other} has the place of this call in its tree"
         ))),
+    }
+}
+
+fn has_row(run: &Run) {
+    if let Some(parent) = &run.parent {
+        // Set already means the same.
+        let _ = parent.claimed.set(());
     }
 }
 
@@ -389,13 +407,13 @@ async fn finish(way: &Arc<Way>, seq: u32, mut run: Run, ended: Ended) -> Option<
         run: record,
         keep_key: true,
         letter: LetterChange::None,
-        journal: if run.durability == Durability::Always {
+        journal: if run.has_row() {
             run.journal.unstored()
         } else {
             Vec::new()
         },
     };
-    match run.hold.get().filter(|_| run.durability == Durability::Always) {
+    match run.hold.get().filter(|_| run.has_row()) {
         Some(ownership) => {
             let written = engine.ports.store.finish_nested(ownership.fence(), finish).await;
             if let Err(error) = written {
@@ -412,7 +430,7 @@ async fn finish(way: &Arc<Way>, seq: u32, mut run: Run, ended: Ended) -> Option<
 
 /// What is kept of a run whose caller is interrupted.
 async fn kept(way: &Arc<Way>, run: &mut Run) {
-    let Some(ownership) = run.hold.get().filter(|_| run.durability == Durability::Always) else {
+    let Some(ownership) = run.hold.get().filter(|_| run.has_row()) else {
         return;
     };
     let append = Append {

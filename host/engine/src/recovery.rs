@@ -18,7 +18,7 @@ use crate::starting;
 use fusebox_core::classify;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::journal::{self, Resume};
-use fusebox_core::run::State;
+use fusebox_core::run::{State, is_given_up};
 use fusebox_core::time::{Tick, Wall};
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,6 +118,7 @@ async fn take_up(engine: &Arc<Engine>, lease: Lease, deadline: Option<Duration>)
         allowed: None,
         spent: None,
         places: Vec::new(),
+        parent: None,
         letter: letter.map(Box::new),
         hold: Hold::with(ownership),
         dry: false,
@@ -135,20 +136,25 @@ pub(crate) async fn read_journal(engine: &Engine, run: &RunRecord, tool: &Tool) 
 
 /// What is to be seen to before a run goes on.
 async fn begins(engine: &Engine, run: &mut Run, record: &RunRecord, why: Wakes) -> Result<(), Ended> {
-    if why == Wakes::Abandoned && record.recoveries > engine.settings.recovery_cap {
-        return Err(Ended::refused(failures::given_up_recovering(
-            run,
-            engine.settings.recovery_cap,
-        )));
-    }
+    let cap = engine.settings.recovery_cap;
+    let given_up = why == Wakes::Abandoned && is_given_up(record.recoveries, cap);
     let cancelled = engine.ports.store.is_cancelled(&run.tenant, &run.id).await;
-    if cancelled.unwrap_or(false) {
-        return Err(Ended::refused(failures::cancelled(run)));
-    }
+    let cancelled = cancelled.unwrap_or(false);
     let evidence = run.journal.evidence();
-    let at = journal::go_on(&evidence);
+    // Doubt comes before every other end. Where no guest goes on, what it was not told of yet may be in doubt too.
+    let at = if given_up || cancelled {
+        journal::resume_point(&evidence, run.function.policy.idempotency.may_start_over())
+    } else {
+        journal::go_on(&evidence)
+    };
     if let Resume::InDoubt(effects) = at {
         return Err(Ended::left_in_doubt(run, effects));
+    }
+    if given_up {
+        return Err(Ended::refused(failures::given_up_recovering(run, cap)));
+    }
+    if cancelled {
+        return Err(Ended::refused(failures::cancelled(run)));
     }
     let refused = refused_last(record, &evidence).filter(|_| why == Wakes::Slept);
     let at = refused.map_or(at, Resume::At);
@@ -167,7 +173,10 @@ async fn begins(engine: &Engine, run: &mut Run, record: &RunRecord, why: Wakes) 
 /// The refusal that a run failed by, such as a 401: the last thing that its guest was told. A person who resumes the run has mended that, so it
 /// is asked for again, unless it may not be repeated. Everything else is served.
 fn refused_last(record: &RunRecord, evidence: &[journal::Entry]) -> Option<u32> {
-    record.failure.as_ref().filter(|failure| failure.class == Class::Caller.name())?;
+    record
+        .failure
+        .as_ref()
+        .filter(|failure| failure.class == Class::Caller.name())?;
     let last = evidence.iter().max_by_key(|entry| entry.order)?;
     let refused = classify::class_of(&last.effect) == Some(Class::Caller) && classify::may_be_repeated(&last.effect);
     refused.then(|| last.seq())

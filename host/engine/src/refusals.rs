@@ -377,13 +377,19 @@ pub(crate) fn letter_taken(letter: &str, error: &StoreError) -> Box<Failure> {
 
 /// A letter whose attempt cannot be run again.
 pub(crate) fn not_debugged(letter: &LetterRecord, why: &str) -> Box<Failure> {
-    let message = format!("{} cannot be replayed: {why}; `fusebox debug {}` shows what it keeps", letter.id, letter.id);
+    let message = format!(
+        "{} cannot be replayed: {why}; `fusebox debug {}` shows what it keeps",
+        letter.id, letter.id
+    );
     Box::new(Failure::new(Code::BadInput, Class::Caller, message))
 }
 
 /// An effect that a replay does not get to.
 pub(crate) fn never_asked(letter: &LetterRecord, seq: u32, asked: usize, ended: &str) -> Box<Failure> {
-    let message = format!("the replay of {} does not get to effect {seq}: it asked for {asked}, and then {ended}", letter.id);
+    let message = format!(
+        "the replay of {} does not get to effect {seq}: it asked for {asked}, and then {ended}",
+        letter.id
+    );
     Box::new(Failure::new(Code::BadInput, Class::Caller, message))
 }
 

@@ -47,7 +47,9 @@ pub(crate) async fn replay(
     let journal = recovery::read_journal(engine, &letter.run, &tool).await?;
     let cut = match plan(&letter, &journal, &function, &replay) {
         // It is settled below, under the lease.
-        Err(refused) if is_news(&letter, &refused) && replay.from == Begin::ResumePoint && !replay.dry_run => Cut::default(),
+        Err(refused) if is_news(&letter, &refused) && replay.from == Begin::ResumePoint && !replay.dry_run => {
+            Cut::default()
+        }
         planned => planned?,
     };
     if let Begin::Input(input) = &replay.from {
@@ -117,6 +119,7 @@ pub(crate) async fn replay(
         allowed: None,
         spent: None,
         places: Vec::new(),
+        parent: None,
         cancel,
     };
     if doubt.is_some() {
@@ -276,6 +279,7 @@ async fn dry(
         allowed: None,
         spent: None,
         places: Vec::new(),
+        parent: None,
         cancel: engine.tasks.stopping().child_token(),
     };
     let mut attempted = attempt(engine, &mut run, permit, Attempts::of(1)).await;

@@ -1,6 +1,7 @@
 //! A run while this host executes it: claimed if it must be, pinned to its version, known by its id.
 
 use crate::catalog::{Function, Tool};
+use crate::effects::Way;
 use crate::engine::Engine;
 use crate::journal::Journal;
 use crate::keys::{self, KeyOwner};
@@ -20,6 +21,7 @@ use fusebox_core::time::{Tick, Wall};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 /// How often a caller who waits for another run looks after it.
@@ -86,8 +88,29 @@ pub(crate) struct Run {
     pub(crate) spent: Option<Attempts>,
     /// The tools whose bulkheads its tree has a place in already.
     pub(crate) places: Vec<String>,
+    /// Who called, for a nested run.
+    pub(crate) parent: Option<Parent>,
     /// Ends the attempt, or the backoff.
     pub(crate) cancel: CancellationToken,
+}
+
+/// The call that a nested run is.
+#[derive(Clone)]
+pub(crate) struct Parent {
+    /// The attempt that called.
+    pub(crate) way: Arc<Way>,
+    /// The number of the call among its effects.
+    pub(crate) seq: u32,
+    /// Set once the nested run has a row of its own.
+    pub(crate) claimed: Arc<OnceCell<()>>,
+}
+
+impl Run {
+    /// Whether it has a row of its own, which its end has to be written to.
+    pub(crate) fn has_row(&self) -> bool {
+        let row = |parent: &Parent| parent.claimed.initialized();
+        self.hold.get().is_some() && self.parent.as_ref().is_none_or(row)
+    }
 }
 
 impl Deref for Run {
@@ -162,6 +185,7 @@ impl Run {
             allowed: None,
             spent: None,
             places: Vec::new(),
+            parent: None,
             cancel,
         }
     }

@@ -32,9 +32,12 @@ pub(super) fn asked(way: &Way, ask: &Ask, now: Tick) -> Asked {
             due: Some(now + *after),
             ..own(effect)
         },
-        Ask::Call { .. } | Ask::State { .. } | Ask::Tools | Ask::Describe { .. } | Ask::Context | Ask::Approval { .. } => {
-            own(effect)
-        }
+        Ask::Call { .. }
+        | Ask::State { .. }
+        | Ask::Tools
+        | Ask::Describe { .. }
+        | Ask::Context
+        | Ask::Approval { .. } => own(effect),
     }
 }
 
@@ -43,7 +46,13 @@ pub(crate) fn identity(ask: &Ask) -> Effect {
     match ask {
         Ask::Http(request) => {
             let safe = classify::is_safe(&request.method);
-            effect(Kind::Http, &request.method, request.path.clone(), request::digest(request), safe)
+            effect(
+                Kind::Http,
+                &request.method,
+                request.path.clone(),
+                request::digest(request),
+                safe,
+            )
         }
         Ask::Timer { after } => {
             let path = format!("{}ms", after.as_millis());

@@ -5,7 +5,7 @@ use super::{End, Stop, Way};
 use crate::commit::PAUSES;
 use crate::ownership::Ownership;
 use crate::ports::sandbox::Got;
-use crate::ports::store::{Append, Claim, NewRun, StateWrite, StoreError};
+use crate::ports::store::{Append, Claim, Fence, NewRun, StateWrite, StoreError};
 use crate::runs::Facts;
 use fusebox_core::policy::Durability;
 use fusebox_core::run::State;
@@ -44,7 +44,16 @@ impl Way {
         if self.facts.durability == Durability::None {
             return Ok(());
         }
+        if let Some(parent) = &self.parent {
+            Box::pin(parent.way.intend(parent.seq)).await?;
+        }
         let ownership = self.hold.get_or_claim(self.claim()).await?;
+        if let Some(parent) = &self.parent {
+            parent
+                .claimed
+                .get_or_try_init(|| self.claim_nested(ownership.fence()))
+                .await?;
+        }
         let (records, rewound) = self.ledger.intent(seq);
         let append = Append {
             run: Some(self.facts.id.clone()),
@@ -72,6 +81,27 @@ impl Way {
                 (Err(StoreError::Unavailable { .. }), Some(pause)) => clock.sleep(pause).await,
                 (written, _) => return written,
             }
+        }
+    }
+
+    /// Gives a nested run a row of its own: it was in memory alone, and is about to do what may not be repeated.
+    async fn claim_nested(&self, fence: &Fence) -> Result<(), StoreError> {
+        let (engine, facts) = (&self.engine, &self.facts);
+        let claimed = engine.ports.store.claim_nested(
+            NewRun {
+                run: facts.record(State::Running),
+                call_key: facts.call_key,
+                owner: engine.owner.clone(),
+                lease: Facts::lease(engine, &facts.tool),
+                key_lifetime: engine.settings.key_lifetime,
+            },
+            fence,
+        );
+        match claimed.await? {
+            Claim::Fresh(_) => Ok(()),
+            Claim::Stored(_) | Claim::Joined { .. } | Claim::Conflict(_) => Err(StoreError::Refused {
+                what: format!("another run has the place of {} in its tree", facts.id),
+            }),
         }
     }
 

@@ -152,7 +152,10 @@ impl Ledger {
         let base = settled().map(|settled| settled.at.passed).max().unwrap_or_default();
         let order = settled().map(|settled| settled.order).max().unwrap_or_default();
         let to_serve = settled().count();
-        let reopened = journal.iter().filter(|entry| entry.settled.is_none() && is_sent_again(entry)).count();
+        let reopened = journal
+            .iter()
+            .filter(|entry| entry.settled.is_none() && is_sent_again(entry))
+            .count();
         let slot = |entry: Entry| Slot {
             entry,
             at: Duration::ZERO,
@@ -531,7 +534,10 @@ impl Ledger {
                 .map(|slot| slot.entry.settled.as_ref().and_then(|settled| settled.reason.clone()))
                 .collect(),
             effects: seen().map(|slot| slot.entry.effect.clone()).collect(),
-            journal: kept(slots, matches!(stop, Some(Stop::Sleep(_) | Stop::Suspend(_) | Stop::Drain))),
+            journal: kept(
+                slots,
+                matches!(stop, Some(Stop::Sleep(_) | Stop::Suspend(_) | Stop::Drain)),
+            ),
             stop: stop.or(unasked.map(Stop::Short)),
         }
     }

@@ -18,7 +18,7 @@ impl Tenant {
         }
         let versions = self.tools.entry(tool.name.clone()).or_default();
         if let Some(newest) = versions.last() {
-            if newest.component == tool.component && newest.manifest == tool.manifest {
+            if newest.component == tool.component && newest.manifest == tool.manifest && newest.links == tool.links {
                 return Ok((newest.clone(), false));
             }
             // Only an operator enables what an operator disabled.

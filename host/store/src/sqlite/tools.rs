@@ -55,9 +55,11 @@ pub(super) async fn deploy(
     let newest = sqlx::query(NEWEST).bind(&tool.tenant).bind(&tool.name);
     if let Some(row) = newest.fetch_optional(&mut *connection).await? {
         match self::tool(&row) {
-            Ok(newest) if newest.component == tool.component
-                && newest.manifest == tool.manifest
-                && newest.links == tool.links => {
+            Ok(newest)
+                if newest.component == tool.component
+                    && newest.manifest == tool.manifest
+                    && newest.links == tool.links =>
+            {
                 return Ok((newest, false));
             }
             Ok(_) => {}

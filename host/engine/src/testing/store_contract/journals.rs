@@ -50,6 +50,18 @@ pub async fn what_is_appended_is_there_by_number(subject: &dyn Subject) {
     .await;
     let mut rewound = settled(1, 1);
     rewound.settled.as_mut().unwrap().wall = 42;
+    assert_eq!(journal(&*store, 1).await, [rewound.clone(), settled(2, 2)]);
+    append(Append {
+        rewound: Some((0, 43)),
+        ..Append::default()
+    })
+    .await;
+    let begun = store.run(TENANT, &run_id(1)).await.unwrap().unwrap();
+    assert_eq!(
+        (begun.clock, begun.state.as_str()),
+        (43, "running"),
+        "its guest began there"
+    );
     assert_eq!(journal(&*store, 1).await, [rewound, settled(2, 2)]);
     assert_eq!(journal(&*store, 2).await, []);
 }
