@@ -50,6 +50,45 @@ async fn a_run_that_kills_its_hosts_is_given_up_at_the_cap_and_is_not_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_is_given_up_with_a_request_that_nobody_settled_is_in_doubt() {
+    let life = Arc::new(Mutex::new(Life::long()));
+    let ending = Arc::clone(&life);
+    let world = World::upstream(move |line, nth| {
+        // Its hosts go five times while it reads, and once while it pays.
+        if nth < 6 || line.starts_with("POST") {
+            ending.lock().unwrap().end();
+        }
+        status(200)
+    })
+    .await;
+    world
+        .guest(
+            tool("kill", Idempotency::NonIdempotent, 1, vec![service("a")]),
+            |guest| async move {
+                guest.http("GET", "a", "/rate").await?;
+                guest.post("a", "/pay").await?;
+                Ok(ok())
+            },
+        )
+        .await;
+    let first = world.mortal(&life.lock().unwrap().clone(), 2).await;
+    let lost = first.calling(call("kill"));
+    for seed in 3..12 {
+        world.pass(Duration::from_secs(90)).await;
+        let next = Life::long();
+        *life.lock().unwrap() = Arc::clone(&next);
+        let host = world.mortal(&next, seed).await.host;
+        tokio::spawn(async move { host.serve().await });
+    }
+    world.pass(Duration::from_secs(90)).await;
+    assert!(!lost.is_finished());
+    assert_eq!(world.sent(), [&["GET a /rate"; 6][..], &["POST a /pay"]].concat());
+    let letter = world.letter().await;
+    assert_eq!(letter.kind, "in-doubt", "{}", letter.failure.message);
+    assert_eq!(letter.run.in_doubt, [2]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn case_39_a_crash_in_the_last_attempt_leads_to_a_letter() {
     let life = Life::long();
     let ending = Arc::clone(&life);
