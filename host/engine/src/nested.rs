@@ -50,6 +50,7 @@ pub(crate) async fn call(way: &Arc<Way>, effect: &Effect, target: &Target, input
     let mut run = match start(way, effect, &callee, input).await {
         Ok(Started::Run(run)) => *run,
         Ok(Started::Outcome(called)) => return Some(called),
+        Ok(Started::Over(run, ended)) => return finish(way, effect.seq, *run, ended).await,
         Ok(Started::Stopped) => return None,
         Err(failure) => return Some(refused(&failure)),
     };
@@ -134,6 +135,8 @@ async fn linked(way: &Way, interface: &str, function: &str) -> Result<(Arc<Tool>
 enum Started {
     Run(Box<Run>),
     Outcome(Called),
+    /// It cannot go on.
+    Over(Box<Run>, Ended),
     Stopped,
 }
 
@@ -291,8 +294,7 @@ async fn claim(way: &Arc<Way>, effect: &Effect, callee: &Callee, mut run: Run) -
         Claim::Stored(stored) => Ok(Started::Outcome(outcome(*stored))),
         Claim::Joined { run: record, .. } => {
             has_row(&run);
-            let run = go_on(way, callee, *record, run).await?;
-            Ok(Started::Run(Box::new(run)))
+            go_on(way, callee, *record, run).await
         }
         Claim::Conflict(other) => Err(refusals::internal(format!(
             "{other} has the place of this call in its tree"
@@ -308,7 +310,7 @@ fn has_row(run: &Run) {
 }
 
 /// A run that was made for this call before its caller was interrupted, or that failed then.
-async fn go_on(way: &Arc<Way>, callee: &Callee, record: RunRecord, fresh: Run) -> Result<Run, Box<Failure>> {
+async fn go_on(way: &Arc<Way>, callee: &Callee, record: RunRecord, fresh: Run) -> Result<Started, Box<Failure>> {
     let engine = &way.engine;
     let failed_before = State::from_name(&record.state).is_some_and(State::has_letter);
     // One that failed is called as it is today: perhaps it was mended meanwhile.
@@ -358,7 +360,7 @@ async fn go_on(way: &Arc<Way>, callee: &Callee, record: RunRecord, fresh: Run) -
             Resume::End if idempotency::may_start_over(level, evidence.iter().map(|entry| &entry.effect)) => {
                 let cut = run.journal.cut(&journal::cut_from(&evidence, 1));
                 crate::commit::go_on(engine, &run, &cut).await?;
-                return Ok(run);
+                return Ok(Started::Run(Box::new(run)));
             }
             at => at,
         }
@@ -366,13 +368,12 @@ async fn go_on(way: &Arc<Way>, callee: &Callee, record: RunRecord, fresh: Run) -
         journal::go_on(&evidence)
     };
     if let Resume::InDoubt(effects) = at {
-        let mut failure = crate::failures::left_in_doubt(&run, &effects);
-        failure.run = Some(run.id.clone());
-        return Err(Box::new(failure));
+        let ended = Ended::left_in_doubt(&mut run, effects);
+        return Ok(Started::Over(Box::new(run), ended));
     }
     let cut = run.journal.cut(&journal::cut(&evidence, &at));
     crate::commit::go_on(engine, &run, &cut).await?;
-    Ok(run)
+    Ok(Started::Run(Box::new(run)))
 }
 
 /// Ends the run of a call, and says what its caller gets; `None` when the caller's attempt is over too.
