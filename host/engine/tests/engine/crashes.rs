@@ -98,7 +98,7 @@ async fn fate(world: &World, at: &str) -> (Fate, Option<RunRecord>) {
 }
 
 /// A world of its own, with all that lives in it.
-fn alone<T>(story: impl Future<Output = T>) -> T {
+pub(crate) fn alone<T>(story: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -107,7 +107,7 @@ fn alone<T>(story: impl Future<Output = T>) -> T {
 }
 
 /// Tells the story of a host that dies at point 1, 2, … until it outlives its story.
-fn at_every_point<T, F: Future<Output = (bool, T)>>(story: impl Fn(u64) -> F) -> Vec<T> {
+pub(crate) fn at_every_point<T, F: Future<Output = (bool, T)>>(story: impl Fn(u64) -> F) -> Vec<T> {
     let mut told = Vec::new();
     loop {
         let (survived, came_to) = alone(story(told.len() as u64 + 1));

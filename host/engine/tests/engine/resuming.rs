@@ -327,7 +327,11 @@ async fn case_67_a_fallback_under_a_key_is_not_undone_by_starting_over() {
     let world = fallen_back(Idempotency::Keyed, honouring("b")).await;
     let failure = world.keyed("pay", "k", "{}").await.unwrap_err();
     assert_eq!(failure.class, Class::Transient, "{failure:#?}");
-    assert_eq!(world.sent(), ["POST a /pay", "POST b /pay"], "bank A has healed, and bank B is paid");
+    assert_eq!(
+        world.sent(),
+        ["POST a /pay", "POST b /pay"],
+        "bank A has healed, and bank B is paid"
+    );
 }
 
 #[tokio::test(start_paused = true)]
