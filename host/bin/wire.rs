@@ -91,6 +91,7 @@ impl Process {
             .map(|source| encryption::key(source, &keeper(config)))
             .transpose()?;
         let opened = SqliteStore::open_with(&config.database, StoreOptions { key }).await;
+        let opened = opened.map(|store| store.keep_failed_journals(config.host.retention.failed_journals));
         opened.map_err(|error| {
             let failure = Failure::new(Code::StoreUnavailable, Class::Fault, error.to_string());
             Failed::Host(Box::new(failure))
@@ -167,7 +168,6 @@ fn limits(host: &HostFile) -> Settings {
         keep_runs: host.retention.runs,
         max_calls: host.max_calls,
         drain: host.drain,
-        keep_failed_journals: host.retention.failed_journals,
         recovery_cap: host.recovery_cap,
         recovery_poll: host.recovery_poll,
         max_journal_body: host.max_journal_body,

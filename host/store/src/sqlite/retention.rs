@@ -245,5 +245,5 @@ fn may_close(row: &SqliteRow, only_expired: OnlyExpired) -> Result<bool, Failed>
     let known = State::from_name(state).zip(Kind::from_name(&kind));
     let pinned: bool = row.try_get("pinned")?;
     let expired = row.try_get::<Option<bool>, _>("expired")? == Some(true);
-    Ok(known.is_some_and(|(state, kind)| may_purge(state, kind)) && !pinned && (expired || !only_expired))
+    Ok(known.is_some_and(|(state, kind)| may_purge(state, kind, pinned)) && (expired || !only_expired))
 }
