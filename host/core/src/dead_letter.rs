@@ -220,14 +220,8 @@ pub fn next(state: State, event: Event) -> Result<State, Illegal> {
     }
 }
 
-/// Whether it may be put away: never while it is leased or in doubt.
+/// Whether it may be put away, by a person or by its age: never while it is leased, in doubt or pinned.
 #[must_use]
-pub fn may_purge(state: State, kind: Kind) -> bool {
-    kind != Kind::InDoubt && next(state, Event::Purge).is_ok()
-}
-
-/// Whether its age puts it away: what a person pinned stays.
-#[must_use]
-pub fn is_over(state: State, kind: Kind, pinned: bool, expires: Option<Wall>, now: Wall) -> bool {
-    !pinned && may_purge(state, kind) && expires.is_some_and(|at| at <= now)
+pub fn may_purge(state: State, kind: Kind, pinned: bool) -> bool {
+    !pinned && kind != Kind::InDoubt && next(state, Event::Purge).is_ok()
 }

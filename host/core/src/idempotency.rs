@@ -7,7 +7,6 @@ use crate::effect::Effect;
 use crate::failure::Code;
 use crate::ids::{Digest, RunId};
 use crate::policy::Idempotency;
-use crate::run::State;
 use crate::time::Wall;
 use std::time::Duration;
 
@@ -105,26 +104,6 @@ pub fn claim(holder: Option<&Holder>, fingerprint: Digest) -> Claim {
     }
 }
 
-/// What a call of another tool does with the run that an earlier attempt made for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Child {
-    /// Its stored outcome is the call's.
-    Stored,
-    /// It goes on, from its own journal.
-    GoesOn,
-}
-
-/// Decides on the run of a nested call; `made_again`: the call failed, and is made again at the resume point. What is made again ignores a
-/// stored failure, for the child may have been mended, and never a stored success.
-#[must_use]
-pub fn child(state: State, made_again: bool) -> Child {
-    match state {
-        State::Succeeded => Child::Stored,
-        State::Failed | State::Cancelled if !made_again => Child::Stored,
-        _ => Child::GoesOn,
-    }
-}
-
 /// When a key is free again: its lifetime, at least 24 h, after the end of the run. Never while the run is not over or its letter is open.
 #[must_use]
 pub fn key_expires(finished: Option<Wall>, letter_open: bool, lifetime: Duration) -> Option<Wall> {
@@ -161,12 +140,15 @@ pub fn demands_key(level: Idempotency) -> bool {
     level == Idempotency::Keyed
 }
 
-/// Whether a run may start over from nothing, after those effects: by its level, and under its key where every effect may be repeated.
+/// Whether a run may start over from nothing, after those effects: by its level; and under its key where every effect may be repeated and none
+/// failed. What the guest did in place of one that failed it might do besides: keys protect what is done again, not what is done anew.
 #[must_use]
 pub fn may_start_over<'a>(level: Idempotency, effects: impl IntoIterator<Item = &'a Effect>) -> bool {
     match level {
         Idempotency::Readonly | Idempotency::Idempotent => true,
-        Idempotency::Keyed => effects.into_iter().all(may_be_repeated),
+        Idempotency::Keyed => effects
+            .into_iter()
+            .all(|effect| may_be_repeated(effect) && !has_failed(effect)),
         Idempotency::NonIdempotent => false,
     }
 }

@@ -4,8 +4,8 @@
 use fusebox_core::effect::{Answer, Effect, Kind, Lost, NotSent};
 use fusebox_core::failure::Code;
 use fusebox_core::idempotency::{
-    Child, Claim, Holder, Owner, SHORTEST_LIFETIME, call_key_material, child, claim, demands_key, effect_key_material,
-    keeps_key, key_expires, may_start_over, occurrence,
+    Claim, Holder, Owner, SHORTEST_LIFETIME, call_key_material, claim, demands_key, effect_key_material, keeps_key,
+    key_expires, may_start_over, occurrence,
 };
 use fusebox_core::ids::{Digest, RunId};
 use fusebox_core::policy::Idempotency;
@@ -75,25 +75,6 @@ fn case_61_a_key_joins_its_run_wherever_that_is() {
         let expected = if state.is_over() { Claim::Stored } else { Claim::Joins };
         assert_eq!(claim(Some(&holder(state)), ONE), expected, "{state}");
     }
-}
-
-#[test]
-fn case_75_a_fixed_child_is_called_on_replay_in_spite_of_its_stored_error() {
-    for state in State::ALL {
-        let served = state == State::Succeeded;
-        assert_eq!(child(state, true) == Child::Stored, served, "{state}, made again");
-        let over = matches!(state, State::Succeeded | State::Failed | State::Cancelled);
-        assert_eq!(
-            child(state, false) == Child::Stored,
-            over,
-            "{state}, found by a recovery"
-        );
-    }
-}
-
-#[test]
-fn case_64_a_child_in_backoff_is_found_and_goes_on() {
-    assert_eq!(child(State::Sleeping, false), Child::GoesOn);
 }
 
 #[test]
@@ -221,12 +202,14 @@ fn what_was_refused_before_anything_was_sent_gives_its_key_back() {
 
 #[test]
 fn a_level_and_the_effects_so_far_decide_whether_a_run_may_start_over() {
+    let listed = |answer| Effect {
+        repeatable: true,
+        ..post(ONE, answer)
+    };
     let harmless = [
-        post(ONE, Some(Answer::NotSent(NotSent::Refused))),
-        Effect {
-            repeatable: true,
-            ..post(ONE, answered(200))
-        },
+        listed(answered(200)),
+        listed(answered(404)),
+        post(ONE, Some(Answer::Denied)),
     ];
     let sent = [post(ONE, answered(200))];
     for (level, after_harmless, after_sent) in [
@@ -237,6 +220,13 @@ fn a_level_and_the_effects_so_far_decide_whether_a_run_may_start_over() {
     ] {
         assert_eq!(may_start_over(level, &harmless), after_harmless, "{level:?}");
         assert_eq!(may_start_over(level, &sent), after_sent, "{level:?}");
+        let gone_around = [listed(answered(503)), listed(answered(200))];
+        let may = level.may_start_over();
+        assert_eq!(
+            may_start_over(level, &gone_around),
+            may,
+            "{level:?}: case 67, by starting over"
+        );
         assert_eq!(demands_key(level), level == Idempotency::Keyed);
     }
 }

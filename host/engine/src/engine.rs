@@ -16,8 +16,10 @@ use crate::requests::digest_of;
 use crate::services::Services;
 use crate::tasks::Tasks;
 use bytes::Bytes;
+use fusebox_core::dead_letter::AUTO_REPLAYS;
 use fusebox_core::ids::{Digest, OwnerId};
 use fusebox_core::policy::{Origin, RateLimit};
+use fusebox_core::run::RECOVERY_CAP;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -119,14 +121,14 @@ impl Default for Settings {
             keep_runs: DAY * 30,
             max_calls: 1024,
             drain: Duration::from_secs(30),
-            recovery_cap: 5,
+            recovery_cap: RECOVERY_CAP,
             recovery_poll: Duration::from_secs(1),
             max_journal_body: 1 << 20,
             auto_replay_rate: RateLimit {
                 requests: 60,
                 per: Duration::from_secs(60),
             },
-            auto_replay_max: 3,
+            auto_replay_max: AUTO_REPLAYS,
             alerts: Alerts::default(),
         }
     }

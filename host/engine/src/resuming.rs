@@ -41,12 +41,9 @@ pub(crate) fn after(run: &Run) -> Option<Resuming> {
             point,
             cut: journal::cut(&evidence, &at),
         }),
-        // Served whole it would only fail again. What the guest did in place of what failed it might do besides, were it to start over: its
-        // keys protect what it does again, not what it does anew.
-        Resume::End if level.may_start_over() || !evidence.iter().any(|entry| classify::has_failed(&entry.effect)) => {
-            start_over()
-        }
-        Resume::End | Resume::InDoubt(_) => None,
+        // Served whole it would only fail again.
+        Resume::End => start_over(),
+        Resume::InDoubt(_) => None,
     }
 }
 

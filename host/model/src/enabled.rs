@@ -72,7 +72,7 @@ impl Protocol {
     }
 
     fn may_purge(&self, state: &State) -> bool {
-        let old = |letter: Letter| dead_letter::may_purge(letter.state, letter.kind);
+        let old = |letter: Letter| dead_letter::may_purge(letter.state, letter.kind, false);
         state.store.letter.is_some_and(old)
             && state.store.is_free()
             && (!self.holds(Rule::PurgeLooks) || self.in_doubt(state).is_empty())

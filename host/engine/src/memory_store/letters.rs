@@ -115,7 +115,7 @@ impl Tenant {
     pub(super) fn may_close(&self, letter: &LetterRecord, now: i64) -> bool {
         let state = State::from_name(&self.letter_view(letter, now).state);
         let known = state.zip(Kind::from_name(&letter.kind));
-        !letter.pinned && known.is_some_and(|(state, kind)| may_purge(state, kind))
+        known.is_some_and(|(state, kind)| may_purge(state, kind, letter.pinned))
     }
 
     /// Closes an open letter, ends its run and drops its snapshot and journals; `false` when it cannot be put away, or is unknown.

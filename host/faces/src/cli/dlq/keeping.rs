@@ -91,9 +91,13 @@ pub(super) async fn purge(purge: Purge, cx: &mut Context<'_>) -> Result<(), Fail
     }
     let mut closed = Vec::new();
     let bar = Bar::new(cx.watched && ids.len() > AT_ONCE, ids.len() as u64);
-    for some in ids.chunks(AT_ONCE) {
+    for (done, some) in (1..).zip(ids.chunks(AT_ONCE)) {
         closed.extend(host.purge(&cx.caller, some).await?);
-        bar.at(closed.len() as u64, ids.len() as u64, "closed");
+        bar.at(
+            done * AT_ONCE as u64,
+            ids.len() as u64,
+            &format!("{} closed", closed.len()),
+        );
     }
     drop(bar);
     for id in ids.iter().filter(|id| !closed.contains(id)) {
@@ -156,7 +160,7 @@ fn would_close(found: &[LetterRecord], cx: &mut Context<'_>) -> Result<(), Faile
 
 fn may_go(letter: &LetterRecord) -> bool {
     let known = State::from_name(&letter.state).zip(Kind::from_name(&letter.kind));
-    !letter.pinned && known.is_some_and(|(state, kind)| dead_letter::may_purge(state, kind))
+    known.is_some_and(|(state, kind)| dead_letter::may_purge(state, kind, letter.pinned))
 }
 
 /// Pins letters, or lets them go.
