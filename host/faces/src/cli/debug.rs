@@ -1,5 +1,6 @@
 //! `fusebox debug`: a letter's last attempt run again, offline and without any effect, and what its guest had in hand when it failed.
 
+mod frames;
 mod session;
 mod view;
 
@@ -71,7 +72,7 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
         }
         view::exchange(&exchange, &mut cx.out)?;
         return match &halt {
-            Some(halt) => Ok(view::halt(
+            Some(halt) => Ok(frames::halt(
                 "it stands where it asks for that",
                 halt,
                 arguments.frame,
@@ -88,7 +89,10 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
     }
     if arguments.effects {
         view::head(&report, &mut cx.out)?;
-        return Ok(view::exchanges(&report.effects, &mut cx.out)?);
+        if report.not_replayed.is_none() {
+            view::exchanges(&report.effects, &mut cx.out)?;
+        }
+        return Ok(());
     }
     Ok(view::report(&report, arguments.frame, &mut cx.out)?)
 }

@@ -1,6 +1,6 @@
 //! Going from effect to effect on a terminal.
 
-use super::view;
+use super::{frames, view};
 use crate::cli::Context;
 use crate::cli::dlq::memory::{hex_view, number};
 use crate::cli::failed::Failed;
@@ -59,7 +59,7 @@ pub(super) async fn run(debugging: &Debugging, cx: &mut Context<'_>) -> Result<(
     cx.out.line(format!("\nthe end: {end}"))?;
     match &report.halt {
         Some(halt) => {
-            view::stack(halt, &mut cx.out)?;
+            frames::stack(halt, &mut cx.out)?;
             let last = report.effects.last().cloned();
             hold_at_end(last.as_ref(), halt, cx)
         }
@@ -100,10 +100,10 @@ fn look(
         (Order::Effect, _, Some(exchange)) => view::exchange(exchange, out)?,
         (Order::Help | Order::Effect, _, _) => out.line(HELP)?,
         (_, None, _) => field(out, "", "it returned before it could be stopped there")?,
-        (Order::Stack, Some(halt), _) => view::stack(halt, out)?,
+        (Order::Stack, Some(halt), _) => frames::stack(halt, out)?,
         (Order::Frame(number), Some(halt), _) if *number < halt.stop.frames.len() => {
             *frame = *number;
-            view::frame(halt, *frame, out)?;
+            frames::frame(halt, *frame, out)?;
         }
         (Order::Frame(number), Some(halt), _) => {
             let count = halt.stop.frames.len();
@@ -113,7 +113,7 @@ fn look(
                 format!("there is no frame {number}; there are {count}, from 0"),
             )?;
         }
-        (Order::Locals, Some(halt), _) => view::frame(halt, *frame, out)?,
+        (Order::Locals, Some(halt), _) => frames::frame(halt, *frame, out)?,
         (Order::Memory(at, length), Some(halt), _) => memory(halt, *frame, *at, *length, cx)?,
         (Order::Next | Order::End | Order::Quit, _, _) => {}
     }
