@@ -17,18 +17,29 @@ const LEVELS: [Idempotency; 4] = [
     Idempotency::NonIdempotent,
 ];
 
+/// A run is done by then, if its host lives.
+const DONE: Duration = Duration::from_secs(4);
+/// By then it is done by another host.
+const TAKEN_OVER: Duration = Duration::from_secs(14);
+
+/// Short enough that the lease of a run that is left ends soon.
+pub(crate) fn brief(mut service: ServicePolicy) -> ServicePolicy {
+    service.timeout = Duration::from_secs(2);
+    service
+}
+
 /// A run that reads, pays at two banks, and reads: once under a key each and, when `unkeyed`, once without. Each read flakes once.
 async fn paying(level: Idempotency, unkeyed: bool) -> World {
-    let world = World::upstream(|line, nth| match line {
+    let world = World::hasty(|line, nth| match line {
         "GET a /first" | "GET a /last" if nth == 1 => status(503),
         _ => status(200),
     })
     .await;
     let patient = |mut service: ServicePolicy| {
         service.breaker.failure_threshold = None;
-        service
+        brief(service)
     };
-    let services = vec![patient(service("a")), honouring("bank"), service("mail")];
+    let services = vec![patient(service("a")), brief(honouring("bank")), brief(service("mail"))];
     world
         .guest(tool("pay", level, 2, services), move |guest| async move {
             let mut steps = vec![("GET", "a", "/first"), ("POST", "bank", "/1")];
@@ -126,10 +137,10 @@ fn case_34_whenever_its_host_dies_a_run_is_taken_over_and_pays_once() {
             let life = Life::until(n);
             let dying = world.mortal(&life, 2).await;
             let called = dying.calling(keyed("pay", "k", "{}"));
-            world.pass(Duration::from_secs(20)).await;
+            world.pass(DONE).await;
             let survived = !life.is_over();
             assert!(called.is_finished() || !survived);
-            world.serve_for(Duration::from_secs(100)).await;
+            world.serve_for(TAKEN_OVER).await;
             let at = format!("{level:?}, {unkeyed}, dies at point {n}");
             let (fate_of_it, run) = fate(&world, &at).await;
             // The caller repeats the call under its key, and there is one run all the same.
@@ -158,9 +169,9 @@ fn case_34_a_run_in_memory_is_lost_before_its_first_payment_and_never_after() {
         let dying = world.mortal(&life, 2).await;
         // Without a key nothing is stored before something has to be.
         let called = dying.calling(call("pay"));
-        world.pass(Duration::from_secs(20)).await;
+        world.pass(DONE).await;
         let survived = !life.is_over();
-        world.serve_for(Duration::from_secs(100)).await;
+        world.serve_for(TAKEN_OVER).await;
         let (fate, _) = fate(&world, &format!("dies at point {n}")).await;
         if survived {
             called.await.unwrap().unwrap();
@@ -177,12 +188,12 @@ fn case_34_a_run_in_memory_is_lost_before_its_first_payment_and_never_after() {
 fn case_44_whenever_the_host_of_a_replay_dies_its_letter_can_be_replayed_or_is_in_doubt() {
     for unkeyed in [false, true] {
         let doubts = at_every_point(|n| async move {
-            let world = World::upstream(|line, nth| match line {
+            let world = World::hasty(|line, nth| match line {
                 "GET a /first" if nth == 1 => status(503),
                 _ => status(200),
             })
             .await;
-            let services = vec![service("a"), honouring("bank"), service("mail")];
+            let services = [service("a"), honouring("bank"), service("mail")].map(brief).to_vec();
             let payment = if unkeyed {
                 ("POST", "mail", "/2")
             } else {
@@ -208,12 +219,12 @@ fn case_44_whenever_the_host_of_a_replay_dies_its_letter_can_be_replayed_or_is_i
             let dying = world.mortal(&life, 2).await.host;
             let replay = replay_of(&letter);
             let replaying = tokio::spawn(async move { dying.replay(&Caller::local(), replay).await });
-            world.pass(Duration::from_secs(5)).await;
+            world.pass(DONE).await;
             let survived = !life.is_over();
             if survived {
                 replaying.await.unwrap().unwrap();
             }
-            world.serve_for(Duration::from_secs(100)).await;
+            world.serve_for(TAKEN_OVER).await;
             let at = format!("{unkeyed}, dies at point {n}");
             let Err(failure) = world.go_on(&letter).await else {
                 nothing_twice(&world, &at);
@@ -260,9 +271,9 @@ fn two_hosts_that_die_one_after_the_other_leave_one_run() {
                 let world = paying(Idempotency::Keyed, false).await;
                 let (first, second) = (Life::until(n), Life::until(m));
                 let _lost = world.mortal(&first, 2).await.calling(keyed("pay", "k", "{}"));
-                world.pass(Duration::from_secs(20)).await;
-                world.mortal(&second, 3).await.serve_for(Duration::from_secs(80)).await;
-                world.serve_for(Duration::from_secs(100)).await;
+                world.pass(DONE).await;
+                world.mortal(&second, 3).await.serve_for(TAKEN_OVER).await;
+                world.serve_for(TAKEN_OVER).await;
                 let at = format!("the first dies at point {n}, the second at {m}");
                 let (fate, _) = fate(&world, &at).await;
                 assert_ne!(fate, Fate::InDoubt, "{at}");

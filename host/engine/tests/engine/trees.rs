@@ -1,6 +1,6 @@
 //! Calls of other tools: runs in the tree of their root, found again after a crash, mended before a replay.
 
-use crate::crashes::{alone, at_every_point};
+use crate::crashes::{alone, at_every_point, brief};
 use crate::guest::Guest;
 use crate::mortal::Life;
 use crate::world::*;
@@ -289,21 +289,21 @@ async fn case_66_what_is_in_doubt_below_is_settled_below_and_the_tree_goes_on() 
 fn case_34_whenever_its_host_dies_a_tree_is_taken_over_and_pays_once() {
     for level in [Idempotency::Idempotent, Idempotency::Keyed] {
         let ends = at_every_point(|n| async move {
-            let world = World::upstream(|line, nth| match line {
+            let world = World::hasty(|line, nth| match line {
                 "POST bank /do" if nth == 1 => status(503),
                 _ => status(200),
             })
             .await;
-            child(&world, Idempotency::NonIdempotent, 2, honouring("bank")).await;
-            child(&world, Idempotency::NonIdempotent, 2, service("mail")).await;
+            child(&world, Idempotency::NonIdempotent, 2, brief(honouring("bank"))).await;
+            child(&world, Idempotency::NonIdempotent, 2, brief(service("mail"))).await;
             let policy = agent(level, 2, &["bank", "mail"]);
             world.guest(policy, |guest| calls(guest, &["bank", "mail"])).await;
             let life = Life::until(n);
             let dying = world.mortal(&life, 2).await;
             let _called = dying.calling(keyed("agent", "k", "{}"));
-            world.pass(Duration::from_secs(20)).await;
+            world.pass(Duration::from_secs(4)).await;
             let survived = !life.is_over();
-            world.serve_for(Duration::from_secs(100)).await;
+            world.serve_for(Duration::from_secs(14)).await;
             let at = format!("{level:?}, dies at point {n}");
             assert!(world.times("POST mail /do") <= 1, "{at}: {:?}", world.sent());
             let sent = world.transport.sent();
@@ -336,7 +336,7 @@ fn case_34_whenever_its_host_dies_a_tree_is_taken_over_and_pays_once() {
 
 #[tokio::test(start_paused = true)]
 async fn case_65_calls_in_flight_together_are_waited_for_and_served_when_one_of_them_fails() {
-    let world = World::upstream(|line, nth| match line {
+    let world = World::hasty(|line, nth| match line {
         "POST bank /do" if nth == 1 => status(503),
         _ => status(200),
     })

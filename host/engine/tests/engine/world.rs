@@ -52,15 +52,22 @@ impl World {
     where
         F: Fn(&str, u32) -> Result<Incoming, ExchangeError> + Send + Sync + 'static,
     {
-        let asked = Mutex::new(BTreeMap::<String, u32>::new());
-        Self::answering(move |_, request| {
-            let line = line_of(request);
-            let mut asked = asked.lock().unwrap();
-            let times = asked.entry(line.clone()).or_default();
-            *times += 1;
-            answer(&line, *times)
-        })
-        .await
+        Self::with(by_line(answer)).await
+    }
+
+    /// The same, with leases that end soon: hosts die in numbers.
+    pub(crate) async fn hasty<F>(answer: F) -> Self
+    where
+        F: Fn(&str, u32) -> Result<Incoming, ExchangeError> + Send + Sync + 'static,
+    {
+        let clock = Arc::new(FakeClock::new());
+        let store = Arc::new(MemoryStore::with_clock(Arc::clone(&clock) as _));
+        let settings = Settings {
+            lease: Duration::from_secs(6),
+            recovery_poll: Duration::from_secs(2),
+            ..Settings::default()
+        };
+        Self::on(store, clock, by_line(answer), settings).await
     }
 
     pub(crate) async fn with(transport: ScriptedTransport) -> Self {
@@ -269,6 +276,20 @@ pub(crate) fn call(tool: &str) -> Call {
 pub(crate) fn key_of(sent: &Outgoing) -> String {
     let header = sent.headers.iter().find(|(name, _)| name == "idempotency-key").unwrap();
     String::from_utf8(header.1.clone()).unwrap()
+}
+
+fn by_line<F>(answer: F) -> ScriptedTransport
+where
+    F: Fn(&str, u32) -> Result<Incoming, ExchangeError> + Send + Sync + 'static,
+{
+    let asked = Mutex::new(BTreeMap::<String, u32>::new());
+    ScriptedTransport::answering(move |_, request| {
+        let line = line_of(request);
+        let mut asked = asked.lock().unwrap();
+        let times = asked.entry(line.clone()).or_default();
+        *times += 1;
+        answer(&line, *times)
+    })
 }
 
 fn line_of(request: &Outgoing) -> String {
