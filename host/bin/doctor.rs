@@ -1,14 +1,25 @@
-//! What `fusebox doctor` looks at: settings, database, cache, compiler, secrets, roots.
+//! What `fusebox doctor` looks at: settings, database, waiting runs, cache, compiler, secrets.
 
 use crate::wire::Process;
-use fusebox_engine::ports::store::Store;
+use fusebox_core::run::State as RunState;
+use fusebox_core::time::Wall;
+use fusebox_engine::ports::clock::{Clock, SystemClock};
+use fusebox_engine::ports::store::{RunFilter, Store};
+use fusebox_engine::records::RunRecord;
 use fusebox_engine::requests::Caller;
 use fusebox_faces::cli::{Checkup, Failed, SecretKeeper, State, Wiring};
 use fusebox_manifest::render::brief;
 use std::path::Path;
+use std::time::Duration;
 
 /// The smallest component: it is compiled to see that the compiler's process works.
 const SMALLEST: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// A serving host takes what waits within so much time, unless it is full.
+const TAKEN_WITHIN: Duration = Duration::from_secs(30);
+
+/// So many runs of a state are looked at, newest first.
+const MOST_WAITING: u32 = 1_000;
 
 /// Looks at everything.
 pub(crate) async fn checkup(process: &Process) -> Vec<Checkup> {
@@ -32,7 +43,7 @@ pub(crate) async fn checkup(process: &Process) -> Vec<Checkup> {
         found: brief(warning),
         help: warning.help.clone(),
     }));
-    found.push(database(process, &config.database).await);
+    found.extend(database(process, &config.database).await);
     found.push(match process.scratch().await {
         Ok(host) => match host.inspect(SMALLEST.to_vec().into()).await {
             // It has no function; the compiler has to be well to find that out.
@@ -59,32 +70,60 @@ pub(crate) async fn checkup(process: &Process) -> Vec<Checkup> {
     found
 }
 
-async fn database(process: &Process, path: &Path) -> Checkup {
+async fn database(process: &Process, path: &Path) -> Vec<Checkup> {
     if !path.exists() {
-        return Checkup {
+        return vec![Checkup {
             what: "database".to_owned(),
             state: State::Note,
             found: format!("{} is created when it is first needed", path.display()),
             help: None,
-        };
+        }];
     }
     let store = match process.store().await {
         Ok(store) => store,
-        Err(failed) => {
-            return Checkup {
-                help: Some("look at the file, its folder and the room on its disk".to_owned()),
-                ..unwell("database", &failed)
-            };
-        }
+        Err(failed) => return vec![out_of_order(unwell("database", &failed).found)],
     };
-    match store.tools(&Caller::local().tenant).await {
+    let tenant = Caller::local().tenant;
+    let database = match store.tools(&tenant).await {
         Ok(tools) => well("database", format!("{}, {} tool(s)", path.display(), tools.len())),
-        Err(error) => Checkup {
-            what: "database".to_owned(),
-            state: State::Unwell,
-            found: error.to_string(),
-            help: Some("look at the file, its folder and the room on its disk".to_owned()),
-        },
+        Err(error) => return vec![out_of_order(error.to_string())],
+    };
+    vec![database, waiting(&store, &tenant).await]
+}
+
+/// Whether runs wait that only a serving host goes on with: where one serves, they are taken within seconds.
+async fn waiting(store: &dyn Store, tenant: &str) -> Checkup {
+    let now = SystemClock::new().wall();
+    let overdue = |run: &RunRecord| now.since(Wall(run.until.unwrap_or(run.created))) > TAKEN_WITHIN;
+    let mut found = 0;
+    for state in [RunState::Accepted, RunState::Sleeping] {
+        let filter = RunFilter {
+            state: Some(state.name().to_owned()),
+            limit: MOST_WAITING,
+            ..RunFilter::default()
+        };
+        match store.runs(tenant, &filter).await {
+            Ok(runs) => found += runs.iter().filter(|run| overdue(run)).count(),
+            Err(error) => return out_of_order(error.to_string()),
+        }
+    }
+    if found == 0 {
+        return well("serving", "no run waits for a host".to_owned());
+    }
+    Checkup {
+        what: "serving".to_owned(),
+        state: State::Note,
+        found: format!("{found} run(s) wait, and no host has taken them: none serves, or all are full"),
+        help: Some("`fusebox serve` goes on with them".to_owned()),
+    }
+}
+
+fn out_of_order(found: String) -> Checkup {
+    Checkup {
+        what: "database".to_owned(),
+        state: State::Unwell,
+        found,
+        help: Some("look at the file, its folder and the room on its disk".to_owned()),
     }
 }
 

@@ -126,7 +126,7 @@ pub fn outcome(code: Code) -> Outcome {
             21,
             500,
             "the component itself is broken",
-            "`fusebox dlq show LETTER` shows the backtrace and the state",
+            "`fusebox dlq show LETTER` shows the backtrace, `fusebox debug LETTER` the frames with their locals and memory",
         ),
         Code::Internal => (EXIT_INTERNAL, 500, "a defect of Fusebox", "report it with the message"),
     };
@@ -148,6 +148,9 @@ pub fn advice(failure: &Failure) -> String {
             "raise the limit in the manifest (`limits`, or the function's `timeout`) if that is right"
         }
         (Code::Fault, None) => "the log and the backtrace of the component say where",
+        (Code::Denied, Some(_)) => {
+            "a replay without `--from-start` or `--from-effect` repeats nothing that is settled; `fusebox dlq show LETTER` says where it goes on"
+        }
         (code, _) => outcome(code).help,
     }
     .to_owned();

@@ -6,6 +6,7 @@ mod groups;
 mod keeping;
 mod list;
 pub(super) mod memory;
+mod next;
 mod redrives;
 mod replay;
 mod resolve;

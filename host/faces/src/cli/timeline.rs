@@ -191,7 +191,7 @@ impl Steps<'_, '_> {
                 self.line(
                     depth,
                     "",
-                    format!("   {}  {}.{}  {}", below.id, below.tool, below.function, below.state),
+                    format!("  {}  {}.{}  {}", below.id, below.tool, below.function, below.state),
                 )?;
                 self.of(below, depth + 1)?;
             }
@@ -228,13 +228,14 @@ impl Steps<'_, '_> {
 
 /// How an attempt went.
 pub(super) fn attempt_line(attempt: &AttemptRecord) -> String {
-    format!(
+    let line = format!(
         "{}  {}  took {}  {}",
         clock_time(attempt.started),
         attempt.outcome,
         lasting(Duration::from_millis(attempt.took_ms)),
         printable(&attempt.message)
-    )
+    );
+    line.trim_end().to_owned()
 }
 
 /// What an effect was and what came of it; `start` is that of its attempt.
@@ -280,3 +281,6 @@ fn mark(in_doubt: bool, repeatable: bool) -> &'static str {
         (false, true) => "",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A run and everything below it.
-#[derive(Default)]
 pub(super) struct Tree {
     /// Runs by the run that called them, in the order of their creation.
     below: BTreeMap<RunId, Vec<RunRecord>>,
@@ -25,18 +24,24 @@ impl Tree {
     /// What the host refused.
     pub(super) async fn load(host: &Host, run: &RunRecord, cx: &Context<'_>) -> Result<Self, Failed> {
         let root = run.nested.as_ref().map_or(&run.id, |nested| &nested.root);
-        let mut tree = Self::default();
-        for run in host.tree(&cx.caller, root).await? {
-            // A run that succeeded leaves no journal.
-            if State::from_name(&run.state) != Some(State::Succeeded) {
-                let journal = host.journal(&cx.caller, &run.id).await?;
-                tree.journals.insert(run.id.clone(), journal);
-            }
+        let runs = host.tree(&cx.caller, root).await?;
+        let mut journals = BTreeMap::new();
+        // A run that succeeded leaves no journal.
+        for run in runs.iter().filter(|run| run.state != State::Succeeded.name()) {
+            journals.insert(run.id.clone(), host.journal(&cx.caller, &run.id).await?);
+        }
+        Ok(Self::of(runs, journals))
+    }
+
+    /// The tree that those runs are, in the order of their creation, with those journals.
+    pub(super) fn of(runs: Vec<RunRecord>, journals: BTreeMap<RunId, Vec<JournalRecord>>) -> Self {
+        let mut below: BTreeMap<RunId, Vec<RunRecord>> = BTreeMap::new();
+        for run in runs {
             if let Some(nested) = &run.nested {
-                tree.below.entry(nested.parent.clone()).or_default().push(run);
+                below.entry(nested.parent.clone()).or_default().push(run);
             }
         }
-        Ok(tree)
+        Self { below, journals }
     }
 
     /// The runs that a run called, in the order of their creation.

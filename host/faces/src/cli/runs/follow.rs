@@ -202,9 +202,10 @@ impl Change<'_> {
                 let waits = waits.map_or_else(String::new, |waits| format!("  waits for {waits}"));
                 let result = self.run.output.as_ref();
                 let result = result.map_or_else(String::new, |output| format!("  {}", short(output, 2000)));
+                let since = self.run.finished.unwrap_or(now.0);
                 cx.out.line(format!(
                     "{who}  {}  {}{waits}{result}",
-                    clock_time(now.0),
+                    clock_time(since),
                     self.run.state
                 ))
             }
@@ -227,5 +228,96 @@ impl Change<'_> {
             }
         }
         value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::cli::samples::{attempt, effect, entry, id, run};
+    use serde_json::json;
+
+    fn told(seen: &mut Seen, root: &RunRecord, tree: &Tree) -> Vec<String> {
+        let changes = seen.changes(root, tree);
+        changes
+            .iter()
+            .map(|change| match &change.what {
+                What::State => format!("{} {}", change.run.function, change.run.state),
+                What::Entry(entry) => format!(
+                    "{} #{} settled {}",
+                    change.run.function,
+                    entry.seq,
+                    entry.settled.is_some()
+                ),
+                What::Attempt(attempt, untold) => {
+                    format!("{} attempt {} and {untold:?}", change.run.function, attempt.number)
+                }
+            })
+            .collect()
+    }
+
+    fn tree(root: &RunRecord, below: &[RunRecord], journal: &[JournalRecord]) -> Tree {
+        let runs = std::iter::once(root).chain(below).cloned().collect();
+        Tree::of(runs, BTreeMap::from([(id(1), journal.to_vec())]))
+    }
+
+    #[test]
+    fn each_thing_that_happens_is_told_once() {
+        let mut seen = Seen::default();
+        let accepted = run(1, "agent.answer", "accepted", None, json!([]));
+        let nothing = tree(&accepted, &[], &[]);
+        assert_eq!(told(&mut seen, &accepted, &nothing), ["answer accepted"]);
+        assert_eq!(told(&mut seen, &accepted, &nothing), [""; 0]);
+
+        let running = run(1, "agent.answer", "running", None, json!([]));
+        let child = run(2, "email.send", "running", Some((1, 1)), json!([]));
+        let mut asked = entry(1, "call", "CALL", "email.send");
+        let begun = tree(&running, std::slice::from_ref(&child), std::slice::from_ref(&asked));
+        assert_eq!(
+            told(&mut seen, &running, &begun),
+            ["answer #1 settled false", "answer running", "send running"]
+        );
+
+        asked.settled = serde_json::from_value(json!({
+            "order": 1, "wall": 7, "passed": 0, "answer": "done", "rejected": false, "took-ms": 1, "got": null,
+        }))
+        .unwrap();
+        let settled = tree(&running, std::slice::from_ref(&child), std::slice::from_ref(&asked));
+        assert_eq!(told(&mut seen, &running, &settled), ["answer #1 settled true"]);
+
+        // The attempt tells of one effect more, which the journal had no time to tell.
+        let effects = [
+            effect(1, "call", "", "CALL email.send", "done"),
+            effect(2, "http", "llm", "POST /v1/chat/completions", "200"),
+        ];
+        let done = run(
+            1,
+            "agent.answer",
+            "succeeded",
+            None,
+            json!([attempt(1, "ok", 0, &effects)]),
+        );
+        let over = tree(&done, &[child], &[]);
+        assert_eq!(
+            told(&mut seen, &done, &over),
+            ["answer attempt 1 and [2]", "answer succeeded"]
+        );
+        assert!(told(&mut seen, &done, &over).is_empty());
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_the_end_of_following_it() {
+        assert!(outcome(&run(1, "a.b", "succeeded", None, json!([]))).is_ok());
+        assert_eq!(
+            outcome(&run(1, "a.b", "cancelled", None, json!([])))
+                .unwrap_err()
+                .exit(),
+            18
+        );
+        assert_eq!(
+            outcome(&run(1, "a.b", "failed", None, json!([]))).unwrap_err().exit(),
+            1
+        );
     }
 }
