@@ -187,7 +187,10 @@ async fn decide(decision: &Decision, approved: bool, host: &Host, cx: &Context<'
         by: decision.by.clone().unwrap_or_else(|| cx.caller.principal.to_string()),
         reason: decision.reason.clone(),
     };
-    Ok(host.decide(&cx.caller, &decision.approval.parse()?, verdict).await?)
+    let id = decision.approval.parse()?;
+    // One that is not there is told from one that was decided.
+    host.approval(&cx.caller, &id).await?;
+    Ok(host.decide(&cx.caller, &id, verdict).await?)
 }
 
 async fn approve(decision: Decision, cx: &mut Context<'_>) -> Result<(), Failed> {

@@ -71,6 +71,8 @@ pub(super) async fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Fa
 async fn cancel(run: &str, cx: &mut Context<'_>) -> Result<(), Failed> {
     let id = run.parse()?;
     let host = cx.wiring.host().await?;
+    // One that is not there is told from one that is over.
+    host.run(&cx.caller, &id).await?;
     host.cancel(&cx.caller, &id).await?;
     let run = host.run(&cx.caller, &id).await?;
     if cx.out.json() {

@@ -14,13 +14,13 @@ pub(in crate::cli) enum Command {
     /// List bulk replays, newest first
     #[command(after_help = "Example:\n  fusebox dlq redrives list")]
     List,
-    /// Show one
+    /// Show one bulk replay: what it takes, and how far it is
     #[command(after_help = "Example:\n  fusebox dlq redrives show rdv_01jd4m9q7gk0v3x8w2h5t6y1ze")]
     Show {
         /// Its id
         redrive: String,
     },
-    /// End one: the letter that it replays is finished, the rest stays untouched
+    /// End a bulk replay: the letter that it replays is finished, the rest stays untouched
     #[command(after_help = "Example:\n  fusebox dlq redrives cancel rdv_01jd4m9q7gk0v3x8w2h5t6y1ze")]
     Cancel {
         /// Its id
