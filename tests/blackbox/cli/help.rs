@@ -43,6 +43,11 @@ fn every_command_says_what_it_does() {
         "deploy",
         "call",
         "dlq replay",
+        "dlq resolve",
+        "dlq redrives cancel",
+        "runs resume",
+        "approvals approve",
+        "serve",
         "breakers reset",
         "policy explain",
         "secrets set",
@@ -56,7 +61,8 @@ fn every_command_says_what_it_does() {
             "`{command}` has no description:\n{help}"
         );
         assert!(help.contains(&format!("Usage: fusebox {command}")), "{help}");
-        if command.starts_with("dlq") || ["call", "try", "deploy", "check"].contains(&command.as_str()) {
+        let taught = ["dlq", "runs", "approvals", "call", "try", "deploy", "check", "serve"];
+        if taught.contains(&command.split(' ').next().unwrap_or_default()) {
             assert!(help.contains("Example"), "`{command}` shows no example:\n{help}");
         }
     }
@@ -137,7 +143,7 @@ fn a_shell_gets_a_script_that_it_takes() {
         .unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     let asked = format!(
-        "source {}; COMP_WORDS=(fusebox dlq re); COMP_CWORD=2; _fusebox fusebox re dlq; echo ${{COMPREPLY[@]}}",
+        "source {}; COMP_WORDS=(fusebox dlq rep); COMP_CWORD=2; _fusebox fusebox rep dlq; echo ${{COMPREPLY[@]}}",
         path.display()
     );
     let completed = std::process::Command::new("bash")

@@ -58,7 +58,17 @@ fn every_command_prints_json_when_asked() {
         &["secrets", "remove", "NOTHING"],
         &["doctor"],
         &["dlq", "replay", &letter, "--from-start"],
-        &["dlq", "purge", "--expired"],
+        &["dlq", "replay", &letter, "--dry-run"],
+        &["dlq", "stats"],
+        &["dlq", "pin", &letter],
+        &["dlq", "unpin", &letter],
+        &["dlq", "retain"],
+        &["dlq", "retain", "--dry-run"],
+        &["dlq", "resolve", &letter, "--close", "failed"],
+        &["dlq", "redrives", "show", "rdv_01jd4m9q7gk0v3x8w2h5t6y1ze"],
+        &["approvals", "show", "apr_01jd4m9q7gk0v3x8w2h5t6y1ze"],
+        &["runs", "resume", &run],
+        &["runs", "cancel", &run],
         &["tools", "remove", "search", "--yes"],
     ] {
         let ran = site.fusebox(&[line, &["--json"]].concat());
@@ -80,7 +90,7 @@ fn pipes_get_one_row_a_line_with_its_fields_parted_by_tabs() {
         (&["runs", "--tool", "search"], 1, run.as_str(), 7),
         (&["errors"], 1, "", 6),
         (&["secrets", "list"], 3, "LLM_KEY", 3),
-        (&["doctor"], 4, "settings", 4),
+        (&["doctor"], 5, "settings", 4),
     ] {
         let text = site.fusebox(line).exits(0).stdout;
         assert!(!text.contains('\u{1b}'), "{text:?}");
