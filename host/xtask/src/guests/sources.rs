@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_repository_has_guests_in_three_languages() {
-        let guests = discover(&crate::folders::guest_examples()).unwrap();
+        let guests = discover(&folders::guest_examples()).unwrap();
         let of = |language| guests.iter().filter(|guest| guest.language == language).count();
         assert_eq!(
             (of(Language::Rust), of(Language::Python), of(Language::JavaScript)),
