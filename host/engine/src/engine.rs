@@ -67,8 +67,6 @@ pub struct Settings {
     pub recovery_cap: u32,
     /// How often a serving host looks for runs that nobody holds, for letters that may be replayed, and for what is worth an alert.
     pub recovery_poll: Duration,
-    /// Bytes of an effect's body above which it is written apart from its journal record, so that it holds up no other run.
-    pub max_journal_body: u64,
     /// How many letters are replayed without anybody asking, all services together.
     pub auto_replay_rate: RateLimit,
     /// How often one letter is replayed without anybody asking.
@@ -123,7 +121,6 @@ impl Default for Settings {
             drain: Duration::from_secs(30),
             recovery_cap: RECOVERY_CAP,
             recovery_poll: Duration::from_secs(1),
-            max_journal_body: 1 << 20,
             auto_replay_rate: RateLimit {
                 requests: 60,
                 per: Duration::from_secs(60),

@@ -48,8 +48,6 @@ pub struct HostFile {
     pub recovery_cap: u32,
     /// How often a serving host looks for work.
     pub recovery_poll: Duration,
-    /// Bytes of a body above which it is written apart from its journal record.
-    pub max_journal_body: u64,
     /// Where the key of encryption at rest is; `None` without encryption.
     pub encryption_key: Option<KeyPlace>,
     /// How long a question to a person stands where its function does not say.
@@ -292,7 +290,6 @@ fn build(settings: Settings) -> HostFile {
         },
         recovery_cap: s.count("recovery.cap"),
         recovery_poll: s.duration("recovery.poll"),
-        max_journal_body: s.number("journal.max-body"),
         encryption_key: s.path("encryption.key").map(key_place),
         approval_expires: s.duration("approvals.expires"),
         letters_quota: s.number_or_none("letters.quota"),

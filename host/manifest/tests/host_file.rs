@@ -35,10 +35,7 @@ fn without_a_file_every_setting_has_its_documented_default() {
     assert_eq!(host.retention.letters, Duration::from_secs(30 * 86_400));
     assert_eq!(host.retention.keys, Duration::from_secs(86_400));
     assert_eq!(host.retention.failed_journals, Duration::from_secs(7 * 86_400));
-    assert_eq!(
-        (host.recovery_cap, host.recovery_poll, host.max_journal_body),
-        (5, Duration::from_secs(1), 1 << 20)
-    );
+    assert_eq!((host.recovery_cap, host.recovery_poll), (5, Duration::from_secs(1)));
     assert_eq!(
         (host.approval_expires, host.auto_replay_max, host.letters_quota),
         (Duration::from_secs(86_400), 3, Some(10_000))

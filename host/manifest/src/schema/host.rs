@@ -63,7 +63,6 @@ pub(crate) static HOST: Shape = shape(
             "",
             "Runs that nobody holds any more.",
         ),
-        key("journal", Form::Table(&JOURNAL), "", "How journals are kept."),
         key(
             "encryption",
             Form::Table(&ENCRYPTION),
@@ -177,16 +176,6 @@ static RECOVERY: Shape = shape(
             "How often a serving host looks for runs that nobody holds, and for letters to replay.",
         ),
     ],
-);
-
-static JOURNAL: Shape = shape(
-    "`journal`",
-    &[key(
-        "max-body",
-        Form::Size,
-        "\"1MiB\"",
-        "Bodies above this are written apart from their record, so that they hold up no other run.",
-    )],
 );
 
 static ENCRYPTION: Shape = shape(
