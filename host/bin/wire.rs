@@ -106,6 +106,8 @@ impl Process {
     }
 
     async fn start(&self, store: Arc<dyn Store>) -> Result<Arc<Host>, Failed> {
+        #[cfg(feature = "failpoints")]
+        let store = crate::failpoints::store(store);
         let config = self.config()?;
         let settings = &config.host;
         let threads = settings.guest_threads.unwrap_or_else(processors);
@@ -113,6 +115,8 @@ impl Process {
             .map_err(|error| Failed::file(format!("the system refuses threads: {error}"), "lower `pool.threads`"))?;
         let transport = HttpTransport::new(self.network(config))
             .map_err(|error| Failed::file(error.to_string(), "mend `network.extra-roots` in the operator's file"))?;
+        #[cfg(feature = "failpoints")]
+        let transport = crate::failpoints::Transport::around(transport);
         let ports = Ports {
             store,
             sandbox: self.sandbox().await?,
@@ -170,7 +174,6 @@ fn limits(host: &HostFile) -> Settings {
         drain: host.drain,
         recovery_cap: host.recovery_cap,
         recovery_poll: host.recovery_poll,
-        max_journal_body: host.max_journal_body,
         auto_replay_rate: host.auto_replay_rate,
         auto_replay_max: host.auto_replay_max,
         alerts: Alerts {
