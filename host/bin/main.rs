@@ -2,6 +2,8 @@
 
 mod config;
 mod doctor;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod encryption;
 mod policies;
 mod secrets;

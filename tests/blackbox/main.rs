@@ -11,11 +11,19 @@
     reason = "a test fails by panicking, and it is the one that waits and looks at the clock"
 )]
 
+mod approvals;
 mod boundary;
 mod cli;
+#[cfg(feature = "failpoints")]
+mod crash;
 mod crashes;
+mod debug;
 mod faults;
 mod letters;
 mod refusals;
+mod replays;
+mod runs;
+mod serving;
+mod settling;
 mod signals;
 mod site;

@@ -39,6 +39,17 @@ pub(crate) fn run() -> Result<()> {
     } else {
         steps::cargo(&["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"])?;
     }
+    steps::cargo(&[
+        "test",
+        "--locked",
+        "--features",
+        "failpoints",
+        "--test",
+        "blackbox",
+        "crash::",
+        "--",
+        "--nocapture",
+    ])?;
     steps::cargo(&["test", "--workspace", "--doc", "--locked"])?;
     steps::run(
         "documentation",

@@ -120,6 +120,11 @@ impl Running {
         }
     }
 
+    /// Whether it has not ended.
+    pub(crate) fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Asks it to end: SIGTERM.
     pub(crate) fn terminate(&self) {
         let sent = Command::new("kill")

@@ -29,10 +29,14 @@ pub enum When {
     Gone,
     /// It was done, and there is nobody left to be told.
     GoneAfter,
+    /// The process ends here and now, before anything was done.
+    Die,
+    /// The process ends here and now, after it was done.
+    DieAfter,
 }
 
-/// What happens at which call, counted from 1 over all methods.
-type Plan = Box<dyn Fn(u64) -> Option<When> + Send + Sync>;
+/// What happens at which call of which method, the calls counted from 1 over all methods.
+type Plan = Box<dyn Fn(&'static str, u64) -> Option<When> + Send + Sync>;
 
 /// A store that fails at one call, or from one call on, or by any other plan.
 pub struct FaultyStore {
@@ -44,6 +48,14 @@ pub struct FaultyStore {
 impl FaultyStore {
     /// Fails as the plan says, which is asked at every call.
     pub fn planned(inner: Arc<dyn Store>, plan: impl Fn(u64) -> Option<When> + Send + Sync + 'static) -> Self {
+        Self::by_method(inner, move |_, call| plan(call))
+    }
+
+    /// Fails as the plan says, which is asked at every call and told the method.
+    pub fn by_method(
+        inner: Arc<dyn Store>,
+        plan: impl Fn(&'static str, u64) -> Option<When> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             inner,
             calls: AtomicU64::new(0),
@@ -76,13 +88,13 @@ impl FaultyStore {
     }
 
     /// Counts a call; which side of it fails, if any.
-    fn next(&self) -> Option<When> {
+    fn next(&self, method: &'static str) -> Option<When> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        (self.plan)(call)
+        (self.plan)(method, call)
     }
 
-    async fn pass<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let fault = self.next();
+    async fn pass<T>(&self, method: &'static str, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let fault = self.next(method);
         let failed = || StoreError::Unavailable {
             reason: "a test made this call fail".to_owned(),
         };
@@ -98,6 +110,12 @@ impl FaultyStore {
                 // What came of it is nobody's to know.
                 let _ = work.await;
                 pending().await
+            }
+            Some(When::Die) => std::process::abort(),
+            Some(When::DieAfter) => {
+                // What came of it is nobody's to know.
+                let _ = work.await;
+                std::process::abort()
             }
             None => work.await,
         }
@@ -115,7 +133,7 @@ macro_rules! pass_on {
         #[async_trait]
         impl Store for FaultyStore {
             $(async fn $name(&self $(, $arg: $type)*) -> Result<$result, StoreError> {
-                self.pass(self.inner.$name($($arg),*)).await
+                self.pass(stringify!($name), self.inner.$name($($arg),*)).await
             })*
         }
     };

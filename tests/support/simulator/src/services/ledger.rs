@@ -7,7 +7,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Balances at the start.
-const ACCOUNTS: [(&str, u64); 3] = [("alice", 1000), ("bob", 500), ("carol", 0)];
+const ACCOUNTS: [(&str, u64); 4] = [("alice", 1000), ("bob", 500), ("carol", 0), ("treasury", 1_000_000_000)];
 
 /// A transfer that was executed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

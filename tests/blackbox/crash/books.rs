@@ -1,0 +1,152 @@
+//! The books: what the upstreams counted, against what the runs say of themselves.
+
+use super::load::Load;
+use crate::site::Site;
+use fusebox_simulator::Service;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Everything has to be settled within this, once nobody kills any more.
+const SETTLES: Duration = Duration::from_secs(240);
+/// States that nothing happens in by itself.
+const AT_REST: [&str; 5] = ["succeeded", "failed", "cancelled", "dead-lettered", "in-doubt"];
+
+/// Lets a host work that nobody kills, settles what is in doubt by what the upstreams know, and replays what was given up.
+pub(crate) fn settle(site: &Site, load: &Load) {
+    for service in [Service::Search, Service::Llm, Service::Mail, Service::Ledger] {
+        site.heal(service);
+    }
+    let until = Instant::now() + SETTLES;
+    loop {
+        let host = site.start(&["serve"]);
+        wait_for_rest(site, until);
+        host.terminate();
+        host.wait().exits(0);
+        let letters = site.letters();
+        if letters.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < until, "letters that no replay closes: {letters:#?}");
+        for letter in letters {
+            close(site, &letter);
+        }
+    }
+    never_twice(site, load);
+}
+
+fn wait_for_rest(site: &Site, until: Instant) {
+    loop {
+        let restless: u64 = site
+            .sql("SELECT count(*) FROM runs WHERE root IS NULL AND state NOT IN ('succeeded','failed','cancelled','dead-lettered','in-doubt')")
+            .parse()
+            .unwrap();
+        if restless == 0 {
+            return;
+        }
+        assert!(Instant::now() < until, "{restless} runs do not come to rest");
+        sleep(Duration::from_millis(200));
+    }
+}
+
+/// Settles what is in doubt about a letter, and replays it.
+fn close(site: &Site, letter: &Value) {
+    let id = letter["id"].as_str().unwrap();
+    if letter["kind"] == "in-doubt" {
+        let run = &letter["run"];
+        assert_eq!(run["tool"], "email", "only a mail may not be repeated: {letter:#}");
+        let input: Value = serde_json::from_str(run["input"].as_str().unwrap()).unwrap();
+        let sent = site.upstreams().mails().into_iter().find(|mail| mail.subject == input["subject"].as_str().unwrap());
+        let mut arguments = vec!["dlq", "resolve", id, "--effect", "1", "--as"];
+        match &sent {
+            Some(mail) => {
+                let answer = format!("HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\n\r\n{{\"id\":\"{}\"}}", mail.id);
+                site.write("answer", &answer);
+                arguments.extend(["happened", "--response", "answer"]);
+            }
+            None => arguments.push("not-happened"),
+        }
+        // One that was just left by a host may still be under way: it is settled in the next round.
+        if site.fusebox(&arguments).code != 0 {
+            sleep(Duration::from_millis(500));
+            return;
+        }
+    }
+    site.fusebox(&["dlq", "replay", id]);
+}
+
+/// What may not be repeated happened once at most, and what is keyed was executed once for each key.
+pub(crate) fn never_twice(site: &Site, load: &Load) {
+    let mut mails: BTreeMap<String, u32> = BTreeMap::new();
+    for mail in site.upstreams().mails() {
+        *mails.entry(mail.subject).or_default() += 1;
+    }
+    for (subject, count) in &mails {
+        assert_eq!(*count, 1, "`{subject}` was sent more than once");
+        assert!(load.subjects.contains(subject), "nobody asked for `{subject}`");
+    }
+    let mut transfers: BTreeMap<u64, u32> = BTreeMap::new();
+    let ledger = site.upstreams().ledger();
+    for transfer in &ledger.transfers {
+        *transfers.entry(transfer.amount).or_default() += 1;
+    }
+    for (amount, count) in &transfers {
+        assert_eq!(*count, 1, "the transfer of {amount} was executed more than once");
+        assert!(load.amounts.contains(amount), "nobody asked for a transfer of {amount}");
+    }
+    for (key, count) in &ledger.per_key {
+        assert!(count.executed <= 1, "key {key} was executed {} times", count.executed);
+    }
+}
+
+/// Every run that was accepted reached one end, and the upstreams counted exactly what the runs say.
+pub(crate) fn balance(site: &Site, load: &Load) -> String {
+    assert_eq!(site.sql("PRAGMA integrity_check"), "ok");
+    let runs = site.fusebox(&["runs", "list", "--limit", "100000", "--json"]).exits(0).json_lines();
+    let roots: Vec<_> = runs.iter().filter(|run| run.get("nested").is_none_or(Value::is_null)).collect();
+    for id in &load.accepted {
+        let found: Vec<_> = roots.iter().filter(|run| run["id"] == id.as_str()).collect();
+        assert_eq!(found.len(), 1, "run {id} was accepted, and is there {} times", found.len());
+        assert_eq!(found[0]["state"], "succeeded", "{:#}", found[0]);
+    }
+    let mails = site.upstreams().mails();
+    let ledger = site.upstreams().ledger();
+    let mut recoveries = 0;
+    for run in &roots {
+        let state = run["state"].as_str().unwrap();
+        assert!(AT_REST.contains(&state), "{run:#}");
+        recoveries += run["recoveries"].as_u64().unwrap_or_default();
+        let input: Value = serde_json::from_str(run["input"].as_str().unwrap()).unwrap();
+        let done = match run["tool"].as_str().unwrap() {
+            "email" => mails.iter().filter(|mail| mail.subject == input["subject"].as_str().unwrap()).count(),
+            "ledger" => ledger.transfers.iter().filter(|transfer| transfer.amount == input["amount"].as_u64().unwrap()).count(),
+            _ => continue,
+        };
+        assert_eq!(done, usize::from(state == "succeeded"), "what it did is not what it says: {run:#}");
+        let numbers: Vec<_> = run["attempts"].as_array().unwrap().iter().map(|attempt| attempt["number"].as_u64().unwrap()).collect();
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "{run:#}");
+    }
+    // What was sent belongs to a run that was accepted, durably, before it was sent.
+    for mail in &mails {
+        let asked = |run: &&&Value| run["input"].as_str().is_some_and(|input| input.contains(&format!("\"{}\"", mail.subject)));
+        assert_eq!(roots.iter().filter(asked).count(), 1, "nobody remembers `{}`", mail.subject);
+    }
+    let moved: u64 = ledger.transfers.iter().map(|transfer| transfer.amount).sum();
+    assert_eq!(ledger.balances["treasury"] + moved, load_of_treasury(), "money was lost or made");
+    let twice = site.sql("SELECT count(*) FROM (SELECT run FROM letters WHERE state = 'open' GROUP BY run HAVING count(*) > 1)");
+    assert_eq!(twice, "0", "a run has two letters");
+    let letters = site.sql("SELECT count(*) FROM letters");
+    format!(
+        "{} runs, {} accepted, {recoveries} takeovers, {letters} letters, {} mails, {} transfers: nothing lost, nothing twice",
+        roots.len(),
+        load.accepted.len(),
+        mails.len(),
+        ledger.transfers.len()
+    )
+}
+
+/// What the treasury has at the start (the simulator's book).
+fn load_of_treasury() -> u64 {
+    1_000_000_000
+}
