@@ -279,7 +279,7 @@ Examples:
   fusebox dlq show LETTER
   fusebox dlq replay LETTER
 
-What is not over goes on in one of three ways: `runs resume` goes on with a run, `dlq replay` retries the letter of a run that gave up,
+What is not over goes on in one of three ways: `runs resume` goes on with a run, `dlq replay` retries the letter of a run that gave up, \
 `dlq resolve` records what became of an effect that nobody knows about. None of them repeats what is settled.
 
 Every setting is a variable, and a flag of every command: `fusebox config show --docs` lists them.

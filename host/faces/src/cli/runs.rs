@@ -39,7 +39,7 @@ Examples:
 Example:
   fusebox runs resume run_01jd4m9q7gk0v3x8w2h5t6y1ze
 
-What the run has settled is served from its journal and does not happen again. A run that gave up has a letter:
+What the run has settled is served from its journal and does not happen again. A run that gave up has a letter: \
 `fusebox dlq replay` retries that. One in doubt needs a person first: `fusebox dlq resolve` records what happened.")]
     Resume {
         /// Id of the run

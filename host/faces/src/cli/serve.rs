@@ -13,10 +13,12 @@ Examples:
   fusebox serve
   fusebox serve --max-calls 64 --drain 1m --log info
 
-It takes runs that can go on: detached calls, sleepers whose time has come, runs that a person has decided, runs whose host is gone.
-It lets letters replay by themselves where the manifest says so, carries out bulk replays, and keeps to retention.
-Any number may serve one database. SIGTERM or Ctrl-C drains: nothing new is taken, effects in flight are waited for, and what is
-left is handed over. A second signal ends it at once.")]
+It takes runs that can go on: detached calls, sleepers whose time has come, runs that a person has decided, runs whose host is gone. \
+It lets letters replay by themselves where the manifest says so, carries out bulk replays, and keeps to retention. \
+Any number may serve one database.
+
+SIGTERM or Ctrl-C drains: nothing new is taken, effects in flight are waited for, and what is left is handed over. A second signal \
+ends it at once.")]
 pub(super) struct Arguments {}
 
 /// Runs the command.

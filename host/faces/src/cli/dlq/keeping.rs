@@ -23,7 +23,7 @@ Examples:
   fusebox dlq purge --tool search --yes")]
 pub(in crate::cli) struct Purge {
     /// Ids of letters
-    #[arg(conflicts_with_all = ["service", "tool", "class", "since"])]
+    #[arg(value_name = "LETTER", conflicts_with_all = ["service", "tool", "class", "since"])]
     letters: Vec<String>,
     #[command(flatten)]
     filter: Filter,

@@ -25,12 +25,12 @@ Examples:
   fusebox dlq replay ltr_01jd4m9q7gk0v3x8w2h5t6y1ze --input corrected.json
   fusebox dlq replay --service openai --since 4h --rate 30/min --stop-after-failures 5
 
-What is settled is served from the journal and does not happen again; the run goes on at its resume point, which `fusebox dlq show` names.
-It is authorized again and goes through the breakers; an open breaker leaves the letter untouched. A letter in doubt is not replayed
-before `fusebox dlq resolve` has recorded what happened. A failed run that became no letter goes on by `fusebox runs resume`.")]
+What is settled is served from the journal and does not happen again; the run goes on at its resume point, which `fusebox dlq show` \
+names. It is authorized again and goes through the breakers; an open breaker leaves the letter untouched. A letter in doubt is not \
+replayed before `fusebox dlq resolve` has recorded what happened. A failed run that became no letter goes on by `fusebox runs resume`.")]
 pub(in crate::cli) struct Arguments {
     /// Ids of letters
-    #[arg(conflicts_with_all = ["run_id", "service", "tool", "class", "since", "all"])]
+    #[arg(value_name = "LETTER", conflicts_with_all = ["run_id", "service", "tool", "class", "since", "all"])]
     letters: Vec<String>,
     /// The letter of that run
     #[arg(long, value_name = "RUN", conflicts_with_all = ["service", "tool", "class", "since", "all"])]

@@ -18,8 +18,8 @@ Examples:
   fusebox dlq resolve ltr_01jd4m9q7gk0v3x8w2h5t6y1ze --close failed --reason 'the customer was told'
   fusebox dlq resolve ltr_01jd4m9q7gk0v3x8w2h5t6y1ze --close succeeded --output result.json
 
-Nothing is sent and nothing runs: ask the upstream what it did, record it here, then go on with `fusebox dlq replay`. The response is
-what the component gets for the effect: a file as `curl -i` prints it (status line, headers, an empty line, body), or JSON such as
+Nothing is sent and nothing runs: ask the upstream what it did, record it here, then go on with `fusebox dlq replay`. The response is \
+what the component gets for the effect: a file as `curl -i` prints it (status line, headers, an empty line, body), or JSON such as \
 {\"status\": 201, \"headers\": {\"content-type\": \"application/json\"}, \"body\": {\"id\": 7}}.")]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
