@@ -1,5 +1,6 @@
 //! A store in memory: the model that every other store is held to, and the store of a host that needs no database.
 
+mod handle;
 mod journal;
 mod letters;
 mod nested;
@@ -9,7 +10,6 @@ mod runs;
 mod tenant;
 mod tools;
 
-use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::store::{
     Append, ApprovalFilter, Claim, Cut, ERRORS_KEPT, Fence, Finish, LISTED, LetterChange, LetterFilter, NewRun,
     ORPHAN_AFTER, Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
@@ -21,73 +21,10 @@ use crate::records::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+pub use handle::MemoryStore;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tenant::Tenant;
-
-/// A store that forgets everything when it is dropped.
-pub struct MemoryStore {
-    clock: Arc<dyn Clock>,
-    /// Milliseconds that its clock is ahead of `clock`.
-    ahead: AtomicI64,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    tenants: BTreeMap<String, Tenant>,
-    last_error: i64,
-}
-
-impl MemoryStore {
-    /// An empty store on the machine's clock.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::with_clock(Arc::new(SystemClock::new()))
-    }
-
-    /// An empty store whose leases end by the wall time of `clock`.
-    #[must_use]
-    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            clock,
-            ahead: AtomicI64::new(0),
-            state: Mutex::default(),
-        }
-    }
-
-    /// Sets its clock forward.
-    pub fn pass(&self, time: Duration) {
-        self.ahead.fetch_add(span(time), Ordering::SeqCst);
-    }
-
-    fn now(&self) -> i64 {
-        self.clock.wall().0.saturating_add(self.ahead.load(Ordering::SeqCst))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Runs one transaction on one tenant.
-    fn with<T>(&self, tenant: &str, act: impl FnOnce(&mut Tenant) -> T) -> T {
-        act(self.state().tenants.entry(tenant.to_owned()).or_default())
-    }
-
-    /// Runs one transaction on one tenant that depends on the time.
-    fn at<T>(&self, tenant: &str, act: impl FnOnce(&mut Tenant, i64) -> T) -> T {
-        let now = self.now();
-        self.with(tenant, |tenant| act(tenant, now))
-    }
-}
-
-impl Default for MemoryStore {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 /// Whole milliseconds as stored times have them, saturating.
 fn span(time: Duration) -> i64 {

@@ -2,15 +2,21 @@
 //!
 //! Leases end by the store's own clock. Every write of an owner carries a [`Fence`] and changes nothing once it is lost.
 
+mod filters;
+mod going_on;
+mod runs;
+
+pub use filters::{ApprovalFilter, LetterFilter, RunFilter};
+pub use going_on::{Append, Cut, Resolution, Space, StateWrite, Taken, Verdict, Wakes, cancelled};
+pub use runs::{Claim, Fence, Finish, LetterChange, NewRun};
+
 use crate::records::{
-    ApprovalRecord, AttemptRecord, BreakerRecord, ErrorRecord, FailureRecord, JournalRecord, LetterRecord, Page,
-    RedriveRecord, RunRecord, ToolRecord,
+    ApprovalRecord, AttemptRecord, BreakerRecord, ErrorRecord, JournalRecord, LetterRecord, Page, RedriveRecord,
+    RunRecord, ToolRecord,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
-use fusebox_core::run::State;
 use std::time::Duration;
 
 /// Why the store did not do what it was asked.
@@ -36,222 +42,6 @@ pub enum StoreError {
     },
 }
 
-/// The right to write to one run or letter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fence {
-    /// Who owns it.
-    pub owner: OwnerId,
-    /// The lease's epoch; each new lease of a row adds one.
-    pub epoch: i64,
-}
-
-/// A call that wants to become a run.
-#[derive(Clone, Debug)]
-pub struct NewRun {
-    /// The run, in state `running`, without attempts.
-    pub run: RunRecord,
-    /// Digest of tenant, tool, function and the caller's key; `None` for an unkeyed call.
-    pub call_key: Option<Digest>,
-    /// Who will own it; unused for a detached run, which is in state `accepted` and waits for a host.
-    pub owner: OwnerId,
-    /// How long the lease lasts without renewal.
-    pub lease: Duration,
-    /// How long the key and its outcome are kept after the end; at least 24 h.
-    pub key_lifetime: Duration,
-}
-
-/// What became of a claim.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Claim {
-    /// The run is new and owned by the caller.
-    Fresh(Fence),
-    /// A run with this key and fingerprint is over and its outcome is stored.
-    Stored(Box<RunRecord>),
-    /// A run with this key and fingerprint is not over: running, or dead-lettered.
-    Joined {
-        /// That run; its `letter` is set when it is dead-lettered or in doubt.
-        run: Box<RunRecord>,
-        /// Whether somebody holds a lease on it that has not ended.
-        alive: bool,
-    },
-    /// The key was used with another fingerprint, by this run.
-    Conflict(RunId),
-}
-
-/// What the end of a run does to its letter.
-#[derive(Clone, Debug)]
-pub enum LetterChange {
-    /// Nothing.
-    None,
-    /// The run is dead-lettered: a new letter, or, when the run's letter is open, that letter updated and its lease let go.
-    Enqueue(Box<LetterRecord>),
-    /// The run succeeded, so its letter is closed: `replayed`.
-    Close,
-}
-
-/// The end of a run.
-#[derive(Clone, Debug)]
-pub struct Finish {
-    /// The run in its last state, with outcome and every attempt.
-    pub run: RunRecord,
-    /// Whether a later call with the same key gets this outcome; else the key is free again.
-    pub keep_key: bool,
-    /// What happens to the letter.
-    pub letter: LetterChange,
-    /// What of the journal is not stored yet and must outlive the run's end: for its letter, or for whoever resumes it. A run that succeeded
-    /// leaves no journal.
-    pub journal: Vec<JournalRecord>,
-}
-
-/// What is written of a run's journal at once.
-#[derive(Clone, Debug, Default)]
-pub struct Append {
-    /// The run of the tree whose journal it is.
-    pub run: Option<RunId>,
-    /// Intents and settled effects: new ones, or those that settle an intent.
-    pub records: Vec<JournalRecord>,
-    /// The guest's wall clock was set to the present when this served effect was let in: its number, and the new `wall`. Number 0: it starts
-    /// there, since nothing was served.
-    pub rewound: Option<(u32, i64)>,
-    /// Writes to the keyed store, applied with the settled record that they belong to, once.
-    pub state: Vec<StateWrite>,
-    /// An approval that is used up by the call that starts now. `Refused` when it is not `approved` or has expired.
-    pub uses: Option<ApprovalId>,
-}
-
-/// A key of the keyed store and its new value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateWrite {
-    /// Whose key.
-    pub space: Space,
-    /// The key.
-    pub key: String,
-    /// The value; `None` removes it.
-    pub value: Option<Bytes>,
-}
-
-/// Whose keys.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Space {
-    /// A tool's.
-    Tool(String),
-    /// A run's; forgotten with it.
-    Run(RunId),
-}
-
-/// What of a journal is taken back before the run goes on from its resume point.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cut {
-    /// Effects that are forgotten.
-    pub drop: Vec<u32>,
-    /// Effects that become intents again: they are sent once more under their key.
-    pub reopen: Vec<u32>,
-}
-
-/// Why a run can be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wakes {
-    /// It was accepted and nobody has started it.
-    Accepted,
-    /// Its sleep is over, it was handed over, or it had failed and somebody resumes it by name.
-    Slept,
-    /// Its approval was decided or has expired; [`Taken::run`] still names it.
-    Decided,
-    /// Its owner is gone: a recovery.
-    Abandoned,
-}
-
-/// A run that was taken: owned by the caller, and `running`.
-#[derive(Clone, Debug)]
-pub struct Taken {
-    /// The root, with its attempts.
-    pub run: RunRecord,
-    /// The right to write to its tree.
-    pub fence: Fence,
-    /// Why it could be taken.
-    pub why: Wakes,
-}
-
-/// Which approvals are listed, oldest first.
-#[derive(Clone, Debug, Default)]
-pub struct ApprovalFilter {
-    /// Decided and expired ones too.
-    pub all: bool,
-    /// Only of that root.
-    pub root: Option<RunId>,
-    /// At most so many; zero means 100.
-    pub limit: u32,
-}
-
-/// What a person says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Whether the call may be made.
-    pub approved: bool,
-    /// Who says so.
-    pub by: String,
-    /// Why.
-    pub reason: Option<String>,
-}
-
-/// How a person settles a letter in doubt.
-#[derive(Clone, Debug)]
-pub enum Resolution {
-    /// The effect happened: this is its settled record.
-    Happened {
-        /// The run of the tree whose effect it is.
-        run: RunId,
-        /// The record, settled.
-        record: Box<JournalRecord>,
-        /// Numbers of what the guest asked for after it saw the effect fail: forgotten.
-        drop: Vec<u32>,
-    },
-    /// The effect did not happen: it is forgotten, and made anew when the run goes on.
-    NotHappened {
-        /// The run of the tree whose effect it is.
-        run: RunId,
-        /// Its number.
-        seq: u32,
-        /// Numbers of what the guest asked for after it saw the effect fail: forgotten.
-        drop: Vec<u32>,
-    },
-    /// The run is over, and the letter closed: `resolved`.
-    Close {
-        /// The run in its last state, with its outcome.
-        run: Box<RunRecord>,
-    },
-}
-
-/// Which runs are listed, newest first.
-#[derive(Clone, Debug, Default)]
-pub struct RunFilter {
-    /// Only of that tool.
-    pub tool: Option<String>,
-    /// Only in that state.
-    pub state: Option<String>,
-    /// Only created at or after, milliseconds since 1970.
-    pub since: Option<i64>,
-    /// At most so many; zero means 100.
-    pub limit: u32,
-}
-
-/// Which letters are listed, oldest first.
-#[derive(Clone, Debug, Default)]
-pub struct LetterFilter {
-    /// Only of that service.
-    pub service: Option<String>,
-    /// Only of that tool.
-    pub tool: Option<String>,
-    /// Only of that class.
-    pub class: Option<String>,
-    /// Only that failed last at or after, milliseconds since 1970.
-    pub since: Option<i64>,
-    /// Closed letters too.
-    pub closed: bool,
-    /// At most so many; zero means 100.
-    pub limit: u32,
-}
-
 /// A tool's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToolChange {
@@ -275,17 +65,6 @@ pub const PAGE_GRACE: Duration = Duration::from_secs(600);
 
 /// How long the journal of a run that failed and became no letter is kept, so that it can be resumed.
 pub const JOURNAL_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// Ends a run that was cancelled while no host held it.
-pub fn cancelled(run: &mut RunRecord, at: i64) {
-    State::Cancelled.name().clone_into(&mut run.state);
-    run.finished = Some(at);
-    run.failure = Some(FailureRecord::from(&Failure::new(
-        Code::Cancelled,
-        Class::Control,
-        "the run was cancelled while no host held it",
-    )));
-}
 
 /// What lasts.
 #[async_trait]

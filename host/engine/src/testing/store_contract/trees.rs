@@ -18,6 +18,8 @@ async fn child_of(store: &dyn Store, fence: &Fence, new: &NewRun) -> RunRecord {
     new.run.clone()
 }
 
+type End = fn(&RunRecord) -> Finish;
+
 /// The end of a child that may go on.
 fn gave_up(run: &RunRecord) -> Finish {
     Finish {
@@ -93,7 +95,7 @@ pub async fn a_child_that_is_not_over_is_joined_and_one_that_is_has_its_outcome(
     let store = subject.store();
     let root = new_run(1, Some("k")).run;
     let fence = fresh(&*store, new_run(1, Some("k"))).await;
-    let ends: [(u64, fn(&RunRecord) -> Finish); 3] = [
+    let ends: [(u64, End); 3] = [
         (2, success),
         (3, gave_up),
         (4, |run| Finish {
