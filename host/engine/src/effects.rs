@@ -199,14 +199,6 @@ impl End {
 
 #[async_trait]
 impl Effects for Way {
-    async fn http(&self, request: GuestRequest) -> Result<Incoming, EffectError> {
-        let seq = self.begin(Ask::Http(request)).map_err(|Stopped| EffectError::Ended)?;
-        match self.ledger.let_in(seq).await {
-            Ok(Got::Http(answer)) => answer,
-            _ => Err(EffectError::Ended),
-        }
-    }
-
     fn begin(&self, ask: Ask) -> Result<u32, Stopped> {
         let Some(way) = self.me.upgrade() else {
             return Err(Stopped);

@@ -447,24 +447,6 @@ impl Ledger {
         .await
     }
 
-    /// Lets in that effect, whatever else has ended.
-    pub(super) async fn let_in(&self, seq: u32) -> Result<Got, Stopped> {
-        self.until(|entries| {
-            if entries.closed || entries.stop.is_some() {
-                return Some(Err(Stopped));
-            }
-            let order = entries
-                .ready
-                .iter()
-                .find(|(_, ready)| **ready == seq)
-                .map(|(order, _)| *order)?;
-            entries
-                .let_in(order, seq, &|| Wall(i64::MIN))
-                .map(|delivery| Ok(delivery.got))
-        })
-        .await
-    }
-
     /// Waits until `look` finds something.
     async fn until<T>(&self, mut look: impl FnMut(&mut Entries) -> Option<T>) -> T {
         loop {

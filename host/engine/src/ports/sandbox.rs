@@ -299,11 +299,6 @@ pub struct Stopped;
 /// [`Effects::begin`] is the order in which the guest asked, and [`Effects::next`] is asked only while the guest waits.
 #[async_trait]
 pub trait Effects: Send + Sync {
-    /// Performs one HTTP exchange.
-    async fn http(&self, _request: GuestRequest) -> Result<Incoming, EffectError> {
-        Err(EffectError::Ended)
-    }
-
     /// Takes on what the guest asks for; answers at once with its number.
     ///
     /// # Errors
