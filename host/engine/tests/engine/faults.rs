@@ -1,17 +1,20 @@
 //! A store that fails at every call in turn: nothing panics, nothing is lost silently, nothing happens twice.
 
+use crate::crashes::{alone, brief};
 use crate::world::*;
 use fusebox_core::failure::Code;
 use fusebox_core::policy::{Durability, Idempotency};
 use fusebox_engine::host::Settings;
 use fusebox_engine::memory_store::MemoryStore;
+use fusebox_engine::ports::clock::Clock as _;
 use fusebox_engine::ports::sandbox::{AttemptEnd, AttemptSpec};
 use fusebox_engine::ports::store::Store;
-use fusebox_engine::requests::Caller;
+use fusebox_engine::requests::{Caller, Resolve, Response};
 use fusebox_engine::testing::fake_clock::FakeClock;
 use fusebox_engine::testing::faulty_store::{FaultyStore, When};
 use fusebox_engine::testing::scripted_transport::{ScriptedTransport, status};
 use futures::future::BoxFuture;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -172,4 +175,112 @@ async fn case_35_an_effect_that_may_not_be_repeated_happens_at_most_once_whichev
 async fn a_keyed_effect_is_repeated_under_its_key_alone_whichever_write_fails() {
     at_every_call(Idempotency::Keyed, |number| if number == 1 { 503 } else { 200 }, 2).await;
     at_every_call(Idempotency::Keyed, |_| 503, 3).await;
+}
+
+/// Two charges under keys with a mail between them that no key protects, on a store that fails at calls `n` and the next ones.
+async fn charged_and_mailed(n: u64, calls: u64, when: When) -> bool {
+    let world = World::hasty(|_, _| status(200)).await;
+    let services = [honouring("bank"), service("mail")].map(brief).to_vec();
+    world
+        .guest(tool("pay", Idempotency::Keyed, 2, services), |guest| async move {
+            for (service, path) in [("bank", "/1"), ("mail", "/2"), ("bank", "/3")] {
+                if guest.post(service, path).await? != 200 {
+                    return Ok(err());
+                }
+            }
+            Ok(ok())
+        })
+        .await;
+    let plan = move |call| (n..n + calls).contains(&call).then_some(when);
+    let faulty = Arc::new(FaultyStore::planned(Arc::clone(&world.store), plan));
+    let failing = world.another(Arc::clone(&faulty) as _, 2).await;
+    let called = failing.keyed("pay", "k", "{}").await;
+    let failed = faulty.calls() >= n;
+    world.serve_for(Duration::from_secs(20)).await;
+    let at = format!("{when:?} calls {n} to {}: {called:#?}", n + calls - 1);
+    // Whoever has a letter to replay replays it.
+    let run = match world.last_run().await {
+        Some(run) if run.state == "dead-lettered" => {
+            let letter = world.letter().await;
+            let replayed = world.go_on(&letter).await;
+            assert!(replayed.is_ok() || replayed.is_err_and(|failure| failure.code == Code::InDoubt), "{at}");
+            world.last_run().await
+        }
+        run => run,
+    };
+    assert!(world.times("POST mail /2") <= 1, "{at}: {:?}", world.sent());
+    match run.as_ref().map(|run| run.state.as_str()) {
+        None => {
+            assert!(world.sent().is_empty(), "{at}");
+            assert_eq!(called.unwrap_err().code, Code::StoreUnavailable);
+            // Nothing was accepted, so the caller may call again.
+            world.keyed("pay", "k", "{}").await.unwrap();
+        }
+        Some("succeeded") => {}
+        Some("in-doubt") => {
+            let doubted = world.letter().await;
+            assert_eq!(doubted.run.in_doubt, [2], "{at}");
+            let settled = match world.times("POST mail /2") {
+                0 => Resolve::NotHappened { run: None, effect: 2 },
+                _ => Resolve::Happened {
+                    run: None,
+                    effect: 2,
+                    response: Response {
+                        status: 200,
+                        headers: Vec::new(),
+                        body: Default::default(),
+                    },
+                },
+            };
+            world.host.resolve(&Caller::local(), &doubted.id, settled).await.unwrap();
+            world.go_on(&doubted).await.unwrap();
+        }
+        Some(other) => panic!("{at}: {other}"),
+    }
+    // Each was made, under one key, and the run is over once.
+    assert_eq!(world.times("POST mail /2"), 1, "{at}");
+    let sent = world.transport.sent();
+    for path in ["/1", "/3"] {
+        let charges = sent.iter().filter(|request| request.path == path);
+        let keys: BTreeSet<_> = charges.map(key_of).collect();
+        assert_eq!(keys.len(), 1, "{at}");
+    }
+    let stored = world.keyed("pay", "k", "{}").await.unwrap();
+    assert!(stored.stored, "{at}");
+    let runs = world.store.runs("default", &Default::default()).await.unwrap();
+    assert_eq!((runs.len(), runs[0].state.as_str()), (1, "succeeded"), "{at}");
+    !failed
+}
+
+#[test]
+fn case_35_a_mail_goes_out_once_and_charges_keep_their_keys_wherever_the_store_fails_and_for_however_long() {
+    for when in [When::Before, When::After] {
+        // One call; as many as a write is tried; and so many that the run is left to its lease.
+        for calls in [1, 5, 100] {
+            let mut n = 1;
+            while !alone(charged_and_mailed(n, calls, when)) {
+                n += 1;
+            }
+            assert!(n > 8, "{n} calls");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_could_not_be_written_at_once_is_written_with_the_run_s_own() {
+    let world = World::answering(|_, _| status(200)).await;
+    let policy = tool("pay", Idempotency::NonIdempotent, 1, vec![service("mail")]);
+    world.deploy(policy, asks("POST", "mail")).await;
+    // The store is gone from the send on, for as long as the end of an effect is tried to be written.
+    let (transport, clock) = (Arc::clone(&world.transport), Arc::clone(&world.clock));
+    let back = clock.tick() + Duration::from_millis(1100);
+    let plan = move |_| (!transport.sent().is_empty() && clock.tick() < back).then_some(When::Before);
+    let faulty = FaultyStore::planned(Arc::clone(&world.store), plan);
+    let failing = world.another(Arc::new(faulty), 2).await;
+    let failure = failing.call("pay").await.unwrap_err();
+    assert_eq!(failure.code, Code::StoreUnavailable, "{failure:#?}");
+    let letter = world.letter().await;
+    assert_eq!((letter.kind.as_str(), &letter.run.in_doubt[..]), ("retryable", &[][..]));
+    world.go_on(&letter).await.unwrap();
+    assert_eq!(world.sent().len(), 1);
 }

@@ -1,6 +1,7 @@
 //! The pipeline against scripted components and upstreams, on a clock that jumps.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod approvals;
 mod breakers;
 mod clocks;
 mod crashes;
