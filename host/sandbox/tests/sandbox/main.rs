@@ -4,6 +4,7 @@
 
 mod cancel;
 mod debug;
+mod debug_letters;
 mod determinism;
 mod effects;
 mod ends;
