@@ -381,7 +381,7 @@ pub(crate) fn not_debugged(letter: &LetterRecord, why: &str) -> Box<Failure> {
         "{} cannot be replayed: {why}; `fusebox debug {}` shows what it keeps",
         letter.id, letter.id
     );
-    Box::new(Failure::new(Code::BadInput, Class::Caller, message))
+    caller(Code::NotFound, message)
 }
 
 /// An effect that a replay does not get to.
@@ -390,7 +390,7 @@ pub(crate) fn never_asked(letter: &LetterRecord, seq: u32, asked: usize, ended: 
         "the replay of {} does not get to effect {seq}: it asked for {asked}, and then {ended}",
         letter.id
     );
-    Box::new(Failure::new(Code::BadInput, Class::Caller, message))
+    caller(Code::NotFound, message)
 }
 
 pub(crate) fn no_letter_of(run: &str) -> Box<Failure> {

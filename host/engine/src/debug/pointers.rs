@@ -8,11 +8,10 @@ use std::collections::BTreeSet;
 const LOWEST: u64 = 1024;
 /// Bytes that are shown.
 const WINDOW: u64 = 64;
-/// Places at most, of one frame and in all.
+/// Places of one frame at most.
 const OF_A_FRAME: usize = 4;
-const IN_ALL: usize = 16;
 /// A shorter run of letters is chance.
-const SHORTEST: usize = 4;
+const SHORTEST: u32 = 4;
 /// Bytes of a text that are shown, and that one may have.
 const SHOWN: u64 = 160;
 const LONGEST: u32 = 1 << 20;
@@ -40,7 +39,6 @@ pub struct Pointed {
 
 /// The places that values of the frames point to, of each frame those with texts first.
 pub(super) fn pointed(stop: &Stop) -> Vec<Pointed> {
-    let mut seen = BTreeSet::new();
     let mut all = Vec::new();
     for (number, frame) in stop.frames.iter().enumerate() {
         let Some((id, memory)) = frame.memory.and_then(|id| Some((id, stop.memory(id)?))) else {
@@ -56,19 +54,16 @@ pub(super) fn pointed(stop: &Stop) -> Vec<Pointed> {
             .iter()
             .enumerate()
             .map(|(at, value)| (format!("operand {at}"), value));
+        let mut seen = BTreeSet::new();
         let mut here: Vec<_> = locals
             .chain(operands)
             .filter_map(|(name, value)| place(number, name, value, id, memory))
-            .filter(|place| seen.insert((place.memory, place.start)))
+            .filter(|place| seen.insert(place.start))
             .collect();
         here.sort_by_key(|place| place.texts.is_empty());
         here.truncate(OF_A_FRAME);
         all.append(&mut here);
-        if all.len() >= IN_ALL {
-            break;
-        }
     }
-    all.truncate(IN_ALL);
     all
 }
 
@@ -100,7 +95,7 @@ fn texts(memory: &Memory, address: u64, window: &[u8]) -> Vec<String> {
         .iter()
         .take_while(|byte| byte.is_ascii_graphic() || **byte == b' ')
         .count();
-    if printable >= SHORTEST {
+    if printable >= SHORTEST as usize {
         texts.extend(
             here.get(..printable)
                 .and_then(|bytes| std::str::from_utf8(bytes).ok())
@@ -113,7 +108,7 @@ fn texts(memory: &Memory, address: u64, window: &[u8]) -> Vec<String> {
         .collect();
     for pair in words.windows(2) {
         let (at, length) = (u64::from(pair[0]), pair[1]);
-        let fits = at >= LOWEST && (SHORTEST as u32..=LONGEST).contains(&length);
+        let fits = at >= LOWEST && (SHORTEST..=LONGEST).contains(&length);
         if fits
             && at + u64::from(length) <= memory.size
             && let Some(text) = text(memory, at, length)

@@ -124,6 +124,10 @@ impl Effects for Served {
         Ok(seq)
     }
 
+    fn abandon(&self, seq: u32) {
+        self.lock().open.remove(&seq);
+    }
+
     async fn next(&self) -> Result<Delivery, Stopped> {
         let mut progress = self.lock();
         let next = progress.ready.pop_first();
@@ -143,5 +147,94 @@ impl Effects for Served {
             got: settled.got.clone(),
             at,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::journal::{Settlement, Stored};
+    use crate::ports::sandbox::Got;
+    use fusebox_core::effect::Answer;
+
+    fn timer(millis: u64) -> Ask {
+        Ask::Timer {
+            after: Duration::from_millis(millis),
+        }
+    }
+
+    fn entry(seq: u32, ask: &Ask, order: Option<u32>) -> Entry {
+        let settled = order.map(|order| Settlement {
+            order,
+            at: Moment {
+                passed: Duration::from_secs(u64::from(order)),
+                wall: Wall(1_000 + i64::from(order)),
+            },
+            got: Got::Timer,
+            reason: None,
+        });
+        Entry {
+            effect: Effect {
+                seq,
+                answer: settled.as_ref().map(|_| Answer::Done),
+                ..identity(ask)
+            },
+            saw: Vec::new(),
+            asked: Wall(0),
+            resent: false,
+            by_key: false,
+            settled,
+            stored: Stored::Whole,
+        }
+    }
+
+    /// Two timers that ended in the other order, and one without an end.
+    fn served(to: Option<u32>) -> Served {
+        let mut journal = Journal::default();
+        for (seq, order) in [(1, Some(2)), (2, Some(1)), (3, None)] {
+            journal.put(entry(seq, &timer(u64::from(seq)), order));
+        }
+        Served::new(&journal, Wall(1_000), to)
+    }
+
+    #[tokio::test]
+    async fn effects_are_let_in_in_the_order_in_which_they_ended() {
+        let served = served(None);
+        assert_eq!(served.begin(timer(1)), Ok(1));
+        assert_eq!(served.begin(timer(2)), Ok(2));
+        let (first, second) = (served.next().await.unwrap(), served.next().await.unwrap());
+        assert_eq!((first.seq, second.seq), (2, 1));
+        assert_eq!((first.at.wall, second.at.wall), (Wall(1_001), Wall(1_002)));
+        assert_eq!(served.halted(), None);
+    }
+
+    #[tokio::test]
+    async fn a_guest_is_stopped_where_it_waits_for_what_has_no_end() {
+        let served = served(None);
+        for (millis, seq) in [(1, 1), (2, 2), (3, 3), (4, 4)] {
+            assert_eq!(served.begin(timer(millis)), Ok(seq));
+        }
+        assert!(served.next().await.is_ok() && served.next().await.is_ok());
+        // The guest has let go of the last, so that it does not wait for it.
+        served.abandon(4);
+        assert_eq!(served.next().await, Err(Stopped));
+        assert_eq!(served.halted(), Some(Halted::Waits(vec![3])));
+    }
+
+    #[tokio::test]
+    async fn another_question_than_the_journals_is_the_end() {
+        let served = served(None);
+        assert_eq!(served.begin(timer(9)), Err(Stopped));
+        assert!(matches!(served.halted(), Some(Halted::Diverged(diverged)) if diverged.seq == 1));
+    }
+
+    #[tokio::test]
+    async fn a_replay_goes_to_an_effect_and_no_further() {
+        let served = served(Some(2));
+        assert_eq!(served.begin(timer(1)), Ok(1));
+        assert_eq!(served.begin(timer(2)), Err(Stopped));
+        assert_eq!(served.halted(), Some(Halted::There(2)));
+        assert_eq!(served.asks().len(), 2);
     }
 }

@@ -49,13 +49,13 @@ pub(super) fn halt(title: &str, halt: &Halt, frame: Option<usize>, out: &mut Out
 /// Those of stdout.
 pub(super) fn stack(halt: &Halt, out: &mut Output<'_>) -> io::Result<()> {
     for (number, frame) in halt.stop.frames.iter().enumerate() {
-        let mark = if is_own(&frame.frame) { "*" } else { " " };
+        let mark = if is_own(frame) { "*" } else { " " };
         field(out, "", format!("{mark}{number:>3}  {}", place(&frame.frame)))?;
         for outer in &frame.inlined_into {
             field(out, "", format!("      in {}", printable(outer)))?;
         }
     }
-    if halt.stop.frames.iter().any(|frame| is_own(&frame.frame)) {
+    if halt.stop.frames.iter().any(is_own) {
         field(
             out,
             "",
@@ -77,18 +77,17 @@ fn place(frame: &Frame) -> String {
     }
 }
 
-/// Code of the tool itself: a source file by a relative path, where toolchains and libraries have absolute ones.
-fn is_own(frame: &Frame) -> bool {
-    let foreign = |name: &str| {
-        ["std::", "core::", "alloc::", "__rust", "wit_bindgen"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
+/// Code of the tool itself: a source file by a path such as `src/lib.rs`, where toolchains and libraries have absolute ones, or `./` before theirs.
+fn is_own(frame: &StoppedFrame) -> bool {
+    let at = |name: &str, location: &str| {
+        let foreign = ["std::", "core::", "alloc::", "__rust", "wit_bindgen"];
+        !location.starts_with(['/', '.']) && !foreign.iter().any(|prefix| name.starts_with(prefix))
     };
-    let relative = frame
-        .location
-        .as_deref()
-        .is_some_and(|location| !location.starts_with('/'));
-    relative && !frame.name.as_deref().is_some_and(foreign)
+    let place = &frame.frame;
+    let here = place.location.as_deref();
+    let outer = frame.inlined_into.iter().filter_map(|line| line.rsplit_once(" ("));
+    here.is_some_and(|location| at(place.name.as_deref().unwrap_or_default(), location))
+        || outer.into_iter().any(|(name, location)| at(name, location))
 }
 
 /// The innermost frames of the tool's own code; where none is known to be, the innermost of all.
@@ -99,7 +98,7 @@ fn worth_a_look(halt: &Halt) -> Vec<usize> {
         !frame.locals.is_empty() || !frame.operands.is_empty()
     };
     let own: Vec<usize> = numbers()
-        .filter(|number| is_own(&halt.stop.frames[*number].frame))
+        .filter(|number| is_own(&halt.stop.frames[*number]))
         .filter(has_values)
         .take(DETAILED)
         .collect();
