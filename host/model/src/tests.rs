@@ -168,7 +168,14 @@ fn the_race_needs_a_person_or_the_end_of_a_key() {
 #[test]
 fn the_race_is_harmless_as_long_as_the_upstream_knows_the_key() {
     let keyed = Look {
-        protocol: Protocol::new(&[What::Keyed], WINDOW),
+        protocol: Protocol::new(
+            &[What::Keyed],
+            Faults {
+                failures: 1,
+                rests: 0,
+                ..WINDOW
+            },
+        ),
         properties: || {
             vec![Property::always("once under a living key", |_, state: &State| {
                 state.world.keys_over || state.world.happened.iter().all(|count| *count <= 1)
