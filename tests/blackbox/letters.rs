@@ -166,7 +166,7 @@ fn case_46_an_open_breaker_leaves_the_letter_untouched() {
 #[test]
 fn case_43_two_replays_of_one_letter_are_one_execution() {
     let (site, id) = gave_up();
-    site.fault(Service::Search, Fault::Delay(1_500), Some(1));
+    site.fault(Service::Search, Fault::Delay(4_000), Some(1));
     let before = count(&site);
     let first = site.start(&["dlq", "replay", &id, "--from-start", "--json"]);
     eventually("the first replay has sent", || count(&site) == before + 1);

@@ -122,7 +122,7 @@ enum Command {
     #[command(args_conflicts_with_subcommands = true)]
     Dlq {
         #[command(subcommand)]
-        command: Option<dlq::Command>,
+        command: Option<Box<dlq::Command>>,
         #[command(flatten)]
         list: dlq::List,
     },
@@ -251,7 +251,10 @@ impl Cli {
             Command::Call(arguments) => call::run(arguments, cx).await,
             Command::Runs { command, list } => runs::run(command.unwrap_or(runs::Command::List(list)), cx).await,
             Command::Debug(arguments) => debug::run(arguments, cx).await,
-            Command::Dlq { command, list } => dlq::run(command.unwrap_or(dlq::Command::List(list)), cx).await,
+            Command::Dlq { command, list } => {
+                let command = command.unwrap_or_else(|| Box::new(dlq::Command::List(list)));
+                dlq::run(*command, cx).await
+            }
             Command::Approvals { command, list } => {
                 approvals::run(command.unwrap_or(approvals::Command::List(list)), cx).await
             }

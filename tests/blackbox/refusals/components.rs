@@ -91,7 +91,7 @@ fn a_file_of_200_mb_is_refused_before_it_is_read() {
 fn an_import_that_nobody_provides() {
     let site = site();
     fs::write(site.path("import.wasm"), wat::parse_str(UNKNOWN_IMPORT).unwrap()).unwrap();
-    refuses(&site, "import.wasm", "FB0504");
+    refuses(&site, "import.wasm", "FB0612");
     site.fusebox(&["check", "t.toml"])
         .exits(64)
         .says("example:missing/thing@1.0.0");
