@@ -121,7 +121,8 @@ fn look(
 }
 
 fn memory(halt: &Halt, frame: usize, at: u64, length: u64, cx: &mut Context<'_>) -> Result<(), Failed> {
-    let id = halt.stop.frames.get(frame).and_then(|frame| frame.memory);
+    // Code between two modules has none of its own; what it hands on is an address of its caller.
+    let id = halt.stop.frames.iter().skip(frame).find_map(|frame| frame.memory);
     let found = id.and_then(|id| Some((id, halt.stop.memory(id)?)));
     let Some((id, memory)) = found else {
         return Ok(field(&mut cx.out, "", format!("code of frame {frame} has no memory"))?);
