@@ -45,6 +45,68 @@ fn a_run_is_shown_step_by_step() {
 }
 
 #[test]
+fn what_a_run_called_stands_below_the_call_that_made_it() {
+    let site = Site::deployed(&["search", "calculator", "email", "assistant"]);
+    let question = json!({ "question": "search wasm then mail the result to ann@example.com" });
+    let run = site.call("assistant.ask", &question).exits(12).json()["error"]["run"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let next = |shown: &str, parts: &[&str]| {
+        let mut rest = shown;
+        for part in parts {
+            let at = rest
+                .find(part)
+                .unwrap_or_else(|| panic!("`{part}` does not come next in\n{shown}"));
+            rest = &rest[at + part.len()..];
+        }
+    };
+    let shown = site.fusebox(&["runs", "show", &run]).exits(0).stdout;
+    next(
+        &shown,
+        &[
+            "suspended",
+            "waits for a person",
+            "attempt 1 ",
+            "  call  CALL search.query -> done",
+            "  search.query  succeeded",
+            "    #1 ",
+            "GET /v1/query?q=wasm",
+            "  call  CALL email.send -> not made yet",
+        ],
+    );
+    let question = site.fusebox(&["approvals", "--json"]).exits(0).json()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    site.fusebox(&["approvals", "approve", &question]).exits(0);
+    let shown = site.fusebox(&["runs", "show", &run]).exits(0).stdout;
+    next(
+        &shown,
+        &[
+            "attempt 2 ",
+            "served from the journal",
+            "  call  CALL email.send -> done",
+            "  email.send  succeeded",
+            "POST /v1/messages -> 202",
+        ],
+    );
+    let tree = site.run(&run);
+    let below: Vec<_> = tree["below"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| run["tool"].clone())
+        .collect();
+    assert_eq!(below, ["search", "email"]);
+    assert_eq!(site.upstreams().mails().len(), 1);
+    // One that is nested is shown by itself too.
+    let nested = tree["below"][1]["id"].as_str().unwrap();
+    let shown = site.fusebox(&["runs", "show", nested]).exits(0).stdout;
+    next(&shown, &[nested, "below     run_", "root run_", "email.send", "-> 202"]);
+}
+
+#[test]
 fn a_run_whose_host_was_killed_is_resumed_by_hand() {
     let site = Site::with("lease = \"1s\"\n");
     site.deploy_with(

@@ -166,7 +166,7 @@ impl Steps<'_, '_> {
             )?;
         }
         for effect in &attempt.effects {
-            self.line(depth, "", effect_line(attempt.started, effect))?;
+            self.line(depth, "", effect_line(attempt, effect))?;
             // A call that is made again is the same run: it is told where its number stands last.
             let later = run.attempts[index + 1..].iter().flat_map(|later| &later.effects);
             if !later.into_iter().any(|later| later.seq == effect.seq) {
@@ -238,16 +238,30 @@ pub(super) fn attempt_line(attempt: &AttemptRecord) -> String {
     line.trim_end().to_owned()
 }
 
-/// What an effect was and what came of it; `start` is that of its attempt.
-pub(super) fn effect_line(start: i64, effect: &EffectRecord) -> String {
-    let at = start.saturating_add(i64::try_from(effect.at_ms).unwrap_or(i64::MAX));
+/// What an effect of that attempt was and what came of it.
+pub(super) fn effect_line(attempt: &AttemptRecord, effect: &EffectRecord) -> String {
+    let at = attempt
+        .started
+        .saturating_add(i64::try_from(effect.at_ms).unwrap_or(i64::MAX));
     format!(
         "{} -> {}  {}{}",
         asked_line(effect.seq, at, &effect.kind, &effect.service, &effect.request),
-        printable(&effect.answer),
+        answer(attempt, effect),
         lasting(Duration::from_millis(effect.took_ms)),
         mark(effect.in_doubt, effect.repeatable),
     )
+}
+
+/// What came of an effect. An attempt that rests has made nothing of what it waits for.
+fn answer(attempt: &AttemptRecord, effect: &EffectRecord) -> String {
+    let rests = matches!(
+        State::from_name(&attempt.outcome),
+        Some(State::Suspended | State::Sleeping)
+    );
+    if rests && effect.answer == "unknown" && !effect.in_doubt {
+        return "not made yet".to_owned();
+    }
+    printable(&effect.answer)
 }
 
 /// The same of an entry of the journal.
@@ -271,7 +285,11 @@ fn asked_line(seq: u32, at: i64, kind: &str, service: &str, request: &str) -> St
         "" => String::new(),
         service => format!("  {}", printable(service)),
     };
-    format!("#{seq} {}  {kind}{service}  {}", clock_time(at), short(request, 120))
+    format!(
+        "#{seq} {}  {kind}{service}  {}",
+        clock_time(at),
+        short(request.trim_end(), 120)
+    )
 }
 
 fn mark(in_doubt: bool, repeatable: bool) -> &'static str {

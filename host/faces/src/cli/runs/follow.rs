@@ -188,7 +188,7 @@ impl Change<'_> {
             What::Attempt(attempt, untold) => {
                 for effect in attempt.effects.iter().filter(|effect| untold.contains(&effect.seq)) {
                     cx.out
-                        .line(format!("{who}  {}", timeline::effect_line(attempt.started, effect)))?;
+                        .line(format!("{who}  {}", timeline::effect_line(attempt, effect)))?;
                 }
                 cx.out.line(format!(
                     "{who}  attempt {}  {}",
