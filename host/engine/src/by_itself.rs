@@ -39,28 +39,38 @@ async fn next(engine: &Arc<Engine>) -> bool {
             return false;
         }
     };
-    let mut well: BTreeMap<(String, String), bool> = BTreeMap::new();
+    let mut known: BTreeMap<(String, String), Service> = BTreeMap::new();
     let mut ready = Vec::new();
     for letter in letters {
         let service = (letter.run.tool.clone(), letter.service.clone().unwrap_or_default());
-        let is_well = match well.get(&service) {
-            Some(known) => *known,
+        let service = match known.get(&service) {
+            Some(state) => *state,
             None => {
-                let found = is_well(engine, &letter).await;
-                well.insert(service, found);
-                found
+                let state = state_of(engine, &letter).await;
+                known.insert(service, state);
+                state
             }
         };
-        if is_well {
-            ready.push(letter);
+        if service != Service::Down {
+            ready.push((letter, service));
         }
     }
-    let waiting: Vec<_> = ready.iter().map(waiting).collect();
-    let turn = next_by_itself(&waiting, engine.settings.auto_replay_max, engine.ports.clock.wall());
-    let Some(letter) = turn.and_then(|turn| ready.get(turn)) else {
+    let now = engine.ports.clock.wall();
+    let (probes, replays): (Vec<_>, Vec<_>) = ready.into_iter().partition(|(_, service)| *service == Service::Probed);
+    let waiting: Vec<_> = replays.iter().map(|(letter, _)| waiting(letter)).collect();
+    let turn = next_by_itself(&waiting, engine.settings.auto_replay_max, now);
+    if let Some((letter, _)) = turn.and_then(|turn| replays.get(turn)) {
+        replay_one(engine, letter, true).await;
+        return true;
+    }
+    // What is tried while its service may still be down says nothing against the letter, so it is not counted; each has its turn, so that
+    // one whose own request makes its service fail keeps the others waiting for one cooldown and not for ever.
+    let waiting: Vec<_> = probes.iter().map(|(letter, _)| probing(letter)).collect();
+    let turn = next_by_itself(&waiting, u32::MAX, now);
+    let Some((letter, _)) = turn.and_then(|turn| probes.get(turn)) else {
         return false;
     };
-    replay_one(engine, letter).await;
+    replay_one(engine, letter, false).await;
     true
 }
 
@@ -72,18 +82,43 @@ fn waiting(letter: &LetterRecord) -> Waiting {
     }
 }
 
-/// Whether its service would let a request through: closed, or its cooldown is over and the replay is the probe.
-async fn is_well(engine: &Arc<Engine>, letter: &LetterRecord) -> bool {
+fn probing(letter: &LetterRecord) -> Waiting {
+    Waiting {
+        replays: 0,
+        since: Wall(letter.last_failed),
+        ..waiting(letter)
+    }
+}
+
+/// What a letter's service would do with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Service {
+    /// Its breaker is closed.
+    Well,
+    /// Its breaker's cooldown is over: one request is let through, to see.
+    Probed,
+    /// Nothing is let through.
+    Down,
+}
+
+async fn state_of(engine: &Arc<Engine>, letter: &LetterRecord) -> Service {
     let tenant = Arc::from(letter.tenant.as_str());
     let Ok(tool) = engine.catalog.get(engine, &tenant, &letter.run.tool).await else {
-        return false;
+        return Service::Down;
     };
     let now = engine.ports.clock.tick();
     let service = letter.service.as_deref().and_then(|name| tool.service(name));
-    tool.breaker.peek(now).is_ok() && service.is_none_or(|service| service.breaker.peek(now).is_ok())
+    let cells = || service.iter().map(|service| &service.breaker).chain([&tool.breaker]);
+    if cells().any(|cell| cell.peek(now).is_err()) {
+        Service::Down
+    } else if cells().all(|cell| cell.record().state == "closed") {
+        Service::Well
+    } else {
+        Service::Probed
+    }
 }
 
-async fn replay_one(engine: &Arc<Engine>, letter: &LetterRecord) {
+async fn replay_one(engine: &Arc<Engine>, letter: &LetterRecord, counts: bool) {
     let Ok(_place) = engine.tasks.admit() else { return };
     let caller = Caller {
         tenant: Arc::from(letter.tenant.as_str()),
@@ -99,7 +134,7 @@ async fn replay_one(engine: &Arc<Engine>, letter: &LetterRecord) {
         component: None,
         dry_run: false,
     };
-    match Box::pin(replay::replay(Arc::clone(engine), caller, replay, true)).await {
+    match Box::pin(replay::replay(Arc::clone(engine), caller, replay, counts)).await {
         Ok(_) => tracing::info!(letter = %letter.id, "replayed by itself, and succeeded"),
         Err(failure) => tracing::info!(letter = %letter.id, %failure, "replayed by itself, and did not succeed"),
     }

@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: real tools against upstreams that fail in the usual ways, and a table of what was promised and what was counted.
 
+mod incidents;
 mod promises;
 mod simulator;
 mod stage;
@@ -14,6 +15,7 @@ use std::time::Duration;
 /// Exit codes of the binary that the demo expects (`fusebox --help` lists all).
 mod exit {
     pub(super) const OK: i32 = 0;
+    pub(super) const NEEDS_APPROVAL: i32 = 12;
     pub(super) const UPSTREAM_FAILED: i32 = 13;
     pub(super) const BREAKER_OPEN: i32 = 14;
     pub(super) const IN_DOUBT: i32 = 15;
@@ -56,6 +58,7 @@ pub(crate) fn run() -> Result<()> {
     demo.trap()?;
     demo.keyed_transfer()?;
     demo.mail_in_doubt()?;
+    demo.incidents()?;
     demo.promises.print();
     println!(
         "\nEverything lies in {}; `cd` there and type `fusebox` commands of your own.",
@@ -222,10 +225,10 @@ impl Demo {
     fn replay(&mut self, letter: &str) -> Result<()> {
         self.stage.title(
             "Replay",
-            "the upstream is well again, so the letter's call is run again, under its own run and key",
+            "the upstream is well again, so the letter goes on where it failed, under its own run and key",
         );
         let before = self.stage.simulator().count("search")?;
-        let ran = self.stage.fusebox(&["dlq", "replay", letter, "--from-start"])?;
+        let ran = self.stage.fusebox(&["dlq", "replay", letter])?;
         self.promises
             .equal("the letter is replayed to success", exit::OK, ran.code);
         self.promises
@@ -296,6 +299,10 @@ impl Demo {
             "closed",
             &self.breaker("search/search")?,
         );
+        let debugged = self.stage.fusebox(&["debug", &id])?;
+        self.promises
+            .equal("and can be debugged offline", exit::OK, debugged.code);
+        self.stage.fusebox(&["dlq", "purge", &id, "--yes"])?;
         Ok(())
     }
 
@@ -347,7 +354,7 @@ impl Demo {
             .find(|letter| letter["kind"] == "in-doubt")
             .context("there is no letter in doubt")?;
         let id = letter["id"].as_str().context("the letter has no id")?.to_owned();
-        let replay = self.stage.fusebox(&["dlq", "replay", &id, "--from-start"])?;
+        let replay = self.stage.fusebox(&["dlq", "replay", &id])?;
         self.promises.holds(
             "and is not replayed",
             replay.code != exit::OK,
@@ -355,8 +362,27 @@ impl Demo {
         );
         self.promises
             .equal("one mail was sent", 1, self.stage.simulator().mails()?);
+        self.stage.write(
+            "answer",
+            "HTTP/1.1 202 Accepted\ncontent-type: application/json\n\n{\"id\":\"mail-1\"}\n",
+        )?;
+        let resolved = self.stage.fusebox(&[
+            "dlq",
+            "resolve",
+            &id,
+            "--effect",
+            "1",
+            "--as",
+            "happened",
+            "--response",
+            "answer",
+        ])?;
         self.promises
-            .equal("by one request", 1, self.stage.simulator().count("mail")?);
+            .equal("a person records what happened", exit::OK, resolved.code);
+        let replay = self.stage.fusebox(&["dlq", "replay", &id])?;
+        self.promises.equal("and the run goes on", exit::OK, replay.code);
+        self.promises
+            .equal("still by one request", 1, self.stage.simulator().count("mail")?);
         Ok(())
     }
 

@@ -22,8 +22,10 @@ pub(crate) fn settle(site: &Site, load: &Load) {
     loop {
         let host = site.start(&["serve"]);
         wait_for_rest(site, until);
+        // One that had nothing to do is ended perhaps before it listens to signals.
         host.terminate();
-        host.wait().exits(0);
+        let ended = host.wait();
+        assert!(matches!(ended.code, 0 | -15), "{}", ended.shown());
         let letters = site.letters();
         if letters.is_empty() {
             break;

@@ -77,6 +77,21 @@ impl Simulator {
         )
     }
 
+    /// Has the model say these messages next.
+    pub(super) fn script(&self, messages: Value) -> Result<()> {
+        println!("  (the simulated model will say: {messages})");
+        let put = self.agent.put(self.url("/llm/script")?);
+        self.checked(put.content_type("application/json").send(messages.to_string())?)
+    }
+
+    /// Has a service take so many requests in so many milliseconds, and answer 429 to more.
+    pub(super) fn rate_limit(&self, service: &str, requests: u64, millis: u64) -> Result<()> {
+        let order = json!({ "service": service, "requests": requests, "per-ms": millis });
+        println!("  (the simulator is told: {order})");
+        let put = self.agent.put(self.url("/rate-limit")?);
+        self.checked(put.content_type("application/json").send(order.to_string())?)
+    }
+
     /// Everything as at the start.
     pub(super) fn reset(&self) -> Result<()> {
         self.checked(self.agent.post(self.url("/reset")?).send_empty()?)

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Ports that the example manifests name, and the services of the simulator behind them.
@@ -32,6 +32,34 @@ pub(super) struct Ran {
     pub(super) took: Duration,
 }
 
+/// A host that serves.
+pub(super) struct Host(Child);
+
+impl Host {
+    /// Ends it as a crash would.
+    pub(super) fn kill(mut self) -> Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to end, and waits until it has handed over what it has.
+    pub(super) fn drain(&mut self) {
+        let asked = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        if asked.is_err() || self.0.wait().is_err() {
+            println!("  (a host could not be asked to end)");
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            self.drain();
+        }
+    }
+}
+
 /// Where the demo takes place.
 pub(super) struct Stage {
     folder: PathBuf,
@@ -54,7 +82,8 @@ impl Stage {
         };
         fs::write(
             stage.folder.join("fusebox.toml"),
-            "[network]\nallow = [\"127.0.0.1\"]   # the upstreams of the demo run on this machine\n",
+            "lease = \"3s\"\nrecovery = { poll = \"200ms\" }\nauto-replay = { rate = \"20/s\" }\n\n\
+             [network]\nallow = [\"127.0.0.1\"]   # the upstreams of the demo run on this machine\n",
         )?;
         let guests = folders::guests();
         for entry in fs::read_dir(&guests).with_context(|| format!("{} cannot be read", guests.display()))? {
@@ -104,6 +133,39 @@ impl Stage {
             .write_all(value.as_bytes())?;
         ensure!(child.wait()?.success(), "`fusebox secrets set {name}` failed");
         Ok(())
+    }
+
+    /// Writes a file.
+    pub(super) fn write(&self, name: &str, text: &str) -> Result<()> {
+        Ok(fs::write(self.folder.join(name), text)?)
+    }
+
+    /// Changes a manifest, and says how.
+    pub(super) fn change(&self, manifest: &str, changes: &[(&str, &str)]) -> Result<()> {
+        let mut text = fs::read_to_string(self.folder.join(manifest))?;
+        for (from, to) in changes {
+            ensure!(text.contains(from), "{manifest} has no `{from}`");
+            text = text.replacen(from, to, 1);
+            println!("  (in {manifest}: {})", to.trim().replace('\n', "; "));
+        }
+        self.write(manifest, &text)
+    }
+
+    /// Starts a host that serves.
+    pub(super) fn serve(&self) -> Result<Host> {
+        println!("$ fusebox serve &");
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("serve.log"))?;
+        let child = Command::new(&self.binary)
+            .arg("serve")
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        Ok(Host(child))
     }
 
     /// The folder.
