@@ -118,7 +118,7 @@ codes! {
     pub(crate) TYPES_DIFFER = "FB0609";
     pub(crate) AMBIGUOUS_EXPORTER = "FB0610";
     pub(crate) NO_SUCH_CALL = "FB0611";
-    pub(crate) UNGRANTED_IMPORT = "FB0612";
+    pub UNGRANTED_IMPORT = "FB0612";
 }
 
 /// The page of a code, whatever its letters' case.

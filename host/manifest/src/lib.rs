@@ -25,7 +25,7 @@ mod words;
 pub use codes::{
     BAD_COMPONENT, BAD_WIT, CACHE_FOLDER, COMPILER_EXHAUSTED, COMPONENT_TOO_LARGE, CORE_MODULE, ENCRYPTION_KEY,
     MISSING_IMPORT, NAMED_TWICE, NEEDS_MORE, NO_FUNCTION, NOT_A_COMPONENT, Page, SANDBOX_REFUSED, UNDESCRIBED_FUNCTION,
-    UNDESCRIBED_PARAM, codes, explain,
+    UNDESCRIBED_PARAM, UNGRANTED_IMPORT, codes, explain,
 };
 pub use component::{check_component, model_name};
 pub use explained::Row;

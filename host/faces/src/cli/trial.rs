@@ -8,6 +8,8 @@ use clap::Args;
 use fusebox_core::failure::Code;
 use fusebox_core::policy::{FunctionPolicy, Limits, ToolPolicy};
 use fusebox_engine::requests::{Trial, Tried};
+use fusebox_manifest::UNGRANTED_IMPORT;
+use fusebox_manifest::diagnostic::Diagnostic;
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -46,7 +48,10 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
     let Some(function) = arguments.function else {
         return list(host.inspect(wasm).await.map_err(load_failed)?.1.as_ref(), cx);
     };
-    host.inspect(wasm.clone()).await.map_err(load_failed)?;
+    let (_, component) = host.inspect(wasm.clone()).await.map_err(load_failed)?;
+    if let Some(import) = component.shape().tools.first() {
+        return Err(Failed::Findings(vec![ungranted(&import.interface)]));
+    }
     let input = Input::read(&arguments.input)?;
     let trial = Trial {
         wasm,
@@ -64,10 +69,15 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
 }
 
 fn load_failed(error: fusebox_engine::ports::sandbox::LoadError) -> Failed {
-    Failed::Findings(vec![fusebox_manifest::diagnostic::Diagnostic::error(
-        error.code,
-        error.message,
-    )])
+    Failed::Findings(vec![Diagnostic::error(error.code, error.message)])
+}
+
+fn ungranted(interface: &str) -> Diagnostic {
+    Diagnostic::error(
+        UNGRANTED_IMPORT,
+        format!("the component imports `{interface}` of another tool, and a trial grants none"),
+    )
+    .help("deploy it with `tools` in its manifest, and call it")
 }
 
 /// The policy of a component that nobody vouches for: nothing but computing, once.
