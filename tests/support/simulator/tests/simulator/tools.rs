@@ -1,10 +1,6 @@
 //! The model with tools: plans made of words, scripts, and the rules of the API.
-#![allow(clippy::unwrap_used)]
 
-#[path = "support/client.rs"]
-mod client;
-
-use client::{Answer, exchange, get, post};
+use crate::client::{Answer, exchange, get, post};
 use fusebox_simulator::{Fault, ScriptedMessage, Service, Simulator};
 use serde_json::{Value, json};
 

@@ -1,10 +1,6 @@
 //! The upstreams and their faults over real sockets.
-#![allow(clippy::unwrap_used)]
 
-#[path = "support/client.rs"]
-mod client;
-
-use client::{Ended, exchange, get, post};
+use crate::client::{Ended, exchange, get, post};
 use fusebox_simulator::{Fault, RateLimit, ResetAt, Service, Simulator};
 use serde_json::{Value, json};
 
