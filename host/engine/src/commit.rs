@@ -111,5 +111,5 @@ pub(crate) async fn log(engine: &Engine, caller: &Caller, call: &Call, failure: 
 
 /// Whether a refused call belongs into the error log: what says something about the tool or its callers, not about the moment.
 fn is_logged(code: Code) -> bool {
-    !matches!(code, Code::KeyInUse | Code::Overloaded)
+    !matches!(code, Code::KeyInUse | Code::Overloaded | Code::NeedsApproval)
 }

@@ -196,17 +196,26 @@ pub(crate) fn order_not_stored(key: &str) -> Box<Failure> {
     Box::new(Failure::new(Code::StoreUnavailable, Class::NotSent, message))
 }
 
-pub(crate) fn key_in_use(run: RunId, alive: bool) -> Box<Failure> {
-    let message = if alive {
-        format!("{run} has this idempotency key and is not finished; wait for it, or ask again later with the same key")
-    } else {
-        format!(
-            "{run} has this idempotency key and was left by a process that died: its key stays taken, and nobody knows how far it \
-             came (`fusebox runs show {run}`); use a new key only if a second execution is harmless"
-        )
+pub(crate) fn key_in_use(run: &RunRecord, alive: bool) -> Box<Failure> {
+    let id = &run.id;
+    let where_it_is = match State::from_name(&run.state) {
+        _ if alive => "is not finished; wait for it, or ask again later with the same key".to_owned(),
+        Some(State::Suspended) => match &run.approval {
+            Some(approval) => format!("waits for a person: `fusebox approvals show {approval}`"),
+            None => "waits for a person: `fusebox approvals list`".to_owned(),
+        },
+        Some(State::Sleeping | State::Accepted) => format!(
+            "waits for a host that serves: `fusebox serve` goes on with it, `fusebox runs resume {id}` does so here"
+        ),
+        _ => format!(
+            "lost its host: a host that serves takes it over once its lease is over, `fusebox runs resume {id}` does so here"
+        ),
     };
-    let mut failure = caller(Code::KeyInUse, message);
-    failure.run = Some(run);
+    let mut failure = caller(
+        Code::KeyInUse,
+        format!("{id} has this idempotency key and {where_it_is}"),
+    );
+    failure.run = Some(id.clone());
     failure
 }
 

@@ -416,15 +416,15 @@ async fn join(engine: &Engine, mut held: RunRecord, alive: bool, wait: Duration)
         }
         let left = until.since(engine.ports.clock.tick());
         if left.is_zero() {
-            return Err(refusals::key_in_use(held.id, alive));
+            return Err(refusals::key_in_use(&held, alive));
         }
         tokio::select! {
             () = engine.ports.clock.sleep(left.min(LOOK)) => {}
-            () = engine.tasks.stopping().cancelled() => return Err(refusals::key_in_use(held.id, alive)),
+            () = engine.tasks.stopping().cancelled() => return Err(refusals::key_in_use(&held, alive)),
         }
         held = match engine.ports.store.run(&held.tenant, &held.id).await {
             Ok(Some(run)) => run,
-            Ok(None) => return Err(refusals::key_in_use(held.id, alive)),
+            Ok(None) => return Err(refusals::key_in_use(&held, alive)),
             Err(error) => return Err(refusals::store("the run that has the key cannot be read", &error)),
         };
     }
