@@ -76,6 +76,7 @@ codes! {
     pub(crate) WIDE_NETWORK_RULE = "FB0306";
     pub(crate) PRIVATE_HOST = "FB0307";
     /// The key of encryption at rest is not to be had, or is none.
+    /// The key of the database is not to be had, or is none.
     pub ENCRYPTION_KEY = "FB0308";
 
     /// A function that a model would see without a description.
