@@ -76,7 +76,6 @@ codes! {
     pub(crate) WIDE_NETWORK_RULE = "FB0306";
     pub(crate) PRIVATE_HOST = "FB0307";
     /// The key of encryption at rest is not to be had, or is none.
-    /// The key of the database is not to be had, or is none.
     pub ENCRYPTION_KEY = "FB0308";
 
     /// A function that a model would see without a description.
@@ -119,6 +118,7 @@ codes! {
     pub(crate) TYPES_DIFFER = "FB0609";
     pub(crate) AMBIGUOUS_EXPORTER = "FB0610";
     pub(crate) NO_SUCH_CALL = "FB0611";
+    /// It imports what its manifest does not grant.
     pub UNGRANTED_IMPORT = "FB0612";
 }
 

@@ -27,7 +27,8 @@ async fn a_run_that_kills_its_hosts_is_given_up_at_the_cap_and_is_not_lost() {
             asks("GET", "a"),
         )
         .await;
-    let first = world.mortal(&life.lock().unwrap().clone(), 2).await;
+    let first_life = life.lock().unwrap().clone();
+    let first = world.mortal(&first_life, 2).await;
     let lost = first.calling(call("kill"));
     for seed in 3..12 {
         world.pass(Duration::from_secs(90)).await;
@@ -71,7 +72,8 @@ async fn a_run_that_is_given_up_with_a_request_that_nobody_settled_is_in_doubt()
             },
         )
         .await;
-    let first = world.mortal(&life.lock().unwrap().clone(), 2).await;
+    let first_life = life.lock().unwrap().clone();
+    let first = world.mortal(&first_life, 2).await;
     let lost = first.calling(call("kill"));
     for seed in 3..12 {
         world.pass(Duration::from_secs(90)).await;

@@ -17,7 +17,7 @@ use fusebox_engine::testing::fixed_ports::{FixedPolicies, FixedSecrets};
 use fusebox_engine::testing::scripted_transport::{ScriptedTransport, status_with};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A host with one example tool, and an upstream that fails from its `fails_from`-th request on.
 struct Place {
@@ -92,20 +92,11 @@ impl Place {
         failure.letter.clone().unwrap_or_else(|| panic!("no letter: {failure}"))
     }
 
-    /// Debugs a letter; says how long it took, code compiled and read again.
+    /// Debugs a letter twice: its code compiled, and read again.
     async fn debug(&self, letter: &LetterId) -> DebugReport {
         let sent = self.transport.sent().len();
-        let start = Instant::now();
         let report = self.host.debug(&self.caller, letter).await.unwrap();
-        println!("{}.{}: debugged in {:?}", report.tool, report.function, start.elapsed());
-        let start = Instant::now();
         self.host.debug(&self.caller, letter).await.unwrap();
-        println!(
-            "{}.{}: once more in {:?}",
-            report.tool,
-            report.function,
-            start.elapsed()
-        );
         assert_eq!(self.transport.sent().len(), sent, "a replay sends nothing");
         report
     }
