@@ -45,7 +45,9 @@ impl Point {
 pub(crate) fn store(inner: Arc<dyn Store>) -> Arc<dyn Store> {
     let Some(point) = Point::named() else { return inner };
     Arc::new(FaultyStore::by_method(inner, move |method, _| {
-        point.is_hit(method).then_some(if point.after { When::DieAfter } else { When::Die })
+        point
+            .is_hit(method)
+            .then_some(if point.after { When::DieAfter } else { When::Die })
     }))
 }
 

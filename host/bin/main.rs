@@ -2,9 +2,9 @@
 
 mod config;
 mod doctor;
+mod encryption;
 #[cfg(feature = "failpoints")]
 mod failpoints;
-mod encryption;
 mod policies;
 mod secrets;
 mod signals;

@@ -93,7 +93,12 @@ fn kill_once(site: &Site, load: &mut Load, point: Option<&Point>, dice: &mut Dic
     }
     let mut host = Running::start(&mut command, PATIENCE);
     let mut call = load.call_that_dies(site, point);
-    let until = Instant::now() + if point.is_some() { SURVIVES } else { Duration::from_millis(dice.below(900)) };
+    let until = Instant::now()
+        + if point.is_some() {
+            SURVIVES
+        } else {
+            Duration::from_millis(dice.below(900))
+        };
     while Instant::now() < until && (host.runs() && call.as_mut().is_none_or(Running::runs)) {
         std::thread::sleep(Duration::from_millis(5));
     }

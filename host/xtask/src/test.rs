@@ -28,6 +28,8 @@ pub(crate) fn run() -> Result<()> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--features",
+        "failpoints",
         "--locked",
         "--",
         "--deny",

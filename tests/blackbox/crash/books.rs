@@ -59,11 +59,18 @@ fn close(site: &Site, letter: &Value) {
         let run = &letter["run"];
         assert_eq!(run["tool"], "email", "only a mail may not be repeated: {letter:#}");
         let input: Value = serde_json::from_str(run["input"].as_str().unwrap()).unwrap();
-        let sent = site.upstreams().mails().into_iter().find(|mail| mail.subject == input["subject"].as_str().unwrap());
+        let sent = site
+            .upstreams()
+            .mails()
+            .into_iter()
+            .find(|mail| mail.subject == input["subject"].as_str().unwrap());
         let mut arguments = vec!["dlq", "resolve", id, "--effect", "1", "--as"];
         match &sent {
             Some(mail) => {
-                let answer = format!("HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\n\r\n{{\"id\":\"{}\"}}", mail.id);
+                let answer = format!(
+                    "HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\n\r\n{{\"id\":\"{}\"}}",
+                    mail.id
+                );
                 site.write("answer", &answer);
                 arguments.extend(["happened", "--response", "answer"]);
             }
@@ -105,11 +112,22 @@ pub(crate) fn never_twice(site: &Site, load: &Load) {
 /// Every run that was accepted reached one end, and the upstreams counted exactly what the runs say.
 pub(crate) fn balance(site: &Site, load: &Load) -> String {
     assert_eq!(site.sql("PRAGMA integrity_check"), "ok");
-    let runs = site.fusebox(&["runs", "list", "--limit", "100000", "--json"]).exits(0).json_lines();
-    let roots: Vec<_> = runs.iter().filter(|run| run.get("nested").is_none_or(Value::is_null)).collect();
+    let runs = site
+        .fusebox(&["runs", "list", "--limit", "100000", "--json"])
+        .exits(0)
+        .json_lines();
+    let roots: Vec<_> = runs
+        .iter()
+        .filter(|run| run.get("nested").is_none_or(Value::is_null))
+        .collect();
     for id in &load.accepted {
         let found: Vec<_> = roots.iter().filter(|run| run["id"] == id.as_str()).collect();
-        assert_eq!(found.len(), 1, "run {id} was accepted, and is there {} times", found.len());
+        assert_eq!(
+            found.len(),
+            1,
+            "run {id} was accepted, and is there {} times",
+            found.len()
+        );
         assert_eq!(found[0]["state"], "succeeded", "{:#}", found[0]);
     }
     let mails = site.upstreams().mails();
@@ -121,22 +139,52 @@ pub(crate) fn balance(site: &Site, load: &Load) -> String {
         recoveries += run["recoveries"].as_u64().unwrap_or_default();
         let input: Value = serde_json::from_str(run["input"].as_str().unwrap()).unwrap();
         let done = match run["tool"].as_str().unwrap() {
-            "email" => mails.iter().filter(|mail| mail.subject == input["subject"].as_str().unwrap()).count(),
-            "ledger" => ledger.transfers.iter().filter(|transfer| transfer.amount == input["amount"].as_u64().unwrap()).count(),
+            "email" => mails
+                .iter()
+                .filter(|mail| mail.subject == input["subject"].as_str().unwrap())
+                .count(),
+            "ledger" => ledger
+                .transfers
+                .iter()
+                .filter(|transfer| transfer.amount == input["amount"].as_u64().unwrap())
+                .count(),
             _ => continue,
         };
-        assert_eq!(done, usize::from(state == "succeeded"), "what it did is not what it says: {run:#}");
-        let numbers: Vec<_> = run["attempts"].as_array().unwrap().iter().map(|attempt| attempt["number"].as_u64().unwrap()).collect();
+        assert_eq!(
+            done,
+            usize::from(state == "succeeded"),
+            "what it did is not what it says: {run:#}"
+        );
+        let numbers: Vec<_> = run["attempts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|attempt| attempt["number"].as_u64().unwrap())
+            .collect();
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "{run:#}");
     }
     // What was sent belongs to a run that was accepted, durably, before it was sent.
     for mail in &mails {
-        let asked = |run: &&&Value| run["input"].as_str().is_some_and(|input| input.contains(&format!("\"{}\"", mail.subject)));
-        assert_eq!(roots.iter().filter(asked).count(), 1, "nobody remembers `{}`", mail.subject);
+        let asked = |run: &&&Value| {
+            run["input"]
+                .as_str()
+                .is_some_and(|input| input.contains(&format!("\"{}\"", mail.subject)))
+        };
+        assert_eq!(
+            roots.iter().filter(asked).count(),
+            1,
+            "nobody remembers `{}`",
+            mail.subject
+        );
     }
     let moved: u64 = ledger.transfers.iter().map(|transfer| transfer.amount).sum();
-    assert_eq!(ledger.balances["treasury"] + moved, load_of_treasury(), "money was lost or made");
-    let twice = site.sql("SELECT count(*) FROM (SELECT run FROM letters WHERE state = 'open' GROUP BY run HAVING count(*) > 1)");
+    assert_eq!(
+        ledger.balances["treasury"] + moved,
+        load_of_treasury(),
+        "money was lost or made"
+    );
+    let twice = site
+        .sql("SELECT count(*) FROM (SELECT run FROM letters WHERE state = 'open' GROUP BY run HAVING count(*) > 1)");
     assert_eq!(twice, "0", "a run has two letters");
     let letters = site.sql("SELECT count(*) FROM letters");
     format!(

@@ -37,7 +37,11 @@ impl Load {
                 0..=2 => self.transfer(),
                 3 | 4 => self.mail(),
                 5 => ("search.query", json!({ "text": "breakers" }), None),
-                6 => ("llm.complete", json!({ "prompt": format!("number {}", self.next()) }), None),
+                6 => (
+                    "llm.complete",
+                    json!({ "prompt": format!("number {}", self.next()) }),
+                    None,
+                ),
                 _ => ("pipeline.run", json!({ "label": format!("run {}", self.next()) }), None),
             };
             let mut more = vec!["--detach"];
@@ -52,7 +56,11 @@ impl Load {
     /// A call that waits for its outcome, and whose process is to die at the point.
     pub(crate) fn call_that_dies(&mut self, site: &Site, point: Option<&Point>) -> Option<Running> {
         let point = point?;
-        let (function, input, key) = if self.next() % 2 == 0 { self.transfer() } else { self.mail() };
+        let (function, input, key) = if self.next().is_multiple_of(2) {
+            self.transfer()
+        } else {
+            self.mail()
+        };
         let input = input.to_string();
         let mut arguments = vec!["call", function, &input, "--json"];
         if let Some(key) = &key {
@@ -73,7 +81,11 @@ impl Load {
     fn mail(&mut self) -> (&'static str, Value, Option<String>) {
         let subject = format!("mail {}", self.next());
         self.subjects.push(subject.clone());
-        ("email.send", json!({ "to": "a@example.com", "subject": subject, "body": "b" }), None)
+        (
+            "email.send",
+            json!({ "to": "a@example.com", "subject": subject, "body": "b" }),
+            None,
+        )
     }
 
     fn next(&mut self) -> u64 {

@@ -39,7 +39,11 @@ impl Point {
         }
         let turn = (kill - kill / 4) as usize;
         let enumerated = turn < METHODS.len() * 2;
-        let at = if enumerated { turn } else { usize::try_from(dice.below(METHODS.len() as u64 * 2)).unwrap() };
+        let at = if enumerated {
+            turn
+        } else {
+            usize::try_from(dice.below(METHODS.len() as u64 * 2)).unwrap()
+        };
         Some(Self {
             method: METHODS[at / 2],
             after: at % 2 == 1,

@@ -1,7 +1,7 @@
 //! Loss of power: what was not synced to the disk is gone, and what was acknowledged is there.
 
-use super::{Dice, asked, site};
 use super::load::Load;
+use super::{Dice, asked, site};
 use crate::site::{PATIENCE, Running};
 use std::fs;
 use std::time::Duration;
@@ -37,13 +37,26 @@ fn what_was_acknowledged_is_there_after_a_loss_of_power() {
         let length = bytes.len() as u64;
         let kept = (synced + dice.below(length.saturating_sub(synced) + 1)).min(length);
         dropped += length - kept;
-        fs::write(site.path(&format!("{copy}-wal")), &bytes[..usize::try_from(kept).unwrap()]).unwrap();
+        fs::write(
+            site.path(&format!("{copy}-wal")),
+            &bytes[..usize::try_from(kept).unwrap()],
+        )
+        .unwrap();
         let variables = [("FUSEBOX_DATABASE", copy.as_str())];
-        let listed = site.fusebox_with(&variables, &["runs", "list", "--limit", "100000", "--json"]).exits(0);
-        let found: Vec<_> = listed.json_lines().iter().map(|run| run["id"].as_str().unwrap().to_owned()).collect();
+        let listed = site
+            .fusebox_with(&variables, &["runs", "list", "--limit", "100000", "--json"])
+            .exits(0);
+        let found: Vec<_> = listed
+            .json_lines()
+            .iter()
+            .map(|run| run["id"].as_str().unwrap().to_owned())
+            .collect();
         for id in &acknowledged {
             assert!(found.contains(id), "{id} was acknowledged and is lost");
         }
     }
-    println!("{FAILURES} losses of power, {dropped} bytes of the log dropped, {} runs acknowledged: none is lost", load.accepted.len());
+    println!(
+        "{FAILURES} losses of power, {dropped} bytes of the log dropped, {} runs acknowledged: none is lost",
+        load.accepted.len()
+    );
 }

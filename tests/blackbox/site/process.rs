@@ -121,6 +121,7 @@ impl Running {
     }
 
     /// Whether it has not ended.
+    #[cfg(feature = "failpoints")]
     pub(crate) fn runs(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
