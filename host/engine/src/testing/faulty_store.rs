@@ -93,7 +93,11 @@ impl FaultyStore {
         (self.plan)(method, call)
     }
 
-    async fn pass<T>(&self, method: &'static str, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    async fn pass<T>(
+        &self,
+        method: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let fault = self.next(method);
         let failed = || StoreError::Unavailable {
             reason: "a test made this call fail".to_owned(),
