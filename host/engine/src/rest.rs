@@ -87,9 +87,7 @@ async fn take_up(engine: &Engine, run: &mut Run) -> Result<(), StoreError> {
     let length = Facts::lease(engine, &run.tool);
     let taken = engine.ports.clock.tick();
     let store = &engine.ports.store;
-    let Taken {
-        fence, run: record, ..
-    } = store.take_run(&run.tenant, &run.id, &engine.owner, length).await?;
+    let Taken { fence, run: record, .. } = store.take_run(&run.tenant, &run.id, &engine.owner, length).await?;
     if record.failure.is_some() {
         // It was ended meanwhile: somebody cancelled it while nobody held it.
         run.cancel.cancel();

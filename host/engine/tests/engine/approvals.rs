@@ -49,7 +49,10 @@ async fn case_73_approved_after_two_hours_a_call_of_sixty_seconds_runs() {
     waits(&failure);
     assert!(world.sent().is_empty());
     let run = world.last_run().await.unwrap();
-    assert_eq!((run.state.as_str(), run.approval.as_ref()), ("suspended", failure.approval.as_ref()));
+    assert_eq!(
+        (run.state.as_str(), run.approval.as_ref()),
+        ("suspended", failure.approval.as_ref())
+    );
     world.clock.turn_wall(2 * HOURS);
     // Nothing happens by itself.
     world.serve_for(Duration::from_secs(5)).await;
@@ -58,7 +61,10 @@ async fn case_73_approved_after_two_hours_a_call_of_sixty_seconds_runs() {
     let caller = Caller::local();
     let id = failure.approval.unwrap();
     let decided = other.host.decide(&caller, &id, verdict(true)).await.unwrap();
-    assert_eq!((decided.state.as_str(), decided.by.as_deref()), ("approved", Some("Ann")));
+    assert_eq!(
+        (decided.state.as_str(), decided.by.as_deref()),
+        ("approved", Some("Ann"))
+    );
     other.serve_for(Duration::from_secs(5)).await;
     let run = world.host.run(&caller, &run.id).await.unwrap();
     assert_eq!((run.state.as_str(), run.recoveries), ("succeeded", 0), "{run:#?}");
@@ -87,9 +93,21 @@ async fn case_74_declined_and_asked_again_with_the_same_key_is_declined() {
     let world = asking().await;
     let failure = world.keyed("pay", "k", "{}").await.unwrap_err();
     let caller = Caller::local();
-    world.host.decide(&caller, &failure.approval.unwrap(), verdict(false)).await.unwrap();
-    let declined = world.host.resume(&caller, &failure.run.clone().unwrap()).await.unwrap_err();
-    assert_eq!((declined.class, &declined.letter), (Class::Control, &None), "{declined:#?}");
+    world
+        .host
+        .decide(&caller, &failure.approval.unwrap(), verdict(false))
+        .await
+        .unwrap();
+    let declined = world
+        .host
+        .resume(&caller, &failure.run.clone().unwrap())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (declined.class, &declined.letter),
+        (Class::Control, &None),
+        "{declined:#?}"
+    );
     assert!(declined.message.contains("as agreed"), "{}", declined.message);
     let again = world.keyed("pay", "k", "{}").await.unwrap_err();
     assert_eq!((again.code, again.run), (declined.code, failure.run));
@@ -127,8 +145,16 @@ async fn case_52_two_questions_do_not_swap_their_answers() {
     inputs.sort();
     assert_eq!(inputs, ["{\"to\":1}", "{\"to\":2}"]);
     let caller = Caller::local();
-    world.host.decide(&caller, &two.approval.unwrap(), verdict(true)).await.unwrap();
-    world.host.decide(&caller, &one.approval.unwrap(), verdict(false)).await.unwrap();
+    world
+        .host
+        .decide(&caller, &two.approval.unwrap(), verdict(true))
+        .await
+        .unwrap();
+    world
+        .host
+        .decide(&caller, &one.approval.unwrap(), verdict(false))
+        .await
+        .unwrap();
     world.serve_for(Duration::from_secs(5)).await;
     let state = async |run| world.host.run(&caller, &run).await.unwrap().state;
     assert_eq!(state(one.run.unwrap()).await, "failed");
@@ -141,7 +167,11 @@ async fn case_61_a_key_that_is_repeated_while_its_run_waits_for_a_person_joins_t
     let world = asking().await;
     let failure = world.keyed("pay", "k", "{}").await.unwrap_err();
     let joined = world.keyed("pay", "k", "{}").await.unwrap_err();
-    assert_eq!((joined.code, &joined.run), (Code::KeyInUse, &failure.run), "{joined:#?}");
+    assert_eq!(
+        (joined.code, &joined.run),
+        (Code::KeyInUse, &failure.run),
+        "{joined:#?}"
+    );
     assert_eq!(pending(&world).await.len(), 1);
     // One that waits gets the outcome.
     let waiting = Call {
@@ -149,9 +179,15 @@ async fn case_61_a_key_that_is_repeated_while_its_run_waits_for_a_person_joins_t
         ..keyed("pay", "k", "{}")
     };
     let waiting = world.calling(waiting);
-    world.host.decide(&Caller::local(), &failure.approval.unwrap(), verdict(true)).await.unwrap();
+    world
+        .host
+        .decide(&Caller::local(), &failure.approval.unwrap(), verdict(true))
+        .await
+        .unwrap();
     world.serve_for(Duration::from_secs(5)).await;
-    assert!(waiting.await.unwrap().is_ok_and(|reply| reply.stored) || world.keyed("pay", "k", "{}").await.unwrap().stored);
+    assert!(
+        waiting.await.unwrap().is_ok_and(|reply| reply.stored) || world.keyed("pay", "k", "{}").await.unwrap().stored
+    );
     assert_eq!(world.sent().len(), 1);
 }
 
@@ -161,7 +197,11 @@ async fn case_26_a_run_that_waits_for_a_person_is_cancelled_with_its_question() 
     let failure = world.keyed("pay", "k", "{}").await.unwrap_err();
     let caller = Caller::local();
     world.host.cancel(&caller, &failure.run.unwrap()).await.unwrap();
-    world.host.decide(&caller, &failure.approval.unwrap(), verdict(true)).await.unwrap_err();
+    world
+        .host
+        .decide(&caller, &failure.approval.unwrap(), verdict(true))
+        .await
+        .unwrap_err();
     world.serve_for(Duration::from_secs(60)).await;
     assert_eq!(world.last_run().await.unwrap().state, "cancelled");
     assert!(world.sent().is_empty());
@@ -226,7 +266,11 @@ async fn case_51_an_approval_is_for_the_arguments_that_were_shown() {
     let failure = world.call("agent").await.unwrap_err();
     waits(&failure);
     let caller = Caller::local();
-    world.host.decide(&caller, &failure.approval.unwrap(), verdict(true)).await.unwrap();
+    world
+        .host
+        .decide(&caller, &failure.approval.unwrap(), verdict(true))
+        .await
+        .unwrap();
     world.serve_for(Duration::from_secs(60)).await;
     assert_eq!(world.sent(), ["POST note /do"]);
     let run = world.last_run().await.unwrap();
@@ -238,7 +282,11 @@ async fn a_declined_call_is_an_answer_to_its_caller() {
     let world = interrupted(["{}"; 2]).await;
     let failure = world.call("agent").await.unwrap_err();
     let caller = Caller::local();
-    world.host.decide(&caller, &failure.approval.unwrap(), verdict(false)).await.unwrap();
+    world
+        .host
+        .decide(&caller, &failure.approval.unwrap(), verdict(false))
+        .await
+        .unwrap();
     let ended = world.host.resume(&caller, &failure.run.unwrap()).await.unwrap_err();
     assert_eq!((ended.letter, ended.error.as_deref()), (None, Some("\"no\"")));
     assert_eq!(world.sent(), ["POST note /do"]);
@@ -251,25 +299,33 @@ async fn a_guest_that_asks_a_person_gets_the_answer_and_does_nothing_twice_meanw
         let told = Arc::new(Mutex::new(Vec::new()));
         let tells = Arc::clone(&told);
         world
-            .guest(tool("ask", Idempotency::NonIdempotent, 1, vec![service("a")]), move |guest| {
-                let tells = Arc::clone(&tells);
-                async move {
-                    guest.post("a", "/before").await?;
-                    let asked = Ask::Approval {
-                        question: "May I?".to_owned(),
-                        details: "{\"sum\":5}".to_owned(),
-                    };
-                    let Got::Approval(answer) = guest.ask(asked).await? else { panic!() };
-                    tells.lock().unwrap().push(answer);
-                    guest.post("a", "/after").await?;
-                    Ok(ok())
-                }
-            })
+            .guest(
+                tool("ask", Idempotency::NonIdempotent, 1, vec![service("a")]),
+                move |guest| {
+                    let tells = Arc::clone(&tells);
+                    async move {
+                        guest.post("a", "/before").await?;
+                        let asked = Ask::Approval {
+                            question: "May I?".to_owned(),
+                            details: "{\"sum\":5}".to_owned(),
+                        };
+                        let Got::Approval(answer) = guest.ask(asked).await? else {
+                            panic!()
+                        };
+                        tells.lock().unwrap().push(answer);
+                        guest.post("a", "/after").await?;
+                        Ok(ok())
+                    }
+                },
+            )
             .await;
         let failure = world.call("ask").await.unwrap_err();
         waits(&failure);
         let asked = pending(&world).await.remove(0);
-        assert_eq!((asked.question.as_str(), asked.input.as_str()), ("May I?", "{\"sum\":5}"));
+        assert_eq!(
+            (asked.question.as_str(), asked.input.as_str()),
+            ("May I?", "{\"sum\":5}")
+        );
         let caller = Caller::local();
         world.host.decide(&caller, &asked.id, verdict(approved)).await.unwrap();
         world.host.resume(&caller, &failure.run.unwrap()).await.unwrap();

@@ -203,7 +203,10 @@ async fn charged_and_mailed(n: u64, calls: u64, when: When) -> bool {
         Some(run) if run.state == "dead-lettered" => {
             let letter = world.letter().await;
             let replayed = world.go_on(&letter).await;
-            assert!(replayed.is_ok() || replayed.is_err_and(|failure| failure.code == Code::InDoubt), "{at}");
+            assert!(
+                replayed.is_ok() || replayed.is_err_and(|failure| failure.code == Code::InDoubt),
+                "{at}"
+            );
             world.last_run().await
         }
         run => run,
@@ -232,7 +235,11 @@ async fn charged_and_mailed(n: u64, calls: u64, when: When) -> bool {
                     },
                 },
             };
-            world.host.resolve(&Caller::local(), &doubted.id, settled).await.unwrap();
+            world
+                .host
+                .resolve(&Caller::local(), &doubted.id, settled)
+                .await
+                .unwrap();
             world.go_on(&doubted).await.unwrap();
         }
         Some(other) => panic!("{at}: {other}"),

@@ -300,3 +300,29 @@ fn tried_again_late() -> Scene {
 fn waits_for_time() -> Scene {
     Box::pin(waiting(Duration::from_secs(7200)))
 }
+
+#[tokio::test(start_paused = true)]
+async fn waking_up_is_no_attempt() {
+    let world = World::upstream(|_, nth| status(if nth == 1 { 503 } else { 200 })).await;
+    let mut policy = tool("it", Idempotency::NonIdempotent, 2, vec![service("a")]);
+    policy.default_function.retry.max_total_attempts = 5;
+    world
+        .guest(policy, |guest| async move {
+            for _ in 0..10 {
+                guest.sleep(Duration::from_secs(30)).await?;
+            }
+            Ok(if guest.get("a", "/x").await? == 200 {
+                ok()
+            } else {
+                err()
+            })
+        })
+        .await;
+    let reply = world.call("it").await.unwrap();
+    assert_eq!((seconds(&world), world.sent().len()), (301, 2));
+    let run = world.host.run(&Caller::local(), &reply.run.unwrap()).await.unwrap();
+    assert_eq!(
+        run.attempts.iter().filter(|attempt| attempt.outcome == "slept").count(),
+        10
+    );
+}

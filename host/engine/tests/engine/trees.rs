@@ -98,7 +98,11 @@ async fn only_what_is_granted_is_called() {
         })
         .await;
     let failure = world.call("agent").await.unwrap_err();
-    assert_eq!((failure.code, &failure.letter), (Code::ToolFailed, &None), "{failure:#?}");
+    assert_eq!(
+        (failure.code, &failure.letter),
+        (Code::ToolFailed, &None),
+        "{failure:#?}"
+    );
     assert!(world.sent().is_empty());
 }
 
