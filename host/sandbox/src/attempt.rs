@@ -52,7 +52,7 @@ pub(crate) async fn run_prepared(
         Ok(store) => store,
         Err(error) => return report(host(&error.root_cause().to_string())),
     };
-    let deadline = store.data().deadline.clone();
+    let deadline = store.data().pump.deadline().clone();
     let called = {
         // Pinned where it is made, since it is large.
         let call = pin!(call(&loaded, &mut store, &function, arguments.values()));
@@ -90,7 +90,7 @@ fn store(loaded: &Loaded, spec: &AttemptSpec, clock: SystemClock) -> Result<Stor
     let mut store = Store::new(loaded.engine(), State::new(spec, loaded.largest_memory(), clock));
     store.limiter(|state| &mut state.budget);
     state::bound_crossing(&mut store.as_context_mut());
-    store.epoch_deadline_callback(|store| match store.data().deadline.over() {
+    store.epoch_deadline_callback(|store| match store.data().pump.deadline().over() {
         Some(ended) => Err(ended.into()),
         None => Ok(UpdateDeadline::Yield(1)),
     });

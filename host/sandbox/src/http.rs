@@ -3,7 +3,7 @@
 
 mod answer;
 pub(crate) mod body;
-mod heads;
+pub(crate) mod heads;
 mod request;
 
 use crate::pump::{Arrival, Pump, WrongAnswer};

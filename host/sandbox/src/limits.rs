@@ -146,6 +146,11 @@ impl HostMemory {
         }
     }
 
+    /// Bytes that may be held in all.
+    pub(crate) fn allowed(&self) -> u64 {
+        self.allowed
+    }
+
     /// Bytes that may be held besides.
     pub(crate) fn left(&self) -> u64 {
         self.allowed.saturating_sub(self.held.load(Ordering::Relaxed))
@@ -180,6 +185,11 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
+    /// Bytes that it holds.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Holds so many bytes more.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use crate::http::size_of_head;
 use crate::limits::{Charge, HostMemory};
 use crate::wasi::clock::VirtualClock;
 use fusebox_engine::ports::sandbox::{Ask, Delivery, Effects, Got, StateAsk};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::Result;
@@ -30,7 +30,7 @@ pub(crate) struct Pump {
     deadline: Deadline,
     clock: Arc<VirtualClock>,
     memory: Arc<HostMemory>,
-    begun: HashMap<u32, Begun>,
+    begun: BTreeMap<u32, Begun>,
     /// How many of them were not let in yet, those that the guest has let go of left out.
     awaited: u32,
     /// Answers that said "not yet" since the last effect was let in.
@@ -69,19 +69,24 @@ impl Arrival {
 impl Pump {
     pub(crate) fn new(
         effects: &Arc<dyn Effects>,
-        deadline: &Deadline,
+        deadline: Deadline,
         clock: &Arc<VirtualClock>,
         memory: &Arc<HostMemory>,
     ) -> Self {
         Self {
             effects: Arc::clone(effects),
-            deadline: deadline.clone(),
+            deadline,
             clock: Arc::clone(clock),
             memory: Arc::clone(memory),
-            begun: HashMap::new(),
+            begun: BTreeMap::new(),
             awaited: 0,
             not_yet: 0,
         }
+    }
+
+    /// When the attempt has to end.
+    pub(crate) fn deadline(&self) -> &Deadline {
+        &self.deadline
     }
 
     /// Begins what the guest asks for; the engine gives it its number.

@@ -2,7 +2,8 @@
 
 use crate::deadline::Deadline;
 use crate::http::Unfinished;
-use crate::limits::{Charge, GuestBudget, HostMemory, Refusal};
+use crate::http::heads::Heads;
+use crate::limits::{GuestBudget, HostMemory, Refusal};
 use crate::pump::Pump;
 use crate::values::Arguments;
 use crate::wasi::clock::{Timers, VirtualClock};
@@ -26,15 +27,13 @@ const TABLE_SHARE: u64 = 16;
 pub(crate) struct State {
     pub(crate) table: ResourceTable,
     pub(crate) budget: GuestBudget,
-    pub(crate) deadline: Deadline,
     pub(crate) clock: Arc<VirtualClock>,
     pub(crate) log: Arc<Collector>,
     pub(crate) pump: Pump,
     pub(crate) timers: Timers,
     pub(crate) unfinished: Unfinished,
     pub(crate) host_memory: Arc<HostMemory>,
-    /// Heads of requests that the table holds.
-    pub(crate) heads: Charge,
+    pub(crate) heads: Heads,
     env: Arc<[(String, String)]>,
     seed: [u8; 32],
     /// Made when the guest first asks for something: a function that only computes never does.
@@ -58,16 +57,15 @@ impl State {
             table,
             budget: GuestBudget::new(Arc::clone(&spec.limits), largest),
             log: Collector::new(spec.limits.log, Arc::clone(&spec.effects)),
-            pump: Pump::new(&spec.effects, &deadline, &virtual_clock, &host_memory),
+            pump: Pump::new(&spec.effects, deadline, &virtual_clock, &host_memory),
             timers: Timers::new(),
             unfinished: Unfinished::new(),
-            deadline,
             env: Arc::clone(&spec.env),
             seed: spec.seed,
             wasi: None,
             http: WasiHttpCtx::new(),
             clock: virtual_clock,
-            heads: host_memory.nothing(),
+            heads: Heads::new(&host_memory),
             host_memory,
         }
     }

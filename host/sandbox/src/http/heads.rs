@@ -2,9 +2,10 @@
 //! which knows nothing of sizes; so they are counted as they are written, and anew when the sum seems too large, since some may be gone.
 
 use super::Exchange;
-use crate::limits::Charge;
+use crate::limits::{Charge, HostMemory};
 use crate::state::State;
 use http::header::HeaderMap;
+use std::sync::Arc;
 use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime::{Result, StoreContextMut};
 use wasmtime_wasi_http::p2::HeaderResult;
@@ -14,6 +15,9 @@ use wasmtime_wasi_http::{FieldMap, WasiHttpView as _};
 
 /// Bytes that a field takes besides its name and its value.
 const FIELD: usize = 72;
+/// Which part of the host's memory heads may take before they are counted anew, and again when they have doubled: one of so many. What is gone
+/// by then is counted for no longer.
+const RECOUNT_SHARE: u64 = 64;
 
 type Store<'a> = StoreContextMut<'a, State>;
 type Fields = Resource<FieldMap>;
@@ -96,16 +100,35 @@ fn told<T>(result: HeaderResult<T>) -> Result<(Result<T, HeaderError>,)> {
     },))
 }
 
+/// What heads take of the host's memory.
+pub(crate) struct Heads {
+    held: Charge,
+    /// When they seem to take more than this, they are counted anew.
+    recount_at: u64,
+}
+
+impl Heads {
+    pub(crate) fn new(memory: &Arc<HostMemory>) -> Self {
+        Self {
+            held: memory.nothing(),
+            recount_at: memory.allowed() / RECOUNT_SHARE,
+        }
+    }
+}
+
 impl State {
     /// The guest writes so many bytes of heads.
     fn wrote(&mut self, bytes: usize) -> Result<()> {
         let bytes = bytes as u64;
-        if self.host_memory.left() < bytes {
+        let heads = &mut self.heads;
+        if heads.held.bytes().saturating_add(bytes) > heads.recount_at || self.host_memory.left() < bytes {
             let held = size_of_heads(&mut self.table);
-            Charge::release(&mut self.heads);
-            self.heads.grow(held)?;
+            heads.held.release();
+            heads.held.grow(held)?;
+            let usual = self.host_memory.allowed() / RECOUNT_SHARE;
+            heads.recount_at = usual.max(held.saturating_mul(2));
         }
-        self.heads.grow(bytes)?;
+        heads.held.grow(bytes)?;
         Ok(())
     }
 }

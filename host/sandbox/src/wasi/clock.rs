@@ -5,7 +5,7 @@ use crate::pump::{Arrival, Pump};
 use crate::state::State;
 use fusebox_core::time::Wall;
 use fusebox_engine::ports::sandbox::Moment;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -94,7 +94,7 @@ impl HostWallClock for Shared {
 }
 
 /// The effect behind each pollable of a timer that runs, by the pollable's number in the table.
-pub(crate) type Timers = HashMap<u32, u32>;
+pub(crate) type Timers = BTreeMap<u32, u32>;
 
 /// Defines `wasi:clocks/monotonic-clock`, over the one that is there.
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {

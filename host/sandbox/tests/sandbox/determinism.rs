@@ -219,6 +219,22 @@ async fn an_attempt_that_is_stopped_leaves_its_state() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_is_stopped_while_its_guest_waits_leaves_its_state() {
+    for version in VERSIONS {
+        let play = Arc::new(Play::hanging().draining());
+        let report = run(version, "two", r#"{"trap":0}"#, &play).await;
+        assert_eq!(report.end, AttemptEnd::Stopped, "{version}");
+        let snapshot = snapshot_of(report).await;
+        assert!(!snapshot.frames.is_empty(), "{version}");
+        assert_eq!(
+            snapshot.resources,
+            ["future-incoming-response ×2", "pollable ×2"],
+            "{version}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_journal_of_another_course_ends_the_attempt_at_the_first_difference() {
     let live = Arc::new(steps([0; 3]));
     run("0.2.0", "many", r#"{"count":4,"trap":0}"#, &live).await;

@@ -1,6 +1,6 @@
 //! Bounds on what the host does for a guest.
 
-use crate::effects::{asking, weaving};
+use crate::effects::{answer, asking, weaving};
 use crate::play::Play;
 use crate::support::{Trial, compile, ok};
 use fusebox_engine::ports::sandbox::{AttemptEnd, Limit};
@@ -93,11 +93,14 @@ async fn a_guest_that_hoards_host_resources_ends_at_the_limit_of_host_memory() {
 
 #[tokio::test]
 async fn heads_that_a_guest_holds_count_and_those_that_it_let_go_of_do_not() {
+    let answer = answer(200, &"x".repeat(3 << 20));
     for (drop, fits) in [(1, true), (0, false)] {
         let mut trial = Trial::of(&weaving("0.2.6").await, "heads");
-        trial.json = format!(r#"{{"count":2000,"drop":{drop}}}"#);
+        trial.json = format!(r#"{{"count":500,"drop":{drop}}}"#);
+        trial.limits.host_memory = 4 << 20;
+        trial.effects = Arc::new(Play::answering([("/step/0", answer.clone())]));
         match trial.run().await.end {
-            AttemptEnd::Ok { .. } => assert!(fits),
+            AttemptEnd::Ok { json } => assert!(fits && json == "200", "{json}"),
             AttemptEnd::Limit { limit, .. } => assert!(!fits && limit == Limit::HostMemory),
             other => panic!("{other:?}"),
         }

@@ -43,6 +43,8 @@ pub(crate) struct Play {
     served: Journal,
     /// The first number that is refused, as if the host drained.
     stop_at: Option<u32>,
+    /// Ends the attempt when the guest waits for what has not settled.
+    drains: bool,
     /// Where each effect leaves the guest's clock; the time that has really passed unless told.
     at: Option<Duration>,
     clock: SystemClock,
@@ -73,6 +75,7 @@ impl Play {
             script: Arc::new(Box::new(script)),
             served: Journal::default(),
             stop_at: None,
+            drains: false,
             at: None,
             clock,
             start: clock.tick(),
@@ -109,6 +112,12 @@ impl Play {
     /// Ends the attempt when the guest asks for that effect.
     pub(crate) fn stopping_at(mut self, seq: u32) -> Self {
         self.stop_at = Some(seq);
+        self
+    }
+
+    /// Ends the attempt when the guest waits for what has not settled.
+    pub(crate) fn draining(mut self) -> Self {
+        self.drains = true;
         self
     }
 
@@ -202,6 +211,9 @@ impl Effects for Play {
                     book.happened.let_in.push(delivery.clone());
                     return Ok(delivery);
                 }
+            }
+            if self.drains {
+                return Err(Stopped);
             }
             self.bell.notified().await;
         }

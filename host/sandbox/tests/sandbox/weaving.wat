@@ -202,7 +202,7 @@
       (then (call $drop-output (local.get $out)) (call $drop-body (local.get $body))))
     (call $await (local.get $request)))
 
-  ;; Makes so many requests with a method of 60,000 letters, and keeps them unless it is told to drop each.
+  ;; Makes so many requests with a method of 60,000 letters, and keeps them unless it is told to drop each. Then sends one.
   (func (export "heads") (param $count i32) (param $drop i32) (result i32) (local $i i32) (local $request i32)
     (memory.fill (i32.const 65536) (i32.const 97) (i32.const 60000))
     (block $done (loop $more
@@ -212,7 +212,7 @@
       (if (local.get $drop) (then (call $drop-request (local.get $request))))
       (local.set $i (i32.add (local.get $i) (i32.const 1)))
       (br $more)))
-    (local.get $i))
+    (call $await (call $fetch (i32.const 0))))
 
   ;; `count` requests one after the other, with a pause before every other one.
   (func (export "many") (param $count i32) (param $trap i32) (result i64) (local $i i32) (local $timer i32)
