@@ -17,6 +17,8 @@ pub enum End<'a> {
     Err(Option<&'a str>),
     /// The guest trapped.
     Trap,
+    /// A call of another tool failed, and its caller has no way to be told.
+    CallFailed,
     /// The guest called `wasi:cli/exit`.
     Exit,
     /// The guest broke the ABI.
@@ -75,6 +77,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Option<Judgement> {
         ),
         End::Err(case) => returned(evidence, case),
         End::Trap => by_effect(evidence).unwrap_or((Class::Fault, Code::Fault, None)),
+        End::CallFailed => by_call(evidence),
         End::Exit | End::Abi => (Class::Fault, Code::Fault, None),
         End::Limit => (Class::Exhausted, Code::Exhausted, None),
         End::Timeout => timed_out(evidence),
@@ -139,6 +142,14 @@ fn by_effect<'a>(evidence: &Evidence<'a>) -> Option<Finding<'a>> {
     let effect = last_failed(evidence.effects)?;
     let class = class_of(effect)?;
     Some((class, code_of(class, Some(effect)), Some(effect)))
+}
+
+/// The call that ended the attempt: its class is the attempt's, whatever it is. One that answered by an error of its own is an answer.
+fn by_call<'a>(evidence: &Evidence<'a>) -> Finding<'a> {
+    let calls = evidence.effects.iter().filter(|effect| effect.kind == Kind::Call);
+    let call = calls.max_by_key(|effect| effect.seq);
+    let class = call.and_then(class_of).unwrap_or(Class::Caller);
+    (class, code_of(class, call), call)
 }
 
 /// The latest effect that failed or was refused and whose request has not been answered since. One that the end of its attempt came
@@ -251,7 +262,7 @@ pub fn verdict_of_tool(end: End<'_>, judgement: Option<&Judgement>) -> Verdict {
         End::Ok | End::Err(_) => Verdict::Success,
         End::Exit | End::Abi => Verdict::Failure,
         End::Trap if judgement.is_some_and(|judgement| judgement.class == Class::Fault) => Verdict::Failure,
-        End::Trap | End::Limit | End::Timeout | End::Cancelled | End::Host => Verdict::Ignored,
+        End::Trap | End::CallFailed | End::Limit | End::Timeout | End::Cancelled | End::Host => Verdict::Ignored,
     }
 }
 

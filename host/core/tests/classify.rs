@@ -464,3 +464,30 @@ fn a_tools_own_breaker_counts_its_faults_alone() {
     assert_eq!(verdict(End::Err(None), &[]), Verdict::Success);
     assert_eq!(verdict_of_tool(End::Ok, None), Verdict::Success);
 }
+
+#[test]
+fn an_attempt_that_a_failed_call_ended_has_the_class_of_the_call() {
+    let call = |seq, answer| Effect {
+        kind: Kind::Call,
+        ..effect(seq, Some(answer))
+    };
+    let failed = |class| Answer::Failed { class, hint: None };
+    for class in Class::ALL {
+        let effects = [call(1, Answer::Done), call(2, failed(class))];
+        let judged = judge(&Evidence {
+            end: End::CallFailed,
+            effects: &effects,
+            in_flight: &[],
+            errors: &BTreeMap::new(),
+        });
+        assert_eq!(judged.unwrap().class, class);
+    }
+    // One that answered by an error of its own was answered.
+    let judged = judge(&Evidence {
+        end: End::CallFailed,
+        effects: &[call(1, Answer::Done)],
+        in_flight: &[],
+        errors: &BTreeMap::new(),
+    });
+    assert_eq!(judged.unwrap().class, Class::Caller);
+}

@@ -178,6 +178,7 @@ fn end_of(end: &AttemptEnd) -> End<'_> {
         AttemptEnd::Ok { .. } => End::Ok,
         AttemptEnd::Err { case, .. } => End::Err(case.as_deref()),
         AttemptEnd::Trap { .. } => End::Trap,
+        AttemptEnd::CallFailed => End::CallFailed,
         AttemptEnd::Exit { .. } => End::Exit,
         AttemptEnd::Abi { .. } => End::Abi,
         AttemptEnd::Limit { .. } => End::Limit,

@@ -409,6 +409,7 @@ fn ended(over: &Over) -> String {
             format!("its function returned the error{case}: {}", short(json))
         }
         (AttemptEnd::Trap { trap }, _) => format!("it trapped: {trap}"),
+        (AttemptEnd::CallFailed, _) => "a call that it made failed".to_owned(),
         (AttemptEnd::Exit { code }, _) => format!("it ended its program with code {code}"),
         (AttemptEnd::Abi { message }, _) => format!("it broke the ABI: {message}"),
         (AttemptEnd::Limit { message, .. }, _) => format!("it reached a limit: {message}"),

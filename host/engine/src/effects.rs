@@ -100,7 +100,7 @@ impl Stop {
         match self {
             Self::Short(_) => matches!(
                 end,
-                AttemptEnd::Ok { .. } | AttemptEnd::Err { .. } | AttemptEnd::Trap { .. }
+                AttemptEnd::Ok { .. } | AttemptEnd::Err { .. } | AttemptEnd::Trap { .. } | AttemptEnd::CallFailed
             ),
             _ => !matches!(
                 end,

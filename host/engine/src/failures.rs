@@ -109,6 +109,7 @@ fn end(run: &Run, attempted: &Attempted) -> String {
         AttemptEnd::Err { case: Some(case), .. } => format!("answered `{case}`"),
         AttemptEnd::Err { case: None, .. } => "answered an error".to_owned(),
         AttemptEnd::Trap { trap } => format!("trapped: {trap}"),
+        AttemptEnd::CallFailed => "called a function that failed".to_owned(),
         AttemptEnd::Exit { code } => format!("exited with code {code} instead of returning"),
         AttemptEnd::Abi { message } => format!("broke the component ABI: {message}"),
         AttemptEnd::Limit { limit, message } => {

@@ -253,6 +253,7 @@ fn fresh(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) -> Run {
         letter: None,
         hold: way.hold.clone(),
         dry: false,
+        waited_for: true,
         replay: way.replay,
         by_itself: false,
         allowed: Some(way.attempts.inner(callee.function.policy.retry.attempts)),

@@ -30,15 +30,11 @@ pub(crate) struct Lease {
     pub(crate) length: Duration,
 }
 
-/// Goes on with a run to its end, or to its next rest.
-pub(crate) async fn go_on(
-    engine: &Arc<Engine>,
-    lease: Lease,
-    deadline: Option<Duration>,
-) -> Result<Reply, Box<Failure>> {
+/// Goes on with a run to its end, or to its next rest; `waited_for` says that somebody waits for the end here.
+pub(crate) async fn go_on(engine: &Arc<Engine>, lease: Lease, waited_for: bool) -> Result<Reply, Box<Failure>> {
     let why = lease.taken.why;
     let record = lease.taken.run.clone();
-    let mut run = match take_up(engine, lease, deadline).await {
+    let mut run = match take_up(engine, lease, waited_for).await {
         Ok(run) => run,
         Err(NotTaken { failure, lease }) => return Err(give_up(engine, *lease, failure).await),
     };
@@ -56,7 +52,7 @@ struct NotTaken {
 }
 
 /// Puts a run together from its rows.
-async fn take_up(engine: &Arc<Engine>, lease: Lease, deadline: Option<Duration>) -> Result<Run, NotTaken> {
+async fn take_up(engine: &Arc<Engine>, lease: Lease, waited_for: bool) -> Result<Run, NotTaken> {
     let record = &lease.taken.run;
     let parts = async {
         let caller = caller_of(record);
@@ -96,7 +92,7 @@ async fn take_up(engine: &Arc<Engine>, lease: Lease, deadline: Option<Duration>)
     let fence = lease.taken.fence;
     let record = lease.taken.run;
     let ownership = Ownership::keep(engine, &caller.tenant, &record.id, fence, taken, length, &cancel);
-    let patience = function.policy.patience(deadline);
+    let patience = function.policy.patience(None);
     let left = record
         .left_ms
         .map_or(patience, |left| Duration::from_millis(left).min(patience));
@@ -113,6 +109,7 @@ async fn take_up(engine: &Arc<Engine>, lease: Lease, deadline: Option<Duration>)
         clock: Wall(clock),
         journal,
         began,
+        waited_for,
         replay: letter.is_some(),
         by_itself: false,
         allowed: None,

@@ -42,9 +42,14 @@ async fn sleep(engine: &Engine, run: &mut Run, after: Duration, counts: Duration
     let durable = run.hold.get().is_some() && run.nested.is_none() && run.letter.is_none();
     let left = run.deadline.since(engine.ports.clock.tick()).saturating_sub(counts);
     let let_go = after > SHORT && durable && let_go(engine, run, until, left).await;
+    if let_go && !run.waited_for {
+        // A host that serves wakes it, perhaps this one.
+        return Rested::HandedOver;
+    }
     tokio::select! {
         () = engine.ports.clock.sleep(after) => {}
         () = run.cancel.cancelled() => {}
+        () = over(engine, run), if let_go => return Rested::Elsewhere,
         () = engine.tasks.draining().cancelled(), if let_go => return Rested::HandedOver,
     }
     if let_go {
@@ -58,6 +63,18 @@ async fn sleep(engine: &Engine, run: &mut Run, after: Duration, counts: Duration
         Rested::Cancelled
     } else {
         Rested::Awake
+    }
+}
+
+/// Returns once the run that was let go is over: somebody cancelled it, or woke it and ended it.
+async fn over(engine: &Engine, run: &Run) {
+    loop {
+        engine.ports.clock.sleep(SHORT).await;
+        let stored = engine.ports.store.run(&run.tenant, &run.id).await;
+        let state = stored.ok().flatten().and_then(|stored| State::from_name(&stored.state));
+        if state.is_some_and(State::is_over) {
+            return;
+        }
     }
 }
 

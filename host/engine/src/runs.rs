@@ -78,6 +78,8 @@ pub(crate) struct Run {
     pub(crate) hold: Hold,
     /// Serves the journal and performs nothing.
     pub(crate) dry: bool,
+    /// Whether somebody waits for it here; else a long rest leaves it to whoever wakes it.
+    pub(crate) waited_for: bool,
     /// A letter is replayed.
     pub(crate) replay: bool,
     /// And nobody asked for it.
@@ -180,6 +182,7 @@ impl Run {
             letter: None,
             hold: Hold::default(),
             dry: false,
+            waited_for: true,
             replay: false,
             by_itself: false,
             allowed: None,

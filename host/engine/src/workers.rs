@@ -50,7 +50,7 @@ async fn take(engine: &Arc<Engine>) -> usize {
         let going_on = async move {
             let _place = place;
             let run = taken.run.id.clone();
-            match recovery::go_on(&engine, Lease { taken, at, length }, None).await {
+            match recovery::go_on(&engine, Lease { taken, at, length }, false).await {
                 Ok(_) => tracing::info!(%run, "succeeded"),
                 Err(failure) => tracing::info!(%run, %failure, "went on, and did not succeed"),
             }

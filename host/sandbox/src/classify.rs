@@ -36,9 +36,7 @@ pub(crate) fn end(error: &Error, refused: Option<Refusal>) -> AttemptEnd {
         };
     }
     if error.is::<CallFailed>() {
-        return AttemptEnd::Trap {
-            trap: "call-failed".to_owned(),
-        };
+        return AttemptEnd::CallFailed;
     }
     if let Some(unfit) = error.downcast_ref::<Unfit>() {
         return AttemptEnd::Host {

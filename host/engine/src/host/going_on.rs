@@ -27,7 +27,7 @@ impl Host {
         let span = tracing::info_span!("resume", %run);
         let resumed = async move {
             let lease = recovery::take(&engine, &caller, &run).await?;
-            recovery::go_on(&engine, lease, None).await
+            recovery::go_on(&engine, lease, true).await
         };
         self.carry_out(Box::pin(resumed.instrument(span))).await
     }

@@ -385,6 +385,8 @@ pub enum AttemptEnd {
         /// The runtime's name of the trap, such as `unreachable`.
         trap: String,
     },
+    /// A call of another tool by its interface failed, and the type of its result has no room for that.
+    CallFailed,
     /// The guest called `wasi:cli/exit`.
     Exit {
         /// Its exit code.

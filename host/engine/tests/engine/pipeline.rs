@@ -79,13 +79,8 @@ async fn what_is_refused_goes_to_the_error_log_and_becomes_no_letter() {
     let codes: Vec<_> = errors.iter().rev().map(|error| error.failure.code.as_str()).collect();
     assert_eq!(
         codes,
-        [
-            "not-found",
-            "key-required",
-            "needs-approval",
-            "bad-input",
-            "tool-failed"
-        ]
+        ["not-found", "key-required", "bad-input", "tool-failed"],
+        "what waits for a person has not failed"
     );
     assert!(
         world

@@ -259,12 +259,7 @@ async fn a_pipeline_stops_where_a_step_fails() {
     let end = run(&pipeline, "run", r#"{"label":"l"}"#, failing(14), Limits::default())
         .await
         .end;
-    assert_eq!(
-        end,
-        AttemptEnd::Trap {
-            trap: "call-failed".to_owned()
-        }
-    );
+    assert_eq!(end, AttemptEnd::CallFailed);
     // The fourteenth is the one by name, of step 27.
     let end = run(&pipeline, "run", r#"{"label":"l"}"#, failing(13), Limits::default())
         .await

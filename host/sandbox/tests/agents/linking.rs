@@ -118,9 +118,7 @@ async fn after(function: &str, called: Called) -> fusebox_engine::ports::sandbox
 }
 
 fn call_failed() -> AttemptEnd {
-    AttemptEnd::Trap {
-        trap: "call-failed".to_owned(),
-    }
+    AttemptEnd::CallFailed
 }
 
 #[tokio::test]
