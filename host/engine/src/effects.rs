@@ -5,6 +5,7 @@ mod account;
 pub(crate) mod answers;
 mod asked;
 mod durable;
+mod exchange;
 mod ledger;
 mod mask;
 mod own;
@@ -12,34 +13,28 @@ mod request;
 
 use asked::asked;
 pub(crate) use asked::identity;
+use exchange::{End, shown_authority};
 use ledger::{Ending, InFlight, Opened};
 pub(crate) use ledger::{Ledger, Settled};
 
 use crate::approvals::{self, Gate, Question};
 use crate::attempt::Bound;
-use crate::breakers::Published;
 use crate::engine::Engine;
 use crate::nested;
-use crate::ownership::{Hold, SendRight};
-use crate::ports::sandbox::{Ask, AttemptEnd, Delivery, EffectError, Effects, Got, GuestRequest, Stopped};
+use crate::ownership::Hold;
+use crate::ports::sandbox::{Ask, AttemptEnd, Delivery, EffectError, Effects, Got, Stopped};
 use crate::ports::store::StateWrite;
-use crate::ports::transport::{ExchangeError, Incoming, Outgoing};
 use crate::records::ApprovalRecord;
 use crate::runs::{Facts, Parent};
 use crate::services::Service;
 use async_trait::async_trait;
-use fusebox_core::breaker::Verdict;
-use fusebox_core::classify;
-use fusebox_core::effect::{Answer, Lost, NotSent};
-use fusebox_core::ids::Digest;
+use fusebox_core::effect::Answer;
 use fusebox_core::journal::Diverged;
-use fusebox_core::policy::{Durability, Origin};
+use fusebox_core::policy::Durability;
 use fusebox_core::retry::Attempts;
-use fusebox_core::retry_after;
 use fusebox_core::time::{Tick, Wall};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
-use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
@@ -142,59 +137,6 @@ pub(crate) struct Way {
     /// Ends what still waits to be sent, once the attempt has ended.
     pub(crate) ended: CancellationToken,
     pub(crate) span: Span,
-}
-
-/// The end of one effect: the evidence, what the guest sees, and what a person reads.
-struct End {
-    answer: Answer,
-    seen: Result<Incoming, EffectError>,
-    reason: Option<String>,
-    took: Duration,
-    /// It was broken off because the attempt's time was over.
-    cut: bool,
-}
-
-impl End {
-    fn denied(reason: String) -> Self {
-        Self::without(Answer::Denied, EffectError::Denied, reason)
-    }
-
-    fn cancelled(reason: &str) -> Self {
-        Self::without(Answer::Cancelled, EffectError::Ended, reason.to_owned())
-    }
-
-    fn not_sent(kind: NotSent, reason: String) -> Self {
-        Self::without(Answer::NotSent(kind), EffectError::NotSent(kind), reason)
-    }
-
-    fn without(answer: Answer, seen: EffectError, reason: String) -> Self {
-        Self {
-            answer,
-            seen: Err(seen),
-            reason: Some(reason),
-            took: Duration::ZERO,
-            cut: false,
-        }
-    }
-
-    /// An exchange that was allowed to last so long: when that was over, says whose time it was.
-    fn within(mut self, timeout: Duration, service: &Service, bound: Bound) -> Self {
-        let timed_out = matches!(
-            self.answer,
-            Answer::Lost(Lost::Timeout) | Answer::NotSent(NotSent::ConnectTimeout)
-        );
-        if timed_out && self.took >= timeout {
-            self.cut = timeout < service.policy.timeout;
-            let whose = match (self.cut, bound) {
-                (false, _) => "is the service's `timeout`",
-                (true, Bound::Timeout) => "was left of the attempt's `timeout`",
-                (true, Bound::Deadline) => "was left of the run's deadline",
-            };
-            let why = self.reason.take().unwrap_or_default();
-            self.reason = Some(format!("{why}; {} {whose}", crate::refusals::shown(timeout)));
-        }
-        self
-    }
 }
 
 #[async_trait]
@@ -399,168 +341,4 @@ impl Way {
         let may = left > LONG && self.hold.get().is_some() && self.facts.nested.is_none() && !self.dry;
         may.then(|| Stop::Sleep(clock.wall() + left))
     }
-
-    /// Rate limit, bulkhead, permit, lease, then the exchange itself.
-    async fn exchange(&self, service: &Service, origin: Origin, request: GuestRequest, key: Option<Digest>) -> End {
-        let clock = &self.engine.ports.clock;
-        let _place = match self.turn(service).await {
-            Ok(place) => place,
-            Err(end) => return *end,
-        };
-        let secrets = self.engine.ports.secrets.as_ref();
-        let headers = request::headers(&request.headers, &service.policy, &origin, key, secrets);
-        let (headers, secrets) = match headers {
-            Ok(sent) => sent,
-            Err(error) => return End::denied(error.to_string()),
-        };
-        let permit = match self.permit(service).await {
-            Ok(permit) => permit,
-            Err(reason) => return End::not_sent(NotSent::BreakerOpen, reason),
-        };
-        if let Some(right) = self.right()
-            && !right.outlasts(service.policy.timeout.min(self.left())).await
-        {
-            let reason = "the run's lease could not be kept, so nothing was sent".to_owned();
-            return End::without(Answer::NotSent(NotSent::NotWritten), EffectError::Ended, reason);
-        }
-        let sent = clock.tick();
-        let timeout = service.policy.timeout.min(self.latest.since(sent));
-        // The store was asked meanwhile, perhaps for long; nothing is sent on behalf of an attempt that is over.
-        if self.ended.is_cancelled() || timeout.is_zero() {
-            return End::cancelled("the attempt ended before the effect was sent");
-        }
-        let outgoing = Outgoing {
-            origin,
-            method: request.method,
-            path: request.path,
-            headers,
-            body: request.body,
-            timeout,
-            max_response: service.policy.max_response,
-        };
-        let answered = self.engine.ports.transport.exchange(outgoing).await;
-        let now = clock.tick();
-        let answered = answered.map(|incoming| mask::mask(incoming, &secrets));
-        let end = self
-            .end_of(answered, now.since(sent))
-            .within(timeout, service, self.bound);
-        permit.settle(self.verdict(&end, timeout, service), end.took, now);
-        end
-    }
-
-    /// Waits for the rate limit, then for a place in the bulkhead, both within the attempt's time.
-    async fn turn<'a>(&self, service: &'a Service) -> Result<SemaphorePermit<'a>, Box<End>> {
-        let clock = &self.engine.ports.clock;
-        if let Some(limiter) = &service.limiter {
-            let asked = clock.tick();
-            match limiter.reserve(asked, self.latest) {
-                Ok(Duration::ZERO) => {}
-                Ok(wait) => {
-                    if !self.wait(clock.sleep(wait)).await {
-                        limiter.give_back(asked + wait);
-                        let end = End::cancelled("the attempt ended while the effect waited for the rate limit");
-                        return Err(Box::new(end));
-                    }
-                }
-                Err(wait) => {
-                    let end = End::not_sent(NotSent::RateLimited, beyond_limit(service, wait));
-                    return Err(Box::new(end));
-                }
-            }
-        }
-        let end = tokio::select! {
-            biased;
-            Ok(place) = service.bulkhead.acquire() => return Ok(place),
-            () = self.ended.cancelled() => End::cancelled("the attempt ended while the effect waited for its turn"),
-            () = clock.sleep(self.left()) => End::not_sent(NotSent::RateLimited, no_turn(service)),
-        };
-        Err(Box::new(end))
-    }
-
-    /// What the end says of its service. One whom the run's deadline left less than half of its time was not put to the test, or a caller
-    /// with short deadlines could open its breaker for all.
-    fn verdict(&self, end: &End, timeout: Duration, service: &Service) -> Verdict {
-        if end.cut && self.bound == Bound::Deadline && timeout < service.policy.timeout / 2 {
-            return Verdict::Ignored;
-        }
-        classify::verdict_of(&end.answer)
-    }
-
-    /// The right to send, where there is a lease to lose.
-    fn right(&self) -> Option<SendRight> {
-        self.hold.get().map(crate::ownership::Ownership::right)
-    }
-
-    /// What is left of the attempt's time.
-    fn left(&self) -> Duration {
-        self.latest.since(self.engine.ports.clock.tick())
-    }
-
-    /// Waits, unless the attempt ends first; says whether it waited to the end.
-    async fn wait(&self, waiting: impl Future<Output = ()>) -> bool {
-        tokio::select! {
-            () = waiting => !self.ended.is_cancelled(),
-            () = self.ended.cancelled() => false,
-        }
-    }
-
-    /// The breaker's permit. The one who begins to probe asks the store first, so that of all hosts one sends.
-    async fn permit(&self, service: &Service) -> Result<crate::breakers::Held, String> {
-        let admit = || {
-            let refused = service.breaker.admit(self.engine.ports.clock.tick());
-            refused.map_err(|refusal| crate::refusals::breaker_open(&service.name, &service.key, refusal).message)
-        };
-        loop {
-            let held = admit()?;
-            if !held.began_probing() || self.engine.breakers.publish(&service.breaker).await != Published::Theirs {
-                return Ok(held);
-            }
-        }
-    }
-
-    fn end_of(&self, answered: Result<Incoming, ExchangeError>, took: Duration) -> End {
-        let (answer, seen, reason) = match answered {
-            Ok(incoming) => {
-                let hints = incoming.headers.iter().filter(|(name, _)| name == "retry-after");
-                let hint = retry_after::read(hints.map(|(_, value)| value.as_slice()), self.engine.ports.clock.wall());
-                let status = incoming.status;
-                (Answer::Status { status, hint }, Ok(incoming), None)
-            }
-            Err(ExchangeError::NotSent { kind, reason }) => {
-                (Answer::NotSent(kind), Err(EffectError::NotSent(kind)), Some(reason))
-            }
-            Err(ExchangeError::Lost { kind, reason }) => {
-                (Answer::Lost(kind), Err(EffectError::Lost(kind)), Some(reason))
-            }
-            Err(ExchangeError::Denied { reason }) => (Answer::Denied, Err(EffectError::Denied), Some(reason)),
-        };
-        End {
-            answer,
-            seen,
-            reason,
-            took,
-            cut: false,
-        }
-    }
-}
-
-fn beyond_limit(service: &Service, wait: Duration) -> String {
-    let wait = crate::refusals::shown(wait);
-    format!(
-        "the rate limit of `{}` would admit the request in {wait}, beyond the attempt's time",
-        service.key
-    )
-}
-
-fn no_turn(service: &Service) -> String {
-    format!(
-        "`{}` has {} exchanges in flight (`concurrency`) and none ended within the attempt's time",
-        service.key, service.policy.concurrency
-    )
-}
-
-/// A guest may write anything there; a person should be able to read it.
-fn shown_authority(authority: &str) -> String {
-    let cut: String = authority.chars().take(100).collect();
-    format!("`{}`", cut.escape_debug())
 }

@@ -1,12 +1,17 @@
 //! The effects of one attempt: those that the journal serves and those that are performed, let in to the guest one at a time in the order in
 //! which they ended; and the evidence that the attempt is judged by.
 
+mod evidence;
+
+pub(crate) use evidence::Settled;
+
 use super::Stop;
 use super::account::request_line;
 use crate::journal::{Entry, Journal, Settlement, Stored};
 use crate::ports::sandbox::{Delivery, Got, Moment, Stopped};
 use crate::records::{EffectRecord, JournalRecord};
 use crate::services::Service;
+use evidence::{kept, reasons, services};
 use fusebox_core::classify;
 use fusebox_core::effect::{Answer, Effect, Kind};
 use fusebox_core::idempotency;
@@ -21,8 +26,6 @@ use tokio::sync::Notify;
 
 /// Effects of one run at most: a guest that asks for what it is denied, over and over, must not fill the host's memory.
 const MOST: usize = 10_000;
-/// Effects without an answer whose reasons are told; the effects of an attempt are all listed anyway.
-const REASONS: usize = 20;
 
 /// The effects of one attempt.
 pub(crate) struct Ledger {
@@ -117,31 +120,6 @@ pub(super) struct Ending {
     pub(super) took: Duration,
     pub(super) cut: bool,
     pub(super) rejected: bool,
-}
-
-/// All effects of an attempt that is over.
-#[derive(Default)]
-pub(crate) struct Settled {
-    /// Served ones too: the guest saw them.
-    pub(crate) effects: Vec<Effect>,
-    /// Numbers of those that were in flight when the attempt ended.
-    pub(crate) in_flight: Vec<u32>,
-    /// What was performed, as rows.
-    pub(crate) records: Vec<EffectRecord>,
-    /// How many effects the journal served.
-    pub(crate) served: u32,
-    /// Whether something that was performed has left the host.
-    pub(crate) began: bool,
-    /// The services that were asked and failed at nothing.
-    pub(crate) services: Vec<Arc<Service>>,
-    /// What a person should know of those that got no answer.
-    pub(crate) reasons: Vec<String>,
-    /// What the next attempt is served from.
-    pub(crate) journal: Journal,
-    /// Why the engine ended the attempt.
-    pub(crate) stop: Option<Stop>,
-    /// The reason of each effect that got no answer, in the order of the effects.
-    why: Vec<Option<String>>,
 }
 
 impl Ledger {
@@ -590,25 +568,6 @@ fn is_sent_again(entry: &Entry) -> bool {
     entry.resent && entry.effect.kind == Kind::Http
 }
 
-/// What the next attempt is served from: not what was never sent, unless it is in the store. A timer that had not fired is waited for on, if
-/// the attempt was only interrupted; else it is as if it had never been asked for.
-fn kept(slots: Vec<Option<Slot>>, interrupted: bool) -> Journal {
-    let mut journal = Journal::default();
-    for mut slot in slots.into_iter().flatten() {
-        let pending = slot.due.is_some() && slot.entry.settled.is_none();
-        let waited_for = pending && interrupted && !slot.abandoned;
-        if pending && !waited_for {
-            slot.entry.effect.answer = Some(Answer::Cancelled);
-        }
-        let entry = slot.entry;
-        let sent = entry.effect.answer != Some(Answer::Cancelled) && entry.settled.is_some();
-        if sent || waited_for || entry.stored > Stored::Nothing {
-            journal.put(entry);
-        }
-    }
-    journal
-}
-
 /// While it is held, the end of the attempt waits.
 pub(super) struct InFlight(Arc<super::Way>);
 
@@ -624,46 +583,5 @@ impl Drop for InFlight {
         if self.0.ledger.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.ledger.idle.notify_one();
         }
-    }
-}
-
-/// Each service that answered in this attempt and failed at nothing, once.
-fn services<'a>(slots: impl Iterator<Item = &'a Slot>) -> Vec<Arc<Service>> {
-    let (mut answered, mut failed) = (Vec::new(), Vec::new());
-    for slot in slots.filter(|slot| slot.live) {
-        let Some(service) = &slot.service else { continue };
-        let effect = &slot.entry.effect;
-        let services = match effect.answer {
-            Some(Answer::Status { .. }) if !classify::has_failed(effect) => &mut answered,
-            _ => &mut failed,
-        };
-        if !services.iter().any(|known| Arc::ptr_eq(known, service)) {
-            services.push(Arc::clone(service));
-        }
-    }
-    answered.retain(|service| !failed.iter().any(|failed| Arc::ptr_eq(failed, service)));
-    answered
-}
-
-/// Why the first of those that got no answer got none, and how many more there are.
-fn reasons<'a>(slots: impl Iterator<Item = &'a Slot>) -> Vec<String> {
-    let mut told = slots.filter_map(|slot| {
-        let reason = slot.entry.settled.as_ref()?.reason.as_ref()?;
-        let effect = &slot.entry.effect;
-        Some(format!("effect {}, {}: {reason}", effect.seq, request_line(effect)))
-    });
-    let mut reasons: Vec<_> = told.by_ref().take(REASONS).collect();
-    let more = told.count();
-    if more > 0 {
-        reasons.push(format!("{more} more effects without an answer"));
-    }
-    reasons
-}
-
-impl Settled {
-    /// Why that effect got no answer.
-    pub(crate) fn why(&self, seq: u32) -> Option<&str> {
-        let mut both = self.effects.iter().zip(&self.why);
-        both.find(|(effect, _)| effect.seq == seq)?.1.as_deref()
     }
 }
