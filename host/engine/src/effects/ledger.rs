@@ -1,19 +1,20 @@
 //! The effects of one attempt: those that the journal serves and those that are performed, let in to the guest one at a time in the order in
 //! which they ended; and the evidence that the attempt is judged by.
 
+mod entries;
 mod evidence;
 
 pub(crate) use evidence::Settled;
 
 use super::Stop;
-use super::account::request_line;
 use crate::journal::{Entry, Journal, Settlement, Stored};
 use crate::ports::sandbox::{Delivery, Got, Moment, Stopped};
 use crate::records::{EffectRecord, JournalRecord};
 use crate::services::Service;
+use entries::{Entries, Slot, is_sent_again};
 use evidence::{kept, reasons, services};
 use fusebox_core::classify;
-use fusebox_core::effect::{Answer, Effect, Kind};
+use fusebox_core::effect::{Answer, Effect};
 use fusebox_core::idempotency;
 use fusebox_core::journal;
 use fusebox_core::time::{Tick, Wall};
@@ -38,51 +39,6 @@ pub(crate) struct Ledger {
     /// Something can be let in, or the attempt was stopped.
     changed: Notify,
     entries: Mutex<Entries>,
-}
-
-struct Entries {
-    /// By number less one.
-    slots: Vec<Option<Slot>>,
-    /// The number that was asked for last.
-    asked: u32,
-    /// The order that was given last.
-    order: u32,
-    /// What has ended, was asked for, and was not let in: number by order.
-    ready: BTreeMap<u32, u32>,
-    /// What was let in since something was asked for last.
-    saw: Vec<u32>,
-    /// Settled effects of the journal that were not let in yet.
-    to_serve: usize,
-    /// How many of them were.
-    served: u32,
-    /// Whether something of the journal was sent and is to be sent again under its key: until then the guest's clock stays in the past.
-    reopened: usize,
-    /// The guest's wall clock was set to the present with that effect, and nobody has written it down yet.
-    rewound: Option<(u32, i64)>,
-    last: Moment,
-    /// Whether the end of every effect is written before its guest sees it.
-    written: bool,
-    closed: bool,
-    stop: Option<Stop>,
-}
-
-struct Slot {
-    entry: Entry,
-    /// Since the start of the attempt.
-    at: Duration,
-    service: Option<Arc<Service>>,
-    /// It was broken off because the attempt's time was over.
-    cut: bool,
-    /// It was performed in this attempt.
-    live: bool,
-    /// It can be let in: what has to be durable is.
-    durable: bool,
-    /// When a timer is over.
-    due: Option<Tick>,
-    /// Where the guest's monotonic clock stands then at least: a timer that fired while nobody held the run was waited for too.
-    shows: Duration,
-    /// Nobody waits for it any more.
-    abandoned: bool,
 }
 
 /// What an effect is, before it is entered.
@@ -512,60 +468,6 @@ impl Ledger {
 pub(super) struct Settling {
     pub(super) record: Option<JournalRecord>,
     pub(super) rewound: Option<(u32, i64)>,
-}
-
-impl Entries {
-    /// Lets in what has ended next; `None` while that is not durable.
-    fn let_in(&mut self, order: u32, seq: u32, wall: &impl Fn() -> Wall) -> Option<Delivery> {
-        let slot = self.slots.get_mut(seq.saturating_sub(1) as usize)?.as_mut()?;
-        if !slot.durable {
-            return None;
-        }
-        self.ready.remove(&order);
-        self.saw.push(seq);
-        let settled = slot.entry.settled.as_mut()?;
-        if !slot.live {
-            self.to_serve = self.to_serve.saturating_sub(1);
-            self.served += 1;
-            // The journal was served: the present begins, unless what was sent before has to be sent again as it was.
-            if self.to_serve == 0 && self.reopened == 0 {
-                let now = wall();
-                if now > settled.at.wall {
-                    settled.at.wall = now;
-                    self.rewound = Some((seq, now.0));
-                }
-            }
-        }
-        let at = Moment {
-            passed: settled.at.passed.max(self.last.passed),
-            wall: settled.at.wall.max(self.last.wall),
-        };
-        self.last = at;
-        Some(Delivery {
-            seq,
-            got: settled.got.clone(),
-            at,
-        })
-    }
-
-    /// The first effect of the journal that the guest has not asked for.
-    fn unasked(&self) -> Option<journal::Diverged> {
-        self.unasked_in(&self.slots)
-    }
-
-    fn unasked_in(&self, slots: &[Option<Slot>]) -> Option<journal::Diverged> {
-        let slot = slots.iter().skip(self.asked as usize).flatten().next()?;
-        Some(journal::Diverged {
-            seq: slot.entry.effect.seq,
-            journal: request_line(&slot.entry.effect),
-            asked: "nothing".to_owned(),
-        })
-    }
-}
-
-/// Whether it was sent before, and is to be sent as it was.
-fn is_sent_again(entry: &Entry) -> bool {
-    entry.resent && entry.effect.kind == Kind::Http
 }
 
 /// While it is held, the end of the attempt waits.
