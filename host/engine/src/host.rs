@@ -199,7 +199,7 @@ impl Host {
         }
         match self.engine.ports.store.cancel(&caller.tenant, run).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(refusals::not_running(run.as_str())),
+            Ok(false) => Err(refusals::over(run.as_str())),
             Err(StoreError::Refused { what }) => Err(Box::new(Failure::new(Code::BadInput, Class::Caller, what))),
             Err(error) => Err(refusals::store("the run could not be cancelled", &error)),
         }

@@ -440,9 +440,9 @@ pub(crate) fn no_breaker<'a>(key: &str, known: impl Iterator<Item = &'a str>) ->
     )
 }
 
-pub(crate) fn not_running(run: &str) -> Box<Failure> {
+pub(crate) fn over(run: &str) -> Box<Failure> {
     caller(
         Code::NotFound,
-        format!("this process does not run {run}: `fusebox runs show {run}` shows where it is"),
+        format!("{run} is over, so there is nothing to cancel: `fusebox runs show {run}` tells how it ended"),
     )
 }

@@ -151,6 +151,9 @@ pub fn advice(failure: &Failure) -> String {
         (Code::Denied, Some(_)) => {
             "a replay without `--from-start` or `--from-effect` repeats nothing that is settled; `fusebox dlq show LETTER` says where it goes on"
         }
+        (Code::ToolFailed, None) if failure.run.is_some() => {
+            "read the error: repeating the same call cannot mend it; once its cause is mended, `fusebox runs resume RUN` goes on where it failed"
+        }
         (code, _) => outcome(code).help,
     }
     .to_owned();
