@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// Callers at once.
-const CALLERS: [usize; 3] = [1, 16, 64];
+const CALLERS: [usize; 3] = [1, 16, 256];
 
 fn main() {
     let mut criterion = criterion();

@@ -3,6 +3,7 @@
 use crate::component::{self, ARGUMENTS, ECHO};
 use crate::timing;
 use anyhow::{Result, anyhow};
+use fusebox_core::failure::Failure;
 use fusebox_core::policy::{Durability, FunctionPolicy, Idempotency, Limits, Origin, ToolPolicy};
 use fusebox_engine::guests::GuestRuntime;
 use fusebox_engine::host::{Host, Ports, Settings};
@@ -22,9 +23,9 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// Calls at once that pool and policy have room for.
-pub const ROOM: u32 = 64;
+pub const ROOM: u32 = 256;
 /// The name that the component is deployed under.
-const TOOL: &str = "echo";
+const TOOL: &str = "tool";
 
 /// A host with one tool.
 pub struct Boundary {
@@ -35,7 +36,7 @@ pub struct Boundary {
 }
 
 impl Boundary {
-    /// Starts a host on the runtime of the caller and deploys the component; `folder` is for compiled code.
+    /// Starts a host on the runtime of the caller and deploys the component that echoes; `folder` is for compiled code.
     ///
     /// # Errors
     /// The failure of the part that could not be started.
@@ -45,17 +46,22 @@ impl Boundary {
         guests: GuestRuntime,
         durability: Durability,
     ) -> Result<Self> {
+        Self::start_with(folder, store, guests, durability, component::wasm()?).await
+    }
+
+    /// The same, with another component.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(
+        folder: &Path,
+        store: Arc<dyn Store>,
+        guests: GuestRuntime,
+        durability: Durability,
+        wasm: Vec<u8>,
+    ) -> Result<Self> {
         let policy = policy(durability);
-        let sandbox = WasmSandbox::open_trusting(SandboxSettings {
-            cache: folder.join("cache"),
-            compiler: CompileCommand {
-                program: folder.to_owned(),
-                args: Vec::new(),
-            },
-            compile_memory: 2 << 30,
-            compile_time: Duration::from_secs(60),
-            pool: ROOM,
-        })?;
+        let sandbox = sandbox(folder)?;
         let ports = Ports {
             store,
             sandbox,
@@ -70,7 +76,7 @@ impl Boundary {
         let host = Host::start(ports, Settings::default()).await.map_err(failed)?;
         let caller = Caller::local();
         let deploy = Deploy {
-            wasm: component::wasm()?.into(),
+            wasm: wasm.into(),
             manifest: String::new(),
             source: "a benchmark".to_owned(),
             policy,
@@ -85,16 +91,24 @@ impl Boundary {
     /// # Errors
     /// The failure of the call.
     pub async fn call(&self) -> Result<Reply> {
+        self.call_function(ECHO, ARGUMENTS).await.map_err(failed)
+    }
+
+    /// Calls a function of the component.
+    ///
+    /// # Errors
+    /// The failure of the call.
+    pub async fn call_function(&self, function: &str, input: &str) -> Result<Reply, Box<Failure>> {
         let call = Call {
             tool: TOOL.to_owned(),
-            function: ECHO.to_owned(),
-            input: ARGUMENTS.to_owned(),
+            function: function.to_owned(),
+            input: input.to_owned(),
             key: None,
             wait: None,
             deadline: None,
             detach: false,
         };
-        self.host.call(&self.caller, call).await.map_err(failed)
+        self.host.call(&self.caller, call).await
     }
 
     /// How long it takes so many callers at once to call so many times each.
@@ -111,8 +125,22 @@ impl Boundary {
     }
 }
 
-fn failed(failure: Box<fusebox_core::failure::Failure>) -> anyhow::Error {
+pub(crate) fn failed(failure: Box<Failure>) -> anyhow::Error {
     anyhow!("{failure}")
+}
+
+/// The sandbox that compiles in this process.
+pub(crate) fn sandbox(folder: &Path) -> Result<Arc<WasmSandbox>> {
+    Ok(WasmSandbox::open_trusting(SandboxSettings {
+        cache: folder.join("cache"),
+        compiler: CompileCommand {
+            program: folder.to_owned(),
+            args: Vec::new(),
+        },
+        compile_memory: 2 << 30,
+        compile_time: Duration::from_secs(60),
+        pool: ROOM,
+    })?)
 }
 
 /// One attempt, and nothing to reach.

@@ -33,7 +33,7 @@ struct Line {
     aim: &'static str,
 }
 
-const LINES: [Line; 7] = [
+const LINES: [Line; 10] = [
     Line {
         what: "fresh instance, typed call",
         unit: Unit::Each(1),
@@ -77,10 +77,31 @@ const LINES: [Line; 7] = [
         aim: "",
     },
     Line {
-        what: "durable calls, 64 callers",
-        unit: Unit::PerSecond(64),
-        raw: Some("durable/raw/64"),
-        fusebox: Some("durable/fusebox/64"),
+        what: "durable calls, 256 callers",
+        unit: Unit::PerSecond(256),
+        raw: Some("durable/raw/256"),
+        fusebox: Some("durable/fusebox/256"),
+        aim: "",
+    },
+    Line {
+        what: "resume: effects served from the journal",
+        unit: Unit::PerSecond(9_900),
+        raw: Some("resume/raw"),
+        fusebox: Some("resume/fusebox"),
+        aim: "",
+    },
+    Line {
+        what: "snapshot, 1 MiB of dirty memory",
+        unit: Unit::Each(1),
+        raw: Some("snapshot/raw/1"),
+        fusebox: Some("snapshot/fusebox/1"),
+        aim: "",
+    },
+    Line {
+        what: "snapshot, 16 MiB of dirty memory",
+        unit: Unit::Each(1),
+        raw: Some("snapshot/raw/16"),
+        fusebox: Some("snapshot/fusebox/16"),
         aim: "",
     },
 ];
@@ -113,7 +134,7 @@ type Times = BTreeMap<Name, Vec<f64>>;
 /// A benchmark that cannot be built or run.
 pub(crate) fn run() -> Result<()> {
     steps::announce(
-        "Builds an optimised host (about 15 minutes on two cores the first time), then measures for about 3 minutes; a machine that is busy otherwise shows less.",
+        "Builds an optimised host (about 15 minutes on two cores the first time), then measures for about 4 minutes; a machine that is busy otherwise shows less.",
     );
     steps::cargo(&["bench", "--package", "fusebox-bench", "--locked", "--no-run"])?;
     let folder = steps::target().join("bench");
@@ -123,7 +144,9 @@ pub(crate) fn run() -> Result<()> {
     let mut times = Times::new();
     for pass in 1..=PASSES {
         steps::announce(&format!("pass {pass} of {PASSES}"));
-        process::run_quietly(bench(&["boundary", "guard", "durability"]).env("CRITERION_HOME", &folder))?;
+        process::run_quietly(
+            bench(&["boundary", "guard", "durability", "resume", "snapshot"]).env("CRITERION_HOME", &folder),
+        )?;
         for name in LINES.iter().flat_map(|line| [line.raw, line.fusebox]).flatten() {
             times.entry(name).or_default().push(estimate(&folder, name)?);
         }
@@ -182,7 +205,7 @@ fn print(times: &Times, allocations: &Allocations) {
         row("allocations: breaker, verdict, budget", "", &guard.to_string(), "", "0")
     );
     println!(
-        "\nraw: wasmtime, or SQLite, used directly for the same; ratio: time through Fusebox by time of raw, the median of {PASSES} passes."
+        "\nraw: wasmtime, SQLite or memory used directly, for the same or the least of it; ratio: time through Fusebox by time of raw, the median of {PASSES} passes."
     );
 }
 
@@ -209,7 +232,8 @@ impl Unit {
         match self {
             Self::Each(at_once) => match nanos / f64::from(at_once) {
                 nanos if nanos < 1e3 => format!("{nanos:.0} ns"),
-                nanos => format!("{:.2} us", nanos / 1e3),
+                nanos if nanos < 1e6 => format!("{:.2} us", nanos / 1e3),
+                nanos => format!("{:.2} ms", nanos / 1e6),
             },
             Self::PerSecond(at_once) => format!("{:.0}/s", f64::from(at_once) * 1e9 / nanos),
         }
@@ -234,5 +258,6 @@ mod tests {
     fn a_benchmark_of_many_at_once_is_told_by_one() {
         assert_eq!(Unit::Each(16).told(160_000.0), "10.00 us");
         assert_eq!(Unit::PerSecond(16).told(1e9), "16/s");
+        assert_eq!(Unit::Each(1).told(2_500_000.0), "2.50 ms");
     }
 }
