@@ -1,17 +1,15 @@
 //! The engine's part, played for tests: performs by a script what a guest asks for, keeps the journal, and serves it to another attempt.
 
 use async_trait::async_trait;
-use fusebox_engine::ports::clock::{Clock as _, SystemClock};
 use fusebox_engine::ports::sandbox::{Ask, Delivery, EffectError, Effects, Got, GuestRequest, Moment, Stopped};
 use fusebox_engine::ports::transport::Incoming;
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Mutex;
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// What becomes of an effect.
 pub(crate) enum Reply {
-    /// This, after a while.
+    /// This, after a while by the clock of the play: nobody really waits.
     Give(Duration, Got),
     /// Nothing, ever.
     Hang,
@@ -39,18 +37,15 @@ impl Journal {
 
 /// Plays the engine in one attempt.
 pub(crate) struct Play {
-    script: Arc<Script>,
+    script: Script,
     served: Journal,
     /// The first number that is refused, as if the host drained.
     stop_at: Option<u32>,
     /// Ends the attempt when the guest waits for what has not settled.
     drains: bool,
-    /// Where each effect leaves the guest's clock; the time that has really passed unless told.
+    /// Where each effect leaves the guest's clock; the clock of the play unless told.
     at: Option<Duration>,
-    clock: SystemClock,
-    start: fusebox_core::time::Tick,
-    book: Arc<Mutex<Book>>,
-    bell: Arc<Notify>,
+    book: Mutex<Book>,
 }
 
 #[derive(Default)]
@@ -58,8 +53,9 @@ struct Book {
     happened: Journal,
     /// What is served and not let in yet.
     waiting: VecDeque<Delivery>,
-    /// What has settled live and is not let in yet.
-    settled: VecDeque<Delivery>,
+    now: Duration,
+    /// What settles live, by time and number.
+    scheduled: BTreeMap<(Duration, u32), Got>,
     abandoned: Vec<u32>,
     diverged: Vec<u32>,
     live: Vec<u32>,
@@ -70,17 +66,13 @@ pub(crate) const START: fusebox_core::time::Wall = fusebox_core::time::Wall(1_76
 
 impl Play {
     pub(crate) fn new(script: impl Fn(&Ask) -> Reply + Send + Sync + 'static) -> Self {
-        let clock = SystemClock::new();
         Self {
-            script: Arc::new(Box::new(script)),
+            script: Box::new(script),
             served: Journal::default(),
             stop_at: None,
             drains: false,
             at: None,
-            clock,
-            start: clock.tick(),
-            book: Arc::default(),
-            bell: Arc::default(),
+            book: Mutex::default(),
         }
     }
 
@@ -150,31 +142,27 @@ impl Play {
         self.book.lock().unwrap().diverged.clone()
     }
 
-    /// Numbers of the effects that were performed and not served.
-    pub(crate) fn live(&self) -> Vec<u32> {
-        self.book.lock().unwrap().live.clone()
-    }
-
-    fn perform(&self, seq: u32, ask: &Ask) {
-        let Reply::Give(after, got) = (self.script)(ask) else {
-            return;
-        };
-        let (clock, start, book, bell) = (self.clock, self.start, Arc::clone(&self.book), Arc::clone(&self.bell));
-        let at = self.at;
-        let timer = matches!(ask, Ask::Timer { .. });
-        tokio::spawn(async move {
-            clock.sleep(after).await;
-            if timer && book.lock().unwrap().abandoned.contains(&seq) {
-                return;
-            }
-            let passed = at.unwrap_or_else(|| clock.tick().since(start));
+    /// What settles next.
+    fn settled(&self) -> Option<Delivery> {
+        let book = &mut *self.book.lock().unwrap();
+        let served = book.waiting.pop_front();
+        let delivery = served.or_else(|| {
+            let ((due, seq), got) = book.scheduled.pop_first()?;
+            book.now = book.now.max(due);
+            let passed = self.at.unwrap_or(book.now);
             let at = Moment {
                 passed,
                 wall: START + passed,
             };
-            book.lock().unwrap().settled.push_back(Delivery { seq, got, at });
-            bell.notify_one();
-        });
+            Some(Delivery { seq, got, at })
+        })?;
+        book.happened.let_in.push(delivery.clone());
+        Some(delivery)
+    }
+
+    /// Numbers of the effects that were performed and not served.
+    pub(crate) fn live(&self) -> Vec<u32> {
+        self.book.lock().unwrap().live.clone()
     }
 }
 
@@ -197,30 +185,31 @@ impl Effects for Play {
             Some(_) | None => {}
         }
         book.live.push(seq);
+        let now = book.now;
+        // A script may panic, as a defect of the host would.
         drop(book);
-        self.perform(seq, &ask);
+        if let Reply::Give(after, got) = (self.script)(&ask) {
+            let mut book = self.book.lock().unwrap();
+            book.scheduled.insert((now + after, seq), got);
+        }
         Ok(seq)
     }
 
     async fn next(&self) -> Result<Delivery, Stopped> {
-        loop {
-            {
-                let mut book = self.book.lock().unwrap();
-                let next = book.waiting.pop_front().or_else(|| book.settled.pop_front());
-                if let Some(delivery) = next {
-                    book.happened.let_in.push(delivery.clone());
-                    return Ok(delivery);
-                }
-            }
-            if self.drains {
-                return Err(Stopped);
-            }
-            self.bell.notified().await;
+        if let Some(delivery) = self.settled() {
+            return Ok(delivery);
         }
+        if self.drains {
+            return Err(Stopped);
+        }
+        std::future::pending().await
     }
 
     fn abandon(&self, seq: u32) {
-        self.book.lock().unwrap().abandoned.push(seq);
+        let mut book = self.book.lock().unwrap();
+        book.scheduled
+            .retain(|(_, other), got| *other != seq || *got != Got::Timer);
+        book.abandoned.push(seq);
     }
 
     fn is_live(&self) -> bool {

@@ -55,6 +55,7 @@ async fn a_clock_never_goes_back() {
 #[tokio::test]
 async fn a_timer_does_not_outlast_the_attempt() {
     let mut trial = Trial::of(&asking("0.2.12").await, "times");
+    trial.effects = Arc::new(Play::hanging());
     trial.json = r#"{"pause":60000000000}"#.to_owned();
     trial.timeout = Duration::from_millis(40);
     let report = trial.run().await;
@@ -65,6 +66,7 @@ async fn a_timer_does_not_outlast_the_attempt() {
 #[tokio::test]
 async fn cancelling_ends_a_guest_that_waits() {
     let mut trial = Trial::of(&asking("0.2.6").await, "times");
+    trial.effects = Arc::new(Play::hanging());
     trial.json = r#"{"pause":60000000000}"#.to_owned();
     let cancel = trial.cancel.clone();
     let run = trial.start();
