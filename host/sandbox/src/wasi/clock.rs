@@ -166,3 +166,30 @@ impl Pollable for Timer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(passed: u64, wall: i64) -> Moment {
+        Moment {
+            passed: Duration::from_millis(passed),
+            wall: Wall(wall),
+        }
+    }
+
+    #[test]
+    fn each_effect_moves_both_clocks_and_neither_goes_back() {
+        let clock = VirtualClock::starting(Wall(5_000));
+        assert_eq!((clock.monotonic(), clock.wall()), (1_000, 5_000_002_000));
+        // The run went on after a gap: the wall clock shows it, the monotonic one does not.
+        clock.settle(at(10, 90_000));
+        assert_eq!((clock.monotonic(), clock.wall()), (10_001_000, 90_000_002_000));
+        clock.settle(at(3, 80_000));
+        assert_eq!((clock.monotonic(), clock.wall()), (10_003_000, 90_000_004_000));
+        clock.reach(10_000_000);
+        assert_eq!(clock.monotonic(), 10_005_000);
+        clock.reach(12_000_000);
+        assert_eq!((clock.monotonic(), clock.wall()), (12_001_000, 90_002_002_000));
+    }
+}

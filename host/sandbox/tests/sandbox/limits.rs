@@ -114,11 +114,24 @@ async fn arguments_bodies_and_resources_are_one_sum() {
         let mut trial = Trial::of(&weaving("0.2.6").await, "interleaved");
         trial.json = r#"{"size":200000,"trap":0}"#.to_owned();
         trial.limits.host_memory = host_memory;
-        trial.effects = Arc::new(Play::answering([]));
+        let play = Arc::new(Play::answering([]));
+        trial.effects = Arc::<Play>::clone(&play);
         match trial.run().await.end {
             AttemptEnd::Ok { .. } => assert!(fits, "{host_memory}"),
-            AttemptEnd::Limit { limit, .. } => assert!(!fits && limit == Limit::HostMemory, "{host_memory}"),
+            AttemptEnd::Limit { limit, .. } => {
+                assert!(!fits && limit == Limit::HostMemory, "{host_memory}");
+                assert!(play.requests().is_empty(), "refused as it was written");
+            }
             other => panic!("{host_memory}: {other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_request_is_not_held_beside_its_answer() {
+    let mut trial = Trial::of(&asking("0.2.9").await, "ask");
+    trial.json = r#"{"size":500000}"#.to_owned();
+    trial.limits.host_memory = 850_000;
+    trial.effects = Arc::new(Play::answering([("/step", answer(200, &"x".repeat(500_000)))]));
+    assert!(matches!(trial.run().await.end, AttemptEnd::Ok { .. }));
 }
