@@ -2,8 +2,9 @@
 
 use crate::engine::Engine;
 use crate::records::LetterRecord;
+use crate::recovery;
 use crate::replay;
-use crate::requests::{Begin, Caller, Replay};
+use crate::requests::{Begin, Replay};
 use fusebox_core::dead_letter::{Waiting, next_by_itself};
 use fusebox_core::time::Wall;
 use std::collections::BTreeMap;
@@ -120,12 +121,7 @@ async fn state_of(engine: &Arc<Engine>, letter: &LetterRecord) -> Service {
 
 async fn replay_one(engine: &Arc<Engine>, letter: &LetterRecord, counts: bool) {
     let Ok(_place) = engine.tasks.admit() else { return };
-    let caller = Caller {
-        tenant: Arc::from(letter.tenant.as_str()),
-        principal: Arc::from(letter.run.principal.as_str()),
-        trace: letter.run.trace.clone(),
-        ..Caller::local()
-    };
+    let caller = recovery::caller_of(&letter.run);
     let replay = Replay {
         letter: letter.id.clone(),
         deadline: None,

@@ -25,7 +25,6 @@ use fusebox_core::ids::RunId;
 use fusebox_core::journal::{self, Resume};
 use fusebox_core::policy::Durability;
 use fusebox_core::run::State;
-use fusebox_core::time::Wall;
 use std::sync::Arc;
 
 /// No call is nested deeper.
@@ -348,11 +347,7 @@ async fn go_on(way: &Arc<Way>, callee: &Callee, record: RunRecord, fresh: Run) -
     let mut run = Run {
         facts: Arc::new(facts),
         attempts: record.attempts.clone(),
-        clock: Wall(if record.clock == 0 {
-            record.created
-        } else {
-            record.clock
-        }),
+        clock: record.guest_started(),
         journal,
         ..fresh
     };

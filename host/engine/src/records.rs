@@ -274,6 +274,13 @@ pub struct RunRecord {
     pub seed: Seed,
 }
 
+impl RunRecord {
+    /// Where the guest's wall clock starts; rows of before there were journals do not say, and began when they were accepted.
+    pub(crate) fn guest_started(&self) -> Wall {
+        Wall(if self.clock == 0 { self.created } else { self.clock })
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 fn is_zero(count: &u32) -> bool {
     *count == 0

@@ -19,7 +19,7 @@ use fusebox_core::classify;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::journal::{self, Resume};
 use fusebox_core::run::{State, is_given_up};
-use fusebox_core::time::{Tick, Wall};
+use fusebox_core::time::Tick;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,16 +97,12 @@ async fn take_up(engine: &Arc<Engine>, lease: Lease, waited_for: bool) -> Result
         .left_ms
         .map_or(patience, |left| Duration::from_millis(left).min(patience));
     let began = journal.iter().any(|entry| classify::left_the_host(&entry.effect));
-    let clock = if record.clock == 0 {
-        record.created
-    } else {
-        record.clock
-    };
+    let clock = record.guest_started();
     Ok(Run {
         attempts: record.attempts.clone(),
         facts: Arc::new(Facts::of(&record, &caller, tool, function, input)),
         deadline: engine.ports.clock.tick() + left,
-        clock: Wall(clock),
+        clock,
         journal,
         began,
         waited_for,
@@ -179,7 +175,8 @@ fn refused_last(record: &RunRecord, evidence: &[journal::Entry]) -> Option<u32> 
     refused.then(|| last.seq())
 }
 
-fn caller_of(record: &RunRecord) -> Caller {
+/// Who called it, when nobody is there who does now.
+pub(crate) fn caller_of(record: &RunRecord) -> Caller {
     Caller {
         tenant: Arc::from(record.tenant.as_str()),
         principal: Arc::from(record.principal.as_str()),

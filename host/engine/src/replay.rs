@@ -22,7 +22,6 @@ use fusebox_core::dead_letter::{self, Form, Kind, NotReplayable, State};
 use fusebox_core::failure::{Code, Failure};
 use fusebox_core::journal::{self, Cut, Resume};
 use fusebox_core::retry::Attempts;
-use fusebox_core::time::Wall;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,7 +106,7 @@ pub(crate) async fn replay(
     let mut run = Run {
         facts: Arc::new(facts(&letter)),
         deadline: engine.ports.clock.tick() + patience,
-        clock: started(&letter),
+        clock: letter.run.guest_started(),
         attempts: letter.run.attempts.clone(),
         journal,
         began: false,
@@ -137,15 +136,6 @@ pub(crate) async fn replay(
         Err(failure) => Ended::refused(*failure),
     };
     finish::finish(engine, run, ended).await.map(Replayed::Done)
-}
-
-/// Where the guest's wall clock started; rows of before there were journals do not say.
-fn started(letter: &LetterRecord) -> Wall {
-    Wall(if letter.run.clock == 0 {
-        letter.run.created
-    } else {
-        letter.run.clock
-    })
 }
 
 /// The version that the run is pinned to, or its manifest with another component.
@@ -268,7 +258,7 @@ async fn dry(
     let mut run = Run {
         facts: Arc::new(facts),
         deadline: engine.ports.clock.tick() + patience,
-        clock: started(letter),
+        clock: letter.run.guest_started(),
         attempts: Vec::new(),
         journal,
         began: false,
