@@ -15,5 +15,6 @@ pub mod journal;
 pub mod policy;
 pub mod retry;
 pub mod retry_after;
+pub mod role;
 pub mod run;
 pub mod time;

@@ -24,6 +24,7 @@ use fusebox_core::idempotency;
 use fusebox_core::ids::RunId;
 use fusebox_core::journal::{self, Resume};
 use fusebox_core::policy::Durability;
+use fusebox_core::role::Roles;
 use fusebox_core::run::State;
 use std::sync::Arc;
 
@@ -81,6 +82,7 @@ async fn callee(way: &Arc<Way>, effect: &Effect, target: &Target, input: &str) -
     let caller = Caller {
         tenant: Arc::clone(&facts.tenant),
         principal: Arc::clone(&facts.principal),
+        roles: Roles::CALLER,
         spelling: facts.spelling,
         trace: facts.trace.clone(),
     };
@@ -338,6 +340,7 @@ async fn go_on(way: &Arc<Way>, callee: &Callee, record: RunRecord, fresh: Run) -
     let caller = Caller {
         tenant: Arc::clone(&way.facts.tenant),
         principal: Arc::clone(&way.facts.principal),
+        roles: Roles::CALLER,
         spelling: fresh.spelling,
         trace: fresh.trace.clone(),
     };

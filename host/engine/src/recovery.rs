@@ -18,6 +18,7 @@ use crate::starting;
 use fusebox_core::classify;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::journal::{self, Resume};
+use fusebox_core::role::Roles;
 use fusebox_core::run::{State, is_given_up};
 use fusebox_core::time::Tick;
 use std::sync::Arc;
@@ -180,6 +181,7 @@ pub(crate) fn caller_of(record: &RunRecord) -> Caller {
     Caller {
         tenant: Arc::from(record.tenant.as_str()),
         principal: Arc::from(record.principal.as_str()),
+        roles: Roles::CALLER,
         spelling: Spelling::Kebab,
         trace: record.trace.clone(),
     }

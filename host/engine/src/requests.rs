@@ -7,6 +7,7 @@ use fusebox_core::component::{ComponentShape, Link};
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::{Digest, LetterId, RunId};
 use fusebox_core::policy::ToolPolicy;
+use fusebox_core::role::Roles;
 use fusebox_core::run::State;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub struct Caller {
     pub tenant: Arc<str>,
     /// Who asks.
     pub principal: Arc<str>,
+    /// What they may be to the host.
+    pub roles: Roles,
     /// How names are spelled in JSON that is answered.
     pub spelling: Spelling,
     /// Trace id in hexadecimal, when the caller brought one.
@@ -31,6 +34,7 @@ impl Caller {
         Self {
             tenant: Arc::from("default"),
             principal: Arc::from("local"),
+            roles: Roles::ALL,
             spelling: Spelling::Kebab,
             trace: None,
         }

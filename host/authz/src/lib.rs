@@ -1,0 +1,1 @@
+//! Who may do what: rules in Cedar, behind the port of the engine.
