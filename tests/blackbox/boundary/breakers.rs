@@ -52,7 +52,7 @@ fn it_opens_at_its_threshold_and_fails_fast_without_a_request() {
     );
     let wait = error["retry-after-ms"].as_u64().unwrap();
     assert!((1..=300_000).contains(&wait), "{wait}");
-    assert!(refused.took < Duration::from_secs(5), "{:?}", refused.took);
+    assert!(refused.took < Duration::from_secs(20), "{:?}", refused.took);
 
     site.call("llm.complete", &json!({ "prompt": "Are you there?" }))
         .exits(0);

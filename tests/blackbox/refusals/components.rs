@@ -84,7 +84,7 @@ fn a_file_of_200_mb_is_refused_before_it_is_read() {
         .unwrap();
     refuses(&site, "huge.wasm", "FB0503");
     let ran = site.fusebox(&["check", "t.toml"]).exits(64);
-    assert!(ran.took < Duration::from_secs(5), "{:?}", ran.took);
+    assert!(ran.took < Duration::from_secs(20), "{:?}", ran.took);
 }
 
 #[test]
