@@ -14,7 +14,10 @@ use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::{Clock, SystemClock};
 use fusebox_engine::ports::entropy::OsEntropy;
 use fusebox_engine::ports::store::Store;
+use fusebox_faces::api::Api;
 use fusebox_faces::cli::{Checkup, Failed, SecretKeeper, Wiring};
+use fusebox_faces::deploying::Rules;
+use fusebox_faces::local::Local;
 use fusebox_manifest::{HostFile, Presets, SecretSource};
 use fusebox_sandbox::{CompileCommand, SandboxSettings, WasmSandbox};
 use fusebox_store::{SqliteStore, StoreOptions};
@@ -225,7 +228,12 @@ fn keeper(config: &Config) -> KeptSecrets {
 
 #[async_trait]
 impl Wiring for Process {
-    async fn host(&self) -> Result<Arc<Host>, Failed> {
+    async fn host(&self) -> Result<Arc<dyn Api>, Failed> {
+        let host = self.local("this").await?;
+        Ok(Arc::new(Local::new(host, self.rules()?)))
+    }
+
+    async fn local(&self, _what: &str) -> Result<Arc<Host>, Failed> {
         let open = || async { self.start(Arc::new(self.store().await?)).await };
         self.host.get_or_try_init(open).await.cloned()
     }
@@ -233,6 +241,14 @@ impl Wiring for Process {
     async fn scratch(&self) -> Result<Arc<Host>, Failed> {
         let open = || async { self.start(Arc::new(MemoryStore::new())).await };
         self.scratch.get_or_try_init(open).await.cloned()
+    }
+
+    fn rules(&self) -> Result<Arc<Rules>, Failed> {
+        let config = self.config()?;
+        Ok(Arc::new(Rules {
+            settings: config.host.clone(),
+            presets: config.presets.clone(),
+        }))
     }
 
     fn settings(&self) -> Result<&HostFile, Failed> {

@@ -1,4 +1,8 @@
 //! Faces of the one facade: each turns what people and programs send into requests, and answers into what they read.
 
+pub mod api;
 pub mod cli;
+pub mod deploying;
+pub mod dto;
+pub mod local;
 pub mod outcome;

@@ -5,9 +5,9 @@ use super::moments::{moment, relative};
 use super::output::{printable, short};
 use super::timeline::field;
 use super::{Context, call, runs};
+use crate::api::Api;
 use clap::{Args, Subcommand};
 use fusebox_core::failure::Code;
-use fusebox_engine::host::Host;
 use fusebox_engine::ports::store::{ApprovalFilter, Verdict};
 use fusebox_engine::records::ApprovalRecord;
 use std::time::Duration;
@@ -181,7 +181,12 @@ fn show(approval: &ApprovalRecord, cx: &mut Context<'_>) -> Result<(), Failed> {
     Ok(())
 }
 
-async fn decide(decision: &Decision, approved: bool, host: &Host, cx: &Context<'_>) -> Result<ApprovalRecord, Failed> {
+async fn decide(
+    decision: &Decision,
+    approved: bool,
+    host: &dyn Api,
+    cx: &Context<'_>,
+) -> Result<ApprovalRecord, Failed> {
     let verdict = Verdict {
         approved,
         by: decision.by.clone().unwrap_or_else(|| cx.caller.principal.to_string()),
@@ -195,7 +200,7 @@ async fn decide(decision: &Decision, approved: bool, host: &Host, cx: &Context<'
 
 async fn approve(decision: Decision, cx: &mut Context<'_>) -> Result<(), Failed> {
     let host = cx.wiring.host().await?;
-    let approval = decide(&decision, true, &host, cx).await?;
+    let approval = decide(&decision, true, host.as_ref(), cx).await?;
     cx.note(&format!("{} is approved", approval.id));
     if decision.detach {
         return left_to_a_host(&approval, cx);
@@ -204,7 +209,7 @@ async fn approve(decision: Decision, cx: &mut Context<'_>) -> Result<(), Failed>
         Ok(reply) => call::show(&reply, cx),
         // A serving host was quicker; its end is the end.
         Err(failure) if failure.code == Code::KeyInUse => {
-            runs::to_its_end(&host, &approval.root, Duration::from_millis(250), cx).await
+            runs::to_its_end(host.as_ref(), &approval.root, Duration::from_millis(250), cx).await
         }
         Err(failure) => Err(failure.into()),
     }
@@ -212,7 +217,7 @@ async fn approve(decision: Decision, cx: &mut Context<'_>) -> Result<(), Failed>
 
 async fn deny(decision: Decision, cx: &mut Context<'_>) -> Result<(), Failed> {
     let host = cx.wiring.host().await?;
-    let approval = decide(&decision, false, &host, cx).await?;
+    let approval = decide(&decision, false, host.as_ref(), cx).await?;
     cx.note(&format!("{} is declined", approval.id));
     if decision.detach {
         return left_to_a_host(&approval, cx);

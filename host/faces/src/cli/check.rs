@@ -26,10 +26,10 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
     let mut findings: Vec<Diagnostic> = Vec::new();
     for loaded in manifests::load(&arguments.files, cx).await? {
-        let file = &loaded.path;
+        let file = &loaded.source;
         if let Some(lowered) = loaded.lowered.as_ref().filter(|_| !cx.out.json()) {
             for sentence in &lowered.widens {
-                cx.note(&format!("note: {}: {sentence}", file.display()));
+                cx.note(&format!("note: {file}: {sentence}"));
             }
         }
         findings.extend(loaded.findings);

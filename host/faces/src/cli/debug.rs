@@ -44,6 +44,9 @@ pub(super) struct Arguments {
     time: Duration,
 }
 
+/// What takes its time.
+const COMPILING: &str = "compiling the component for debugging, and replaying it";
+
 /// Runs the command.
 ///
 /// # Errors
@@ -55,33 +58,15 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
             "use --effects, or --effect N to stop at one of them",
         ));
     }
+    if arguments.step || arguments.effect.is_some() {
+        return stopped(arguments, cx).await;
+    }
     let host = cx.wiring.host().await?;
-    let letter = arguments.which.find(&host, cx).await?;
-    cx.progress("compiling the component for debugging, and replaying it");
-    let debugging = host.debugging(&cx.caller, &letter.id, arguments.time).await;
-    if arguments.step {
-        cx.progress("");
-        return session::run(&debugging?, cx).await;
-    }
-    if let Some(seq) = arguments.effect {
-        let at = debugging?.at(seq).await;
-        cx.progress("");
-        let (exchange, halt) = at?;
-        if cx.out.json() {
-            return Ok(cx.out.value(&serde_json::json!({ "effect": exchange, "halt": halt }))?);
-        }
-        view::exchange(&exchange, &mut cx.out)?;
-        return match &halt {
-            Some(halt) => Ok(frames::halt(
-                "it stands where it asks for that",
-                halt,
-                arguments.frame,
-                &mut cx.out,
-            )?),
-            None => Ok(field(&mut cx.out, "stack", "it returned before it was stopped")?),
-        };
-    }
-    let report = debugging?.report(arguments.effects).await;
+    let letter = arguments.which.find(host.as_ref(), cx).await?;
+    cx.progress(COMPILING);
+    let report = host
+        .debug(&cx.caller, &letter.id, arguments.effects, arguments.time)
+        .await;
     cx.progress("");
     let report = report?;
     if cx.out.json() {
@@ -95,4 +80,32 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
         return Ok(());
     }
     Ok(view::report(&report, arguments.frame, &mut cx.out)?)
+}
+
+/// Stops a replay at an effect, or goes from one to the next: that is done where the letter is.
+async fn stopped(arguments: Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
+    let host = cx.wiring.local("stopping at an effect").await?;
+    let letter = arguments.which.find(cx.wiring.host().await?.as_ref(), cx).await?;
+    cx.progress(COMPILING);
+    let debugging = host.debugging(&cx.caller, &letter.id, arguments.time).await;
+    let Some(seq) = arguments.effect else {
+        cx.progress("");
+        return session::run(&debugging?, cx).await;
+    };
+    let at = debugging?.at(seq).await;
+    cx.progress("");
+    let (exchange, halt) = at?;
+    if cx.out.json() {
+        return Ok(cx.out.value(&serde_json::json!({ "effect": exchange, "halt": halt }))?);
+    }
+    view::exchange(&exchange, &mut cx.out)?;
+    match &halt {
+        Some(halt) => Ok(frames::halt(
+            "it stands where it asks for that",
+            halt,
+            arguments.frame,
+            &mut cx.out,
+        )?),
+        None => Ok(field(&mut cx.out, "stack", "it returned before it was stopped")?),
+    }
 }

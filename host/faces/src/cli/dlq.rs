@@ -17,8 +17,8 @@ pub(super) use list::Arguments as List;
 
 use super::Context;
 use super::failed::Failed;
+use crate::api::Api;
 use clap::{Args, Subcommand};
-use fusebox_engine::host::Host;
 use fusebox_engine::records::LetterRecord;
 
 /// What is asked about letters.
@@ -70,7 +70,7 @@ pub(super) struct Which {
 }
 
 impl Which {
-    pub(super) async fn find(&self, host: &Host, cx: &Context<'_>) -> Result<LetterRecord, Failed> {
+    pub(super) async fn find(&self, host: &dyn Api, cx: &Context<'_>) -> Result<LetterRecord, Failed> {
         match (&self.letter, &self.run_id) {
             (Some(letter), _) => Ok(host.letter(&cx.caller, &letter.parse()?).await?),
             (None, Some(run)) => Ok(host.letter_of(&cx.caller, &run.parse()?).await?),

@@ -2,6 +2,7 @@
 
 use super::moments::{lasting, moment};
 use super::output::{Output, printable};
+use crate::deploying::Refused;
 use crate::outcome::{EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, advice, outcome};
 use fusebox_core::failure::{Code, Failure};
 use fusebox_core::ids::BadId;
@@ -45,6 +46,29 @@ pub enum Failed {
 impl From<Box<Failure>> for Failed {
     fn from(failure: Box<Failure>) -> Self {
         Self::Host(failure)
+    }
+}
+
+impl From<Refused> for Failed {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Failure(failure) => Self::Host(failure),
+            Refused::Findings(found) => Self::Findings(found),
+            Refused::Grew(grew) => {
+                let names: Vec<_> = grew.iter().map(|growth| format!("`{}`", growth.tool)).collect();
+                let accept: Vec<_> = grew
+                    .iter()
+                    .map(|growth| format!("--accept {}", growth.digest))
+                    .collect();
+                Self::usage(
+                    format!(
+                        "nothing was deployed: {} would be able to do more than before",
+                        names.join(", ")
+                    ),
+                    format!("if that is right, add {}", accept.join(" ")),
+                )
+            }
+        }
     }
 }
 

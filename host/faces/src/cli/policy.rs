@@ -2,8 +2,9 @@
 
 use super::call::target;
 use super::{Context, Failed, manifests};
+use crate::dto::policy_row::PolicyRow;
 use clap::{Args, Subcommand};
-use fusebox_manifest::{Lowered, Manifest, Row};
+use fusebox_manifest::Row;
 use std::path::PathBuf;
 
 /// What is asked of policies.
@@ -40,56 +41,45 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
         None => of_deployed(&target, cx).await?,
     };
     if cx.out.json() {
-        return Ok(rows.iter().try_for_each(|row| cx.out.value(&row.to_json()))?);
+        return Ok(rows.iter().try_for_each(|row| cx.out.value(row))?);
     }
-    Ok(cx.out.table(&["key", "value", "set by"], &rows, row)?)
+    Ok(cx.out.table(&["key", "value", "set by"], &rows, |row| {
+        let clamp = row.clamp.as_ref().map_or_else(String::new, |cut| format!("; {cut}"));
+        vec![row.key.clone(), row.value.clone(), format!("{}{clamp}", row.set_by)]
+    })?)
 }
 
-async fn of_file(path: &std::path::Path, function: &str, cx: &mut Context<'_>) -> Result<Vec<Row>, Failed> {
+async fn of_file(path: &std::path::Path, function: &str, cx: &mut Context<'_>) -> Result<Vec<PolicyRow>, Failed> {
     let mut findings = Vec::new();
     for loaded in manifests::load(&[path.to_owned()], cx).await? {
         if let Some((lowered, component)) = loaded.lowered.zip(loaded.component) {
             let functions = component.shape().functions.iter().map(|shape| shape.name.as_str());
-            return explain(&lowered, function, functions);
+            known(&lowered.policy.name, function, functions)?;
+            return Ok(lowered.explain(function).iter().map(PolicyRow::from).collect());
         }
         findings.extend(loaded.findings);
     }
     Err(Failed::Findings(findings))
 }
 
-async fn of_deployed(text: &str, cx: &mut Context<'_>) -> Result<Vec<Row>, Failed> {
+async fn of_deployed(text: &str, cx: &mut Context<'_>) -> Result<Vec<PolicyRow>, Failed> {
     let (tool, function) = target(text)?;
     let host = cx.wiring.host().await?;
     let found = host.tool(&cx.caller, &tool).await?;
-    let record = &found.record;
-    let (lowered, findings) = Manifest::read(
-        &record.source,
-        &record.manifest,
-        cx.wiring.presets()?,
-        cx.wiring.settings()?,
-    );
-    let Some(lowered) = lowered else {
-        return Err(Failed::Findings(findings));
-    };
-    let functions = found
-        .component
-        .shape()
-        .functions
-        .iter()
-        .map(|shape| shape.name.as_str());
-    explain(&lowered, &function, functions)
+    known(
+        &tool,
+        &function,
+        found.functions.iter().map(|known| known.types.name.as_str()),
+    )?;
+    Ok(host.explain(&cx.caller, &tool, &function).await?)
 }
 
-fn explain<'a>(
-    lowered: &Lowered,
-    function: &str,
-    functions: impl Iterator<Item = &'a str> + Clone,
-) -> Result<Vec<Row>, Failed> {
+fn known<'a>(tool: &str, function: &str, functions: impl Iterator<Item = &'a str> + Clone) -> Result<(), Failed> {
     if functions.clone().any(|known| known == function) {
-        return Ok(lowered.explain(function));
+        return Ok(());
     }
     Err(Failed::usage(
-        format!("`{}` has no function `{function}`", lowered.policy.name),
+        format!("`{tool}` has no function `{function}`"),
         format!("write one of: {}", functions.collect::<Vec<_>>().join(", ")),
     ))
 }

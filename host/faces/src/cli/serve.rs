@@ -26,7 +26,7 @@ pub(super) struct Arguments {}
 /// # Errors
 /// What the host refused.
 pub(super) async fn run(_arguments: &Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
-    let host = cx.wiring.host().await?;
+    let host = cx.wiring.local("serving").await?;
     let database = place(cx.wiring, "database")?;
     let workers = cx.wiring.settings()?.max_calls;
     say("serving", &database, workers, cx)?;

@@ -2,9 +2,9 @@
 
 use super::Context;
 use super::failed::Failed;
+use crate::api::Api;
 use fusebox_core::ids::RunId;
 use fusebox_core::run::State;
-use fusebox_engine::host::Host;
 use fusebox_engine::records::{EffectRecord, JournalRecord, RunRecord};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ impl Tree {
     ///
     /// # Errors
     /// What the host refused.
-    pub(super) async fn load(host: &Host, run: &RunRecord, cx: &Context<'_>) -> Result<Self, Failed> {
+    pub(super) async fn load(host: &dyn Api, run: &RunRecord, cx: &Context<'_>) -> Result<Self, Failed> {
         let root = run.nested.as_ref().map_or(&run.id, |nested| &nested.root);
         let runs = host.tree(&cx.caller, root).await?;
         let mut journals = BTreeMap::new();

@@ -4,6 +4,7 @@ use super::input::Input;
 use super::moments::{lasting, parse_duration};
 use super::output::printable;
 use super::{Context, Failed, manifests};
+use crate::dto::tool_detail::{FunctionTypes, signature};
 use clap::Args;
 use fusebox_core::failure::Code;
 use fusebox_core::policy::{FunctionPolicy, Limits, ToolPolicy};
@@ -104,12 +105,12 @@ fn list(component: &dyn fusebox_engine::ports::sandbox::Component, cx: &mut Cont
     if cx.out.json() {
         for function in functions {
             cx.out
-                .value(&super::tools::function_json(component, function, &BTreeMap::new()))?;
+                .value(&FunctionTypes::of(component, function, &BTreeMap::new()))?;
         }
         return Ok(());
     }
     for function in functions {
-        cx.out.line(super::tools::signature(function))?;
+        cx.out.line(signature(function))?;
     }
     Ok(())
 }

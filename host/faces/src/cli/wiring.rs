@@ -1,6 +1,8 @@
 //! What commands need of the process around them; implemented by the binary, which alone names the adapters.
 
 use super::failed::Failed;
+use crate::api::Api;
+use crate::deploying::Rules;
 use async_trait::async_trait;
 use fusebox_engine::host::Host;
 use fusebox_manifest::{HostFile, Presets};
@@ -11,10 +13,15 @@ use std::sync::Arc;
 /// The process around the commands.
 #[async_trait]
 pub trait Wiring: Send + Sync {
-    /// The host on the configured database, opened when it is first asked for.
-    async fn host(&self) -> Result<Arc<Host>, Failed>;
+    /// The host that commands mean: this process's own, or the one that `--host` names.
+    async fn host(&self) -> Result<Arc<dyn Api>, Failed>;
+    /// This process's host on the configured database, opened when it is first asked for; refused under `--host`, where `what` is only done
+    /// on the host's own machine.
+    async fn local(&self, what: &str) -> Result<Arc<Host>, Failed>;
     /// A host whose store is this process's memory, for what needs no database.
     async fn scratch(&self) -> Result<Arc<Host>, Failed>;
+    /// By what this process admits manifests.
+    fn rules(&self) -> Result<Arc<Rules>, Failed>;
     /// The operator's file with variables and flags over it, and the hosts that secrets were set for.
     fn settings(&self) -> Result<&HostFile, Failed>;
     /// The presets: those built in, and the operator's.

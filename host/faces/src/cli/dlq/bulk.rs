@@ -3,13 +3,13 @@
 use super::list::Filter;
 use super::redrives::{self, counts};
 use super::{Context, Failed};
+use crate::api::Api;
 use crate::cli::moments::relative;
 use crate::cli::output::short;
 use crate::cli::progress::Bar;
 use crate::outcome::{Outcome, outcome};
 use clap::Args;
 use fusebox_core::failure::Code;
-use fusebox_engine::host::Host;
 use fusebox_engine::records::RedriveRecord;
 use fusebox_engine::requests::Redrive;
 use fusebox_manifest::units;
@@ -67,7 +67,7 @@ pub(super) async fn run(filter: &Filter, bulk: Bulk, dry_run: bool, cx: &mut Con
     }
     let host = cx.wiring.host().await?;
     if dry_run {
-        return would(filter, &bulk, &host, cx).await;
+        return would(filter, &bulk, host.as_ref(), cx).await;
     }
     let redrive = Redrive {
         service: filter.service.clone(),
@@ -127,7 +127,7 @@ fn done(ended: &RedriveRecord, cx: &mut Context<'_>) -> Result<(), Failed> {
 }
 
 /// Says which letters would be taken.
-async fn would(filter: &Filter, bulk: &Bulk, host: &Host, cx: &mut Context<'_>) -> Result<(), Failed> {
+async fn would(filter: &Filter, bulk: &Bulk, host: &dyn Api, cx: &mut Context<'_>) -> Result<(), Failed> {
     let filter = filter.of_store(false, bulk.max.unwrap_or(u32::MAX), cx);
     let letters = host.letters(&cx.caller, &filter).await?;
     let now = cx.now();

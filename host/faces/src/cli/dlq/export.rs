@@ -33,7 +33,7 @@ pub(in crate::cli) struct Arguments {
 /// What the host refused, or a file that cannot be written.
 pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
     let host = cx.wiring.host().await?;
-    let letter = arguments.which.find(&host, cx).await?;
+    let letter = arguments.which.find(host.as_ref(), cx).await?;
     if let Some(path) = &arguments.coredump {
         let dump = host.coredump(&cx.caller, &letter.id).await?;
         write_private(path, &dump)?;

@@ -2,12 +2,12 @@
 
 use super::list::Filter;
 use super::{Context, Failed};
+use crate::api::Api;
 use crate::cli::output::short;
 use crate::cli::progress::Bar;
 use clap::Args;
 use fusebox_core::dead_letter::{self, Kind, State};
 use fusebox_core::ids::LetterId;
-use fusebox_engine::host::Host;
 use fusebox_engine::records::LetterRecord;
 use serde_json::json;
 
@@ -73,7 +73,7 @@ pub(super) async fn purge(purge: Purge, cx: &mut Context<'_>) -> Result<(), Fail
         ));
     }
     if purge.dry_run {
-        return would_purge(&purge, &host, cx).await;
+        return would_purge(&purge, host.as_ref(), cx).await;
     }
     let ids = if purge.letters.is_empty() {
         let found = host
@@ -108,7 +108,7 @@ pub(super) async fn purge(purge: Purge, cx: &mut Context<'_>) -> Result<(), Fail
     said("closed", closed.len() as u64, "letter(s) closed", cx)
 }
 
-async fn would_purge(purge: &Purge, host: &Host, cx: &mut Context<'_>) -> Result<(), Failed> {
+async fn would_purge(purge: &Purge, host: &dyn Api, cx: &mut Context<'_>) -> Result<(), Failed> {
     let mut found = Vec::new();
     if purge.letters.is_empty() {
         let filter = purge.filter.of_store(false, purge.limit, cx);

@@ -1,8 +1,8 @@
 //! A part of the memory that a letter keeps, as hexadecimal and text.
 
 use super::{Context, Failed};
+use crate::api::Api;
 use clap::Args;
-use fusebox_engine::host::Host;
 use fusebox_engine::records::LetterRecord;
 use fusebox_engine::requests::MemoryRange;
 use std::fmt::Write as _;
@@ -63,7 +63,7 @@ pub(in crate::cli) fn number(text: &str) -> Result<u64, String> {
 /// # Errors
 /// What the host refused.
 pub(super) async fn show(
-    host: &Host,
+    host: &dyn Api,
     letter: &LetterRecord,
     range: MemoryRange,
     cx: &mut Context<'_>,

@@ -3,6 +3,7 @@
 use super::bulk::{self, Bulk};
 use super::list::Filter;
 use super::{Context, Failed};
+use crate::api::Api;
 use crate::cli::call;
 use crate::cli::input::Input;
 use crate::cli::moments::parse_duration;
@@ -10,7 +11,6 @@ use crate::cli::timeline::field;
 use clap::Args;
 use fusebox_core::failure::{Code, Failure};
 use fusebox_core::ids::{Digest, LetterId};
-use fusebox_engine::host::Host;
 use fusebox_engine::requests::{Begin, DryRun, Replay, Replayed};
 use serde_json::json;
 use std::time::Duration;
@@ -100,8 +100,8 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
             .collect::<Result<_, _>>()?,
     };
     match ids.as_slice() {
-        [id] => how.one(id, &host, cx).await,
-        ids => how.each(ids, &host, cx).await,
+        [id] => how.one(id, host.as_ref(), cx).await,
+        ids => how.each(ids, host.as_ref(), cx).await,
     }
 }
 
@@ -141,7 +141,7 @@ impl How {
         self.from != Begin::ResumePoint
     }
 
-    async fn one(&self, id: &LetterId, host: &Host, cx: &mut Context<'_>) -> Result<(), Failed> {
+    async fn one(&self, id: &LetterId, host: &dyn Api, cx: &mut Context<'_>) -> Result<(), Failed> {
         let replay = Replay {
             letter: id.clone(),
             deadline: self.deadline,
@@ -163,7 +163,7 @@ impl How {
     }
 
     /// One after the other; one that fails does not hold up the next.
-    async fn each(&self, ids: &[LetterId], host: &Host, cx: &mut Context<'_>) -> Result<(), Failed> {
+    async fn each(&self, ids: &[LetterId], host: &dyn Api, cx: &mut Context<'_>) -> Result<(), Failed> {
         let mut first = None;
         for id in ids {
             match self.one(id, host, cx).await {

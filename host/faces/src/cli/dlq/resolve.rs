@@ -73,7 +73,7 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
     let run = arguments.run.as_deref().map(str::parse).transpose()?;
     let resolve = meant(&arguments, run)?;
     let host = cx.wiring.host().await?;
-    let letter = arguments.which.find(&host, cx).await?;
+    let letter = arguments.which.find(host.as_ref(), cx).await?;
     let letter = host.resolve(&cx.caller, &letter.id, resolve).await?;
     if cx.out.json() {
         return Ok(cx.out.value(&letter)?);

@@ -32,14 +32,14 @@ pub(in crate::cli) struct Arguments {
 /// What the host refused.
 pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
     let host = cx.wiring.host().await?;
-    let letter = arguments.which.find(&host, cx).await?;
+    let letter = arguments.which.find(host.as_ref(), cx).await?;
     if let Some(range) = arguments.memory.range()? {
-        return memory::show(&host, &letter, range, cx).await;
+        return memory::show(host.as_ref(), &letter, range, cx).await;
     }
     if cx.out.json() {
         return Ok(cx.out.value(&letter)?);
     }
-    let tree = Tree::load(&host, &letter.run, cx).await?;
+    let tree = Tree::load(host.as_ref(), &letter.run, cx).await?;
     let outlook = match State::from_name(&letter.state) {
         Some(State::Open) => Some(host.outlook(&cx.caller, &letter).await),
         _ => None,

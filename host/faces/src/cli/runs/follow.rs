@@ -1,6 +1,7 @@
 //! `fusebox runs follow`: what happens to a run, as it happens, until it is over.
 
 use super::is_over;
+use crate::api::Api;
 use crate::cli::Context;
 use crate::cli::failed::Failed;
 use crate::cli::moments::{clock_time, parse_duration};
@@ -11,7 +12,6 @@ use clap::Args;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::ids::{ApprovalId, RunId};
 use fusebox_core::run::State;
-use fusebox_engine::host::Host;
 use fusebox_engine::ports::clock::Clock;
 use fusebox_engine::records::{ApprovalRecord, AttemptRecord, JournalRecord, RunRecord};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ pub(in crate::cli) struct Arguments {
 pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
     let id = arguments.run.parse()?;
     let host = cx.wiring.host().await?;
-    to_its_end(&host, &id, arguments.every, cx).await
+    to_its_end(host.as_ref(), &id, arguments.every, cx).await
 }
 
 /// Prints what happens to a run until it is over.
@@ -50,7 +50,7 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
 /// # Errors
 /// What the host refused, or how the run ended.
 pub(in crate::cli) async fn to_its_end(
-    host: &Host,
+    host: &dyn Api,
     id: &RunId,
     every: Duration,
     cx: &mut Context<'_>,
@@ -90,7 +90,7 @@ fn outcome(run: &RunRecord) -> Result<(), Failed> {
 }
 
 /// The question that a change is about.
-async fn asked(host: &Host, change: &Change<'_>, cx: &Context<'_>) -> Result<Option<ApprovalRecord>, Failed> {
+async fn asked(host: &dyn Api, change: &Change<'_>, cx: &Context<'_>) -> Result<Option<ApprovalRecord>, Failed> {
     match (&change.what, &change.run.approval) {
         (What::State, Some(id)) if State::from_name(&change.run.state) == Some(State::Suspended) => {
             Ok(Some(host.approval(&cx.caller, id).await?))

@@ -17,7 +17,7 @@ pub(super) async fn run(id: &str, cx: &mut Context<'_>) -> Result<(), Failed> {
     let id = id.parse()?;
     let host = cx.wiring.host().await?;
     let run = host.run(&cx.caller, &id).await?;
-    let tree = Tree::load(&host, &run, cx).await?;
+    let tree = Tree::load(host.as_ref(), &run, cx).await?;
     if cx.out.json() {
         return Ok(cx.out.value(&tree.json(&run))?);
     }
