@@ -22,7 +22,7 @@ use fusebox_core::failure::Failure;
 use fusebox_core::journal::{self, Resume};
 use fusebox_core::policy::Limits;
 use fusebox_core::time::Wall;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use served::{Halted, Served};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ const STACK: usize = 16;
 const OVERFLOW: &str = "stack-overflow";
 
 /// Where a guest stood, and what it had in hand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Halt {
     /// Frames, locals, operands, globals, memory.
@@ -53,7 +53,7 @@ impl Halt {
 }
 
 /// What debugging a letter tells.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DebugReport {
     /// The letter.
@@ -69,24 +69,24 @@ pub struct DebugReport {
     /// What the letter says, with its causes.
     pub failure: FailureRecord,
     /// How the replay ended, in a sentence; `None` when there was none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ended: Option<String>,
     /// Why there was no replay: what follows is from the letter alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub not_replayed: Option<String>,
     /// Whether the replay reached the state that the letter keeps.
     pub state: Agreement,
     /// Where the guest was stopped; `None` when its function returned.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub halt: Option<Halt>,
     /// The effect that failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub failed: Option<Exchange>,
     /// Where the guest stood when it asked for that.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub asking: Option<Halt>,
     /// Frames that the letter keeps, innermost first, where no replay has better ones.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub frames: Vec<Frame>,
     /// Every effect of the replay.
     pub effects: Vec<Exchange>,

@@ -1,7 +1,7 @@
 //! What faces ask of the host, and what it answers.
 
 use crate::ports::sandbox::{ComponentFacts, Spelling};
-use crate::records::{AttemptRecord, EffectRecord, Log, ToolRecord};
+use crate::records::{AttemptRecord, EffectRecord, Log, ToolRecord, text};
 use bytes::Bytes;
 use fusebox_core::component::{ComponentShape, Link};
 use fusebox_core::failure::Failure;
@@ -9,6 +9,7 @@ use fusebox_core::ids::{Digest, LetterId, RunId};
 use fusebox_core::policy::ToolPolicy;
 use fusebox_core::role::Roles;
 use fusebox_core::run::State;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -189,7 +190,8 @@ pub enum Replayed {
 }
 
 /// What a replay would do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct DryRun {
     /// Effects that the journal served.
     pub served: u32,
@@ -242,7 +244,8 @@ pub enum Resolve {
 }
 
 /// Which letters a bulk replay takes, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
 pub struct Redrive {
     /// Only of that service.
     pub service: Option<String>,
@@ -261,7 +264,8 @@ pub struct Redrive {
 }
 
 /// Known-bad letters that are one defect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct LetterGroup {
     /// Digest of component, function, class and top frames.
     pub fingerprint: String,
@@ -280,6 +284,7 @@ pub struct LetterGroup {
     /// Last failure of the newest, milliseconds since 1970.
     pub newest: i64,
     /// One of them.
+    #[serde(with = "text")]
     pub sample: LetterId,
 }
 

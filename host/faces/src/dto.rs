@@ -1,6 +1,12 @@
 //! What travels between a host and its clients besides the records: one shape for server, remote client and `--json`.
 
+pub mod call_reply;
 pub mod deployment;
 pub mod finding;
+pub mod letter_stats;
+pub mod listed;
 pub mod policy_row;
+pub mod replay_request;
+pub mod resolve_request;
+pub mod small;
 pub mod tool_detail;

@@ -3,7 +3,7 @@
 use super::pointers::hex;
 use crate::records::{InstanceState, MemoryState, Page, Snapshot};
 use fusebox_core::ids::Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Bytes of a page.
 const PAGE: usize = 64 << 10;
@@ -11,7 +11,7 @@ const PAGE: usize = 64 << 10;
 const SHOWN: usize = 16;
 
 /// What came of the comparison.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Agreement {
     /// Every global and every page is as it was.

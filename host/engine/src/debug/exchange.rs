@@ -4,29 +4,29 @@ use crate::effects::answers;
 use crate::journal::Entry;
 use crate::ports::sandbox::{Ask, Called, EffectError, Got, Scope, StateAsk, Target};
 use fusebox_core::classify;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Bytes of a body that are shown.
 const BODY: usize = 4 << 10;
 
 /// One side of an effect.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Message {
     /// Its first line: `POST https://api.example/v1/mail`, `503`, `calculator.evaluate`.
     pub head: String,
     /// Headers in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub headers: Vec<(String, String)>,
     /// Its body or arguments as text, cut at 4 KiB; what is no UTF-8 is hexadecimal.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty", default)]
     pub body: String,
     /// Bytes of the body.
     pub size: usize,
 }
 
 /// One effect of the replay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Exchange {
     /// Its number.
@@ -44,15 +44,15 @@ pub struct Exchange {
     /// Whether it may be repeated.
     pub repeatable: bool,
     /// What the guest got.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub got: Option<Message>,
     /// Why there is no answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
     /// Milliseconds that it took when it was performed.
     pub took_ms: u64,
     /// Frames of the guest when it asked, innermost first; empty where nobody looked.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub stack: Vec<String>,
 }
 

@@ -1,7 +1,7 @@
 //! Memory around values that look like addresses, and the texts that lie there: what a guest had in hand when it was stopped.
 
 use crate::ports::debugger::{Memory, MemoryId, Stop, Value};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Lower values are counts and flags: toolchains put stack and data above.
@@ -17,7 +17,7 @@ const SHOWN: u64 = 160;
 const LONGEST: u32 = 1 << 20;
 
 /// A value that looks like an address, and what lies there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Pointed {
     /// Number of the frame, from the innermost.
@@ -33,7 +33,7 @@ pub struct Pointed {
     /// The bytes in hexadecimal.
     pub hex: String,
     /// Texts that lie there, or that a pointer with a length points to from there.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub texts: Vec<String>,
 }
 

@@ -9,9 +9,11 @@ use fusebox_core::classify;
 use fusebox_core::effect::Effect;
 use fusebox_core::failure::Failure;
 use fusebox_core::journal::{self, Resume};
+use serde::{Deserialize, Serialize};
 
 /// Where a replay would go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outlook {
     /// That effect is made again, and what follows; the rest is served.
     At {
@@ -32,7 +34,8 @@ pub enum Outlook {
 }
 
 /// An earlier failure, and what going back to it would do once more.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Back {
     /// Number of the effect that failed.
     pub seq: u32,

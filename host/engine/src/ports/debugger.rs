@@ -9,7 +9,7 @@ use fusebox_core::ids::Digest;
 use fusebox_core::policy::Limits;
 use fusebox_core::time::Wall;
 use futures::future::BoxFuture;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +69,7 @@ pub struct Debugged {
 }
 
 /// Where a guest stood when it was stopped, and its state there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Stop {
     /// The trap by its name, or the host's error: causes, outermost first.
@@ -81,26 +81,26 @@ pub struct Stop {
 }
 
 /// One frame.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct StoppedFrame {
     /// Where it is.
     #[serde(flatten)]
     pub frame: Frame,
     /// Functions that the guest's compiler put this one into: `name (file:line:column)`, innermost first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub inlined_into: Vec<String>,
     /// Its parameters and locals.
     pub locals: Vec<Value>,
     /// Its operands, the last one pushed last.
     pub operands: Vec<Value>,
     /// The memory that its addresses mean.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub memory: Option<MemoryId>,
 }
 
 /// A memory by its instance and its number there, as `dlq show --memory I:M` has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct MemoryId {
     /// Index of the core instance.
@@ -110,7 +110,7 @@ pub struct MemoryId {
 }
 
 /// A value of a guest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Value {
     /// `i32`, `i64`, `f32`, `f64`, `v128`, or `ref`.
@@ -135,11 +135,11 @@ impl Value {
 }
 
 /// One core instance.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct StoppedInstance {
     /// The module's own name, when it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub module: Option<String>,
     /// Globals that it defines.
     pub globals: Vec<GlobalState>,
