@@ -8,6 +8,8 @@ use crate::ended::{Ended, Failed};
 use crate::engine::Engine;
 use crate::failures;
 use crate::finish;
+use crate::following::{Following, Stage};
+use crate::joining;
 use crate::ports::authorizer::{Decision, Question};
 use crate::refusals;
 use crate::requests::{Call, Caller, Reply};
@@ -28,15 +30,25 @@ use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 
 /// Carries out one call. What it refuses goes to the error log, what it gives up on becomes a letter.
-pub(crate) async fn call(engine: Arc<Engine>, caller: Caller, call: Call) -> Result<Reply, Box<Failure>> {
-    let result = pipeline(&engine, &caller, &call).await;
+pub(crate) async fn call(
+    engine: Arc<Engine>,
+    caller: Caller,
+    call: Call,
+    following: Option<Following>,
+) -> Result<Reply, Box<Failure>> {
+    let result = pipeline(&engine, &caller, &call, following).await;
     if let Err(failure) = &result {
         Box::pin(commit::log(&engine, &caller, &call, failure)).await;
     }
     result
 }
 
-async fn pipeline(engine: &Arc<Engine>, caller: &Caller, call: &Call) -> Result<Reply, Box<Failure>> {
+async fn pipeline(
+    engine: &Arc<Engine>,
+    caller: &Caller,
+    call: &Call,
+    following: Option<Following>,
+) -> Result<Reply, Box<Failure>> {
     let tool = engine.catalog.get(engine, &caller.tenant, &call.tool).await?;
     let function = tool.function(&call.function)?;
     let input = tool
@@ -45,7 +57,13 @@ async fn pipeline(engine: &Arc<Engine>, caller: &Caller, call: &Call) -> Result<
         .map_err(|what| refusals::bad_input(&call.tool, &call.function, &what))?;
     let approval = authorize(engine, caller, &tool, function, &call.input).await?;
     let because = starting::because(&function.policy, &approval);
-    let run = Run::new(engine, caller, call, &tool, function, input);
+    let mut run = Run::new(engine, caller, call, &tool, function, input);
+    if let Some(following) = following {
+        if let Some(outcome) = Box::pin(joining::join(engine, &run, &following)).await {
+            return outcome;
+        }
+        run.is_followed(following, engine.tasks.stopping());
+    }
     let mut run = match runs::claim(engine, run, call.wait, because.is_some()).await? {
         Claimed::Run(run) => run,
         Claimed::Outcome(outcome) => return outcome,
@@ -54,9 +72,12 @@ async fn pipeline(engine: &Arc<Engine>, caller: &Caller, call: &Call) -> Result<
     if run.detached {
         return Ok(Reply::accepted(run.id.clone()));
     }
-    // Only what lasts can be looked for and cancelled by its id.
-    let _known =
-        (function.policy.durability != Durability::None).then(|| engine.tasks.enter(&run.tenant, &run.id, &run.cancel));
+    if let Some(following) = &run.following {
+        following.is_run(&run.id, &run.cancel);
+    }
+    // Only what lasts, or is followed, can be looked for and cancelled by its id.
+    let _known = (function.policy.durability != Durability::None || run.following.is_some())
+        .then(|| engine.tasks.enter(&run.facts, &run.cancel, run.following.clone()));
     let ended = match peek(engine, &tool, function) {
         Ok(()) => match starting::approved(engine, &mut run, because).await {
             Ok(()) => execute(engine, &mut run).await,
@@ -132,6 +153,9 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
         };
         let before = steps.clone();
         steps.begin();
+        run.is_at(|run| Stage::Attempt {
+            number: run.next_attempt(),
+        });
         let mut attempted = attempt(engine, run, permit, steps.at_this_point()).await;
         drop(place);
         if let Some(stop) = attempted.settled.stop.take() {
@@ -170,6 +194,12 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
                 if let Err(lost) = Box::pin(commit::go_on(engine, run, &cut)).await {
                     return Ended::stopped(Some(failed), *lost);
                 }
+                run.is_at(|run| Stage::Resting {
+                    failed: run.next_attempt().saturating_sub(1),
+                    class: failed.failure.class,
+                    service: failed.failure.service.clone(),
+                    after,
+                });
                 last = Some(failed);
                 match rest::rest(engine, run, after).await {
                     Rested::Awake => {}

@@ -10,6 +10,7 @@ use crate::breakers::Breakers;
 use crate::call;
 use crate::catalog::Catalog;
 use crate::engine::Engine;
+use crate::following::Following;
 use crate::history::History;
 use crate::records::LinkRecord;
 use crate::refusals;
@@ -66,6 +67,25 @@ impl Host {
     /// # Errors
     /// The failure of the call; its code says what to do.
     pub async fn call(&self, caller: &Caller, call: Call) -> Result<Reply, Box<Failure>> {
+        self.carry_out_call(caller, call, None).await
+    }
+
+    /// Calls a function under the eyes of its caller, who sees the end of it in `following` too.
+    ///
+    /// # Errors
+    /// The failure of the call; its code says what to do.
+    pub async fn follow(&self, caller: &Caller, call: Call, following: &Following) -> Result<Reply, Box<Failure>> {
+        let outcome = self.carry_out_call(caller, call, Some(following.clone())).await;
+        following.ended(&outcome);
+        outcome
+    }
+
+    async fn carry_out_call(
+        &self,
+        caller: &Caller,
+        call: Call,
+        following: Option<Following>,
+    ) -> Result<Reply, Box<Failure>> {
         let span = tracing::info_span!(
             "call",
             tool = call.tool,
@@ -74,7 +94,7 @@ impl Host {
             run = tracing::field::Empty
         );
         let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
-        self.carry_out(Box::pin(call::call(engine, caller, call).instrument(span)))
+        self.carry_out(Box::pin(call::call(engine, caller, call, following).instrument(span)))
             .await
     }
 

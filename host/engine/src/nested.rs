@@ -269,6 +269,7 @@ fn fresh(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) -> Run {
             claimed: Arc::default(),
         }),
         cancel: way.stop.child_token(),
+        following: None,
     }
 }
 

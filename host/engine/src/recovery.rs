@@ -39,7 +39,7 @@ pub(crate) async fn go_on(engine: &Arc<Engine>, lease: Lease, waited_for: bool) 
         Ok(run) => run,
         Err(NotTaken { failure, lease }) => return Err(give_up(engine, *lease, failure).await),
     };
-    let _known = engine.tasks.enter(&run.tenant, &run.id, &run.cancel);
+    let _known = engine.tasks.enter(&run.facts, &run.cancel, None);
     let ended = match begins(engine, &mut run, &record, why).await {
         Ok(()) => call::execute(engine, &mut run).await,
         Err(ended) => ended,
@@ -117,6 +117,7 @@ async fn take_up(engine: &Arc<Engine>, lease: Lease, waited_for: bool) -> Result
         hold: Hold::with(ownership),
         dry: false,
         cancel,
+        following: None,
     })
 }
 

@@ -121,13 +121,14 @@ pub(crate) async fn replay(
         places: Vec::new(),
         parent: None,
         cancel,
+        following: None,
     };
     if doubt.is_some() {
         let effects = in_doubt(&run);
         let ended = Ended::left_in_doubt(&mut run, effects);
         return finish::finish(engine, run, ended).await.map(Replayed::Done);
     }
-    let _known = engine.tasks.enter(&run.tenant, &run.id, &run.cancel);
+    let _known = engine.tasks.enter(&run.facts, &run.cancel, None);
     let ended = match crate::commit::go_on(engine, &run, &stored).await {
         Ok(()) => match starting::approved(engine, &mut run, because).await {
             Ok(()) => call::execute(engine, &mut run).await,
@@ -225,7 +226,7 @@ async fn edited(
         deadline: replay.deadline,
         detach: false,
     };
-    let reply = Box::pin(call::call(Arc::clone(engine), caller.clone(), call)).await?;
+    let reply = Box::pin(call::call(Arc::clone(engine), caller.clone(), call, None)).await?;
     let closed = engine
         .ports
         .store
@@ -273,6 +274,7 @@ async fn dry(
         places: Vec::new(),
         parent: None,
         cancel: engine.tasks.stopping().child_token(),
+        following: None,
     };
     let mut attempted = attempt(engine, &mut run, permit, Attempts::of(1)).await;
     let served = attempted.settled.served;

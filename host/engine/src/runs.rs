@@ -3,6 +3,7 @@
 use crate::catalog::{Function, Tool};
 use crate::effects::Way;
 use crate::engine::Engine;
+use crate::following::{Following, Stage};
 use crate::journal::Journal;
 use crate::keys::{self, KeyOwner};
 use crate::ownership::{Hold, MARGIN, Ownership};
@@ -94,6 +95,8 @@ pub(crate) struct Run {
     pub(crate) parent: Option<Parent>,
     /// Ends the attempt, or the backoff.
     pub(crate) cancel: CancellationToken,
+    /// Who watches it.
+    pub(crate) following: Option<Following>,
 }
 
 /// The call that a nested run is.
@@ -190,6 +193,20 @@ impl Run {
             places: Vec::new(),
             parent: None,
             cancel,
+            following: None,
+        }
+    }
+
+    /// Its caller watches it, and may call it off, whether or not it can be named.
+    pub(crate) fn is_followed(&mut self, following: Following, stopping: &CancellationToken) {
+        self.cancel = stopping.child_token();
+        self.following = Some(following);
+    }
+
+    /// Tells whoever watches where it stands.
+    pub(crate) fn is_at(&self, stage: impl FnOnce(&Self) -> Stage) {
+        if let Some(following) = &self.following {
+            following.is_at(stage(self));
         }
     }
 
@@ -325,7 +342,11 @@ pub(crate) async fn claim(
         if idempotency::demands_key(run.function.policy.idempotency) {
             return Err(refusals::key_required(&run.tool.policy.name, &run.function.name));
         }
-        if run.durability != Durability::Always && !run.detached && !may_wait {
+        let asked = run
+            .following
+            .as_ref()
+            .is_some_and(|following| following.terms().durable);
+        if run.durability != Durability::Always && !run.detached && !may_wait && !asked {
             return Ok(Claimed::Run(Box::new(run)));
         }
     }

@@ -1,5 +1,7 @@
 //! Calls in flight: how many are taken on, how one is cancelled, how all of them are waited for.
 
+use crate::following::Following;
+use crate::runs::Facts;
 use fusebox_core::ids::RunId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +19,6 @@ pub(crate) enum Full {
 }
 
 /// The calls of one host.
-#[derive(Debug)]
 pub(crate) struct Tasks {
     places: Arc<Semaphore>,
     tracker: TaskTracker,
@@ -73,15 +74,21 @@ impl Tasks {
     }
 
     /// Makes a run known, so that it can be cancelled, until the entry is dropped.
-    pub(crate) fn enter(&self, tenant: &Arc<str>, run: &RunId, cancel: &CancellationToken) -> Running {
+    pub(crate) fn enter(
+        &self,
+        facts: &Arc<Facts>,
+        cancel: &CancellationToken,
+        following: Option<Following>,
+    ) -> Running {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = Entry {
-            tenant: Arc::clone(tenant),
+            facts: Arc::clone(facts),
             cancel: cancel.clone(),
+            following,
         };
-        running.insert(run.clone(), entry);
+        running.insert(facts.id.clone(), entry);
         Running {
-            run: run.clone(),
+            run: facts.id.clone(),
             running: Arc::clone(&self.running),
         }
     }
@@ -89,8 +96,29 @@ impl Tasks {
     /// Cancels a run of this process; `false` when the tenant has none of that id.
     pub(crate) fn cancel(&self, tenant: &str, run: &RunId) -> bool {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = running.get(run).filter(|entry| *entry.tenant == *tenant);
+        let entry = running.get(run).filter(|entry| *entry.facts.tenant == *tenant);
         entry.map(|entry| entry.cancel.cancel()).is_some()
+    }
+
+    /// A run of this process that equals that call and whose caller has left; the newest of them.
+    pub(crate) fn alike(&self, call: &Facts) -> Option<(RunId, Following)> {
+        let fingerprint = call.input.fingerprint();
+        let equals = |facts: &Facts| {
+            facts.key.is_none()
+                && facts.nested.is_none()
+                && facts.tenant == call.tenant
+                && facts.principal == call.principal
+                && facts.tool.policy.name == call.tool.policy.name
+                && facts.function.name == call.function.name
+                && facts.input.fingerprint() == fingerprint
+        };
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = running.iter().filter_map(|(run, entry)| {
+            let following = entry.following.as_ref().filter(|following| following.is_left())?;
+            equals(&entry.facts).then(|| (run, following))
+        });
+        left.max_by_key(|(run, _)| run.as_str())
+            .map(|(run, following)| (run.clone(), following.clone()))
     }
 
     /// Takes no more calls.
@@ -100,14 +128,13 @@ impl Tasks {
     }
 }
 
-#[derive(Debug)]
 struct Entry {
-    tenant: Arc<str>,
+    facts: Arc<Facts>,
     cancel: CancellationToken,
+    following: Option<Following>,
 }
 
 /// The entry of a run that is being executed.
-#[derive(Debug)]
 pub(crate) struct Running {
     run: RunId,
     running: Arc<Mutex<HashMap<RunId, Entry>>>,
