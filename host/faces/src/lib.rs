@@ -5,4 +5,5 @@ pub mod cli;
 pub mod deploying;
 pub mod dto;
 pub mod local;
+pub mod mcp;
 pub mod outcome;

@@ -1,5 +1,7 @@
 //! The one table: what each failure code means to a shell, to an HTTP client, and to the person who reads it.
 
+pub mod model;
+
 use fusebox_core::failure::{Code, Failure};
 
 /// How the faces present one code.

@@ -18,12 +18,23 @@ pub(crate) fn schemas(function: &Callable, words: &BTreeMap<String, String>) -> 
             describe(property, words);
         }
     }
-    let output = function.result.as_ref().and_then(returned).map(|ty| match ty {
-        WitType::Record(_) => schema(ty),
-        WitType::Map(map) if map.0 == WitType::String => schema(ty),
-        _ => wrapped("result", Some(ty)),
-    });
-    Schemas { input, output }
+    let result = function.result.as_ref().and_then(returned);
+    let wraps = result.is_some_and(|ty| !is_object(ty));
+    let output = result.map(|ty| if wraps { wrapped("result", Some(ty)) } else { schema(ty) });
+    Schemas {
+        input,
+        output,
+        wrapped: wraps,
+    }
+}
+
+/// Whether every value of a type is an object of its own properties.
+fn is_object(ty: &WitType) -> bool {
+    match ty {
+        WitType::Record(_) => true,
+        WitType::Map(map) => map.0 == WitType::String,
+        _ => false,
+    }
 }
 
 /// What a function returns when it succeeds: a failure is told apart from its result.

@@ -55,6 +55,8 @@ pub struct Schemas {
     pub input: serde_json::Value,
     /// Of the result, an object; a result that is none is wrapped as `{"result": …}`.
     pub output: Option<serde_json::Value>,
+    /// Whether the result is wrapped so.
+    pub wrapped: bool,
 }
 
 /// A decoded input; only the component that decoded it looks inside.

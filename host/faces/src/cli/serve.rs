@@ -2,9 +2,14 @@
 
 use super::failed::Failed;
 use super::{Context, wiring::Wiring};
-use clap::Args;
+use crate::mcp::{Mcp, Stdio};
+use clap::{Args, ValueEnum};
+use fusebox_core::role::Roles;
+use fusebox_engine::host::Host;
+use fusebox_engine::requests::Caller;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A serving host.
 #[derive(Debug, Args)]
@@ -19,16 +24,30 @@ Any number may serve one database.
 
 SIGTERM or Ctrl-C drains: nothing new is taken, effects in flight are waited for, and what is left is handed over. A second signal \
 ends it at once.")]
-pub(super) struct Arguments {}
+pub(super) struct Arguments {
+    /// Speak MCP to one client on stdin and stdout, and open no port
+    #[arg(long, value_name = "BY", value_enum)]
+    mcp: Option<McpBy>,
+}
+
+/// How agents reach this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum McpBy {
+    /// As a child process: a message on each line of stdin and stdout.
+    Stdio,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// What the host refused.
-pub(super) async fn run(_arguments: &Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
+pub(super) async fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
     let host = cx.wiring.local("serving").await?;
     let database = place(cx.wiring, "database")?;
     let workers = cx.wiring.settings()?.max_calls;
+    if arguments.mcp == Some(McpBy::Stdio) {
+        return stdio(&host, &database, cx).await;
+    }
     say("serving", &database, workers, cx)?;
     let stop = cx.stop.clone();
     tokio::select! {
@@ -40,6 +59,28 @@ pub(super) async fn run(_arguments: &Arguments, cx: &mut Context<'_>) -> Result<
     }
     host.drain().await;
     say("drained", &database, workers, cx)
+}
+
+/// Serves the client that started this process. Stdout is the client's: everything else is told on stderr.
+async fn stdio(host: &Arc<Host>, database: &Path, cx: &mut Context<'_>) -> Result<(), Failed> {
+    let pipe = Stdio::start(std::io::stdin(), std::io::stdout())
+        .map_err(|error| Failed::file(format!("the system refuses threads: {error}"), "end other processes"))?;
+    cx.note(&format!("serving MCP on stdin and stdout, with {}", database.display()));
+    let mcp = Mcp::new(Arc::clone(host), Arc::new(cx.clock));
+    let caller = Caller {
+        principal: Arc::from("stdio"),
+        roles: Roles::CALLER,
+        ..cx.caller.clone()
+    };
+    let stop = cx.stop.clone();
+    tokio::select! {
+        () = host.serve() => {}
+        () = mcp.serve(pipe, caller) => {}
+        () = stop.cancelled() => {}
+    }
+    mcp.close();
+    host.drain().await;
+    Ok(())
 }
 
 fn say(state: &str, database: &PathBuf, workers: usize, cx: &mut Context<'_>) -> Result<(), Failed> {
