@@ -80,6 +80,8 @@ pub enum Code {
     NotFound,
     /// An operator switched the tool off.
     ToolDisabled,
+    /// Nobody knows who asks: no key or token, or one that is not, or no longer, valid.
+    Unauthenticated,
     /// The policy refuses this caller, these arguments, or this host.
     Denied,
     /// A person has to approve the call first; the run waits for it.
@@ -118,10 +120,11 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::BadInput,
         Self::NotFound,
         Self::ToolDisabled,
+        Self::Unauthenticated,
         Self::Denied,
         Self::NeedsApproval,
         Self::Declined,
@@ -148,6 +151,7 @@ impl Code {
             Self::BadInput => "bad-input",
             Self::NotFound => "not-found",
             Self::ToolDisabled => "tool-disabled",
+            Self::Unauthenticated => "unauthenticated",
             Self::Denied => "denied",
             Self::NeedsApproval => "needs-approval",
             Self::Declined => "declined",

@@ -122,6 +122,7 @@ pub fn keeps_key(failure: Option<Code>, sent: bool) -> bool {
             Code::BadInput
                 | Code::NotFound
                 | Code::ToolDisabled
+                | Code::Unauthenticated
                 | Code::Denied
                 | Code::NeedsApproval
                 | Code::KeyRequired

@@ -48,6 +48,14 @@ macro_rules! id {
                 Self(text)
             }
 
+            /// When it was made, as far as the id tells: to the millisecond.
+            #[must_use]
+            pub fn made(&self) -> Wall {
+                let time = self.0.bytes().skip($prefix.len()).take(10);
+                let digit = |byte| ALPHABET.iter().position(|known| *known == byte).unwrap_or(0);
+                Wall(time.fold(0, |sum, byte| sum << 5 | i64::try_from(digit(byte)).unwrap_or(0)))
+            }
+
             /// The id as it is shown and stored.
             #[must_use]
             pub fn as_str(&self) -> &str {
@@ -158,6 +166,7 @@ mod tests {
         assert!(early < late);
         assert_eq!(early.as_str().parse::<RunId>().unwrap(), early);
         assert_ne!(RunId::new(Wall(1), 1), RunId::new(Wall(1), 2));
+        assert_eq!(late.made(), Wall(1_700_000_000_001));
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub(crate) async fn gate(engine: &Engine, question: &Question<'_>) -> Result<Gat
     let filter = ApprovalFilter {
         all: true,
         root: Some(question.facts.root().clone()),
+        after: None,
         limit: u32::MAX,
     };
     let asked = engine.ports.store.approvals(&question.facts.tenant, &filter).await?;

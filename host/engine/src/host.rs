@@ -1,11 +1,14 @@
 //! The one facade that faces see.
 
+mod audit;
 mod debug;
 mod going_on;
 mod inspect;
+mod keys;
 mod outlook;
 mod stats;
 
+use crate::audit::{Deed, Entry, around};
 use crate::breakers::Breakers;
 use crate::call;
 use crate::catalog::Catalog;
@@ -23,6 +26,7 @@ use bytes::Bytes;
 use fusebox_core::component::Link;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::ids::{Digest, OwnerId, RunId};
+use serde_json::json;
 use std::future::Future;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -32,6 +36,7 @@ pub use crate::engine::{Alerts, Ports, Settings, Webhook};
 use crate::ports::sandbox::{Component, LoadError};
 use crate::ports::store::StoreError;
 pub use inspect::ToolView;
+pub use keys::NewKey;
 pub use outlook::{Back, Outlook};
 
 /// A host: everything that a face can ask of Fusebox.
@@ -105,8 +110,15 @@ impl Host {
     pub async fn replay(&self, caller: &Caller, replay: Replay) -> Result<Replayed, Box<Failure>> {
         let span = tracing::info_span!("replay", letter = %replay.letter);
         let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
-        self.carry_out(Box::pin(replay::replay(engine, caller, replay, false).instrument(span)))
-            .await
+        let replayed = async move {
+            if replay.dry_run {
+                return replay::replay(engine, caller, replay, false).await;
+            }
+            let entry = Entry::begun(Deed::Replay, &replay.letter, json!({ "from": replay.from.name() }));
+            let replayed = Box::pin(replay::replay(Arc::clone(&engine), caller.clone(), replay, false));
+            around(&engine, &caller, entry, replayed).await
+        };
+        self.carry_out(Box::pin(replayed.instrument(span))).await
     }
 
     /// Tries a component: one attempt, no store, no retry.
@@ -179,8 +191,13 @@ impl Host {
             deployed: self.engine.ports.clock.wall().0,
             enabled: true,
         };
-        let stored = self.engine.ports.store.deploy(tool, deploy.wasm).await;
-        let (tool, new) = stored.map_err(|error| refusals::store("the tool could not be deployed", &error))?;
+        let detail = json!({ "version": tool.version, "component": digest.to_string() });
+        let entry = Entry::begun(Deed::Deploy, &tool.name, detail);
+        let stored = async {
+            let stored = self.engine.ports.store.deploy(tool, deploy.wasm).await;
+            stored.map_err(|error| refusals::store("the tool could not be deployed", &error))
+        };
+        let (tool, new) = around(&self.engine, caller, entry, stored).await?;
         self.engine.catalog.forget(&caller.tenant, &tool.name);
         Ok(Deployed {
             tool,

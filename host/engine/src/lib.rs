@@ -1,8 +1,10 @@
 //! The call boundary: one facade, one pipeline, and the ports that it needs from the outside.
 
 mod alerts;
+mod api_keys;
 mod approvals;
 mod attempt;
+mod audit;
 mod breakers;
 mod budgets;
 mod by_itself;

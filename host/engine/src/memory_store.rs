@@ -1,7 +1,9 @@
 //! A store in memory: the model that every other store is held to, and the store of a host that needs no database.
 
+mod audit;
 mod handle;
 mod journal;
+mod keys;
 mod letters;
 mod nested;
 mod resolve;
@@ -11,12 +13,12 @@ mod tenant;
 mod tools;
 
 use crate::ports::store::{
-    Append, ApprovalFilter, Claim, Cut, ERRORS_KEPT, Fence, Finish, LISTED, LetterChange, LetterFilter, NewRun,
-    ORPHAN_AFTER, Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
+    Append, ApprovalFilter, AuditFilter, Claim, Cut, ERRORS_KEPT, ErrorFilter, Fence, Finish, LISTED, LetterChange,
+    LetterFilter, NewRun, ORPHAN_AFTER, Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
 };
 use crate::records::{
-    ApprovalRecord, AttemptRecord, BreakerRecord, ErrorRecord, JournalRecord, LetterRecord, Page, RedriveRecord,
-    RunRecord, ToolRecord, millis,
+    ApprovalRecord, AttemptRecord, AuditEntry, AuditHead, AuditRecord, BreakerRecord, ErrorRecord, JournalRecord,
+    KeyRecord, LetterRecord, Page, RedriveRecord, RunRecord, StoredKey, ToolRecord, millis,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -379,11 +381,50 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn errors(&self, tenant: &str, tool: Option<&str>, limit: u32) -> Result<Vec<ErrorRecord>, StoreError> {
+    async fn errors(&self, tenant: &str, filter: &ErrorFilter) -> Result<Vec<ErrorRecord>, StoreError> {
         Ok(self.with(tenant, |tenant| {
             let newest = tenant.errors.iter().rev();
-            let asked = newest.filter(|error| tool.is_none_or(|tool| error.tool == tool));
-            asked.take(listed(limit)).cloned().collect()
+            let asked = newest.filter(|error| {
+                filter.tool.as_ref().is_none_or(|tool| error.tool == *tool)
+                    && filter.after.is_none_or(|after| error.id < after)
+            });
+            asked.take(listed(filter.limit)).cloned().collect()
         }))
+    }
+
+    async fn put_key(&self, key: StoredKey) -> Result<(), StoreError> {
+        self.state().put_key(key)
+    }
+
+    async fn key(&self, id: &str) -> Result<Option<StoredKey>, StoreError> {
+        Ok(self.state().keys.get(id).cloned())
+    }
+
+    async fn keys(&self, tenant: &str) -> Result<Vec<KeyRecord>, StoreError> {
+        Ok(self.state().keys_of(tenant))
+    }
+
+    async fn revoke_key(&self, tenant: &str, id: &str) -> Result<Option<KeyRecord>, StoreError> {
+        let now = self.now();
+        Ok(self.state().revoke_key(tenant, id, now))
+    }
+
+    async fn append_audit(&self, entry: AuditEntry) -> Result<AuditRecord, StoreError> {
+        Ok(self.with(&entry.tenant.clone(), |tenant| tenant.append_audit(entry)))
+    }
+
+    async fn audit(&self, tenant: &str, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
+        Ok(self.with(tenant, |tenant| tenant.list_audit(filter)))
+    }
+
+    async fn audit_trail(&self, tenant: &str, after: i64, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
+        Ok(self.with(tenant, |tenant| {
+            let behind = tenant.audit.iter().filter(|entry| entry.number > after);
+            behind.take(listed(limit)).cloned().collect()
+        }))
+    }
+
+    async fn audit_head(&self, tenant: &str) -> Result<AuditHead, StoreError> {
+        Ok(self.with(tenant, |tenant| tenant.audit_head()))
     }
 }

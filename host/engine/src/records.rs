@@ -1,15 +1,20 @@
 //! What is stored and printed: one shape for the body of a row, for `--json`, and for the HTTP face.
 
 mod approval;
+mod audit;
 mod journal;
+mod key;
 pub mod maybe_text;
 mod redrive;
+pub mod role_names;
 mod seed;
 mod snapshot;
 pub mod text;
 
 pub use approval::ApprovalRecord;
+pub use audit::{AuditEntry, AuditFault, AuditHead, AuditRecord, AuditVerdict};
 pub use journal::{JournalRecord, SettledRecord};
+pub use key::{KeyRecord, StoredKey};
 pub use redrive::RedriveRecord;
 pub use seed::Seed;
 pub use snapshot::{Frame, GlobalState, InstanceState, MemoryState, Page, Snapshot, StoredPage};

@@ -150,6 +150,7 @@ async fn candidates(engine: &Engine, redrive: &RedriveRecord) -> Result<Vec<Lett
         class: redrive.class.clone(),
         since: redrive.since,
         closed: false,
+        after: None,
         limit: u32::MAX,
     };
     let letters = engine.ports.store.letters(&redrive.tenant, &filter).await;

@@ -107,6 +107,12 @@ pub(crate) fn bad_key(length: usize, longest: usize) -> Box<Failure> {
     caller(Code::BadInput, message)
 }
 
+/// There is no such API key.
+pub(crate) fn no_key(id: &str) -> Box<Failure> {
+    let message = format!("no API key has the id `{id}`: `fusebox keys list` shows those that there are");
+    caller(Code::NotFound, message)
+}
+
 pub(crate) fn key_reused(key: &str, run: RunId) -> Box<Failure> {
     let message =
         format!("the idempotency key `{key}` was used with other arguments by {run}; use a new key for another call");

@@ -163,6 +163,18 @@ pub enum Begin {
     Input(String),
 }
 
+impl Begin {
+    /// What it is, without what it is given.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::ResumePoint => "resume-point",
+            Self::Start => "start",
+            Self::Effect(_) => "effect",
+            Self::Input(_) => "input",
+        }
+    }
+}
+
 /// A replay of a letter.
 #[derive(Clone, Debug)]
 pub struct Replay {

@@ -9,10 +9,13 @@ use bytes::Bytes;
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, RedriveId, RunId};
 use fusebox_engine::debug::DebugReport;
-use fusebox_engine::host::Outlook;
-use fusebox_engine::ports::store::{ApprovalFilter, LetterFilter, RunFilter, ToolChange, Verdict};
+use fusebox_engine::host::{NewKey, Outlook};
+use fusebox_engine::ports::store::{
+    ApprovalFilter, AuditFilter, ErrorFilter, LetterFilter, RunFilter, ToolChange, Verdict,
+};
 use fusebox_engine::records::{
-    ApprovalRecord, BreakerRecord, ErrorRecord, JournalRecord, LetterRecord, RedriveRecord, RunRecord, ToolRecord,
+    ApprovalRecord, AuditRecord, AuditVerdict, BreakerRecord, ErrorRecord, JournalRecord, KeyRecord, LetterRecord,
+    RedriveRecord, RunRecord, ToolRecord,
 };
 use fusebox_engine::requests::{
     BreakerOrder, Call, Caller, LetterStats, MemoryRange, Redrive, Replay, Replayed, Reply, Resolve,
@@ -114,5 +117,16 @@ pub trait Api: Send + Sync {
     /// Orders a breaker.
     async fn order_breaker(&self, caller: &Caller, key: &str, order: BreakerOrder) -> Answer<BreakerRecord>;
     /// What failed and became no letter, newest first.
-    async fn errors(&self, caller: &Caller, tool: Option<&str>, limit: u32) -> Answer<Vec<ErrorRecord>>;
+    async fn errors(&self, caller: &Caller, filter: &ErrorFilter) -> Answer<Vec<ErrorRecord>>;
+
+    /// Makes an API key; the token is told here alone.
+    async fn create_key(&self, caller: &Caller, new: NewKey) -> Answer<(KeyRecord, String)>;
+    /// API keys, oldest first.
+    async fn keys(&self, caller: &Caller) -> Answer<Vec<KeyRecord>>;
+    /// Revokes an API key.
+    async fn revoke_key(&self, caller: &Caller, id: &str) -> Answer<KeyRecord>;
+    /// Entries of the audit trail, newest first.
+    async fn audit(&self, caller: &Caller, filter: &AuditFilter) -> Answer<Vec<AuditRecord>>;
+    /// Whether the audit trail is as it was written, and still has an entry of that hash.
+    async fn verify_audit(&self, caller: &Caller, known: Option<Digest>) -> Answer<AuditVerdict>;
 }

@@ -9,10 +9,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, RedriveId, RunId};
 use fusebox_engine::debug::DebugReport;
-use fusebox_engine::host::{Host, Outlook};
-use fusebox_engine::ports::store::{ApprovalFilter, LetterFilter, RunFilter, ToolChange, Verdict};
+use fusebox_engine::host::{Host, NewKey, Outlook};
+use fusebox_engine::ports::store::{
+    ApprovalFilter, AuditFilter, ErrorFilter, LetterFilter, RunFilter, ToolChange, Verdict,
+};
 use fusebox_engine::records::{
-    ApprovalRecord, BreakerRecord, ErrorRecord, JournalRecord, LetterRecord, RedriveRecord, RunRecord, ToolRecord,
+    ApprovalRecord, AuditRecord, AuditVerdict, BreakerRecord, ErrorRecord, JournalRecord, KeyRecord, LetterRecord,
+    RedriveRecord, RunRecord, ToolRecord,
 };
 use fusebox_engine::requests::{
     BreakerOrder, Call, Caller, LetterStats, MemoryRange, Redrive, Replay, Replayed, Reply, Resolve,
@@ -189,7 +192,27 @@ impl Api for Local {
         self.host.order_breaker(caller, key, order).await
     }
 
-    async fn errors(&self, caller: &Caller, tool: Option<&str>, limit: u32) -> Answer<Vec<ErrorRecord>> {
-        self.host.errors(caller, tool, limit).await
+    async fn errors(&self, caller: &Caller, filter: &ErrorFilter) -> Answer<Vec<ErrorRecord>> {
+        self.host.errors(caller, filter).await
+    }
+
+    async fn create_key(&self, caller: &Caller, new: NewKey) -> Answer<(KeyRecord, String)> {
+        self.host.create_key(caller, new).await
+    }
+
+    async fn keys(&self, caller: &Caller) -> Answer<Vec<KeyRecord>> {
+        self.host.keys(caller).await
+    }
+
+    async fn revoke_key(&self, caller: &Caller, id: &str) -> Answer<KeyRecord> {
+        self.host.revoke_key(caller, id).await
+    }
+
+    async fn audit(&self, caller: &Caller, filter: &AuditFilter) -> Answer<Vec<AuditRecord>> {
+        self.host.audit(caller, filter).await
+    }
+
+    async fn verify_audit(&self, caller: &Caller, known: Option<Digest>) -> Answer<AuditVerdict> {
+        self.host.verify_audit(caller, known).await
     }
 }

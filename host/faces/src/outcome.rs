@@ -43,6 +43,12 @@ pub fn outcome(code: Code) -> Outcome {
             "the tool answered with an error",
             "read the error: repeating the same call cannot mend it",
         ),
+        Code::Unauthenticated => (
+            11,
+            401,
+            "it is not known who asks",
+            "send an API key: `fusebox keys create NAME --role caller` makes one",
+        ),
         Code::Denied => (
             11,
             403,

@@ -1,12 +1,14 @@
 //! The store on SQLite: one file in WAL mode, one writer, readers beside it.
 
 mod approvals;
+mod audit;
 mod blobs;
 mod breakers;
 mod errors;
 mod finish;
 mod handle;
 mod journal;
+mod keys;
 mod letters;
 mod nested;
 mod open;
@@ -28,12 +30,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
 use fusebox_engine::ports::store::{
-    Append, ApprovalFilter, Claim, Cut, Fence, Finish, LetterFilter, NewRun, Resolution, RunFilter, Space, Store,
-    StoreError, Taken, ToolChange, Verdict,
+    Append, ApprovalFilter, AuditFilter, Claim, Cut, ErrorFilter, Fence, Finish, LetterFilter, NewRun, Resolution,
+    RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
 };
 use fusebox_engine::records::{
-    ApprovalRecord, AttemptRecord, BreakerRecord, ErrorRecord, JournalRecord, LetterRecord, Page, RedriveRecord,
-    RunRecord, ToolRecord,
+    ApprovalRecord, AttemptRecord, AuditEntry, AuditHead, AuditRecord, BreakerRecord, ErrorRecord, JournalRecord,
+    KeyRecord, LetterRecord, Page, RedriveRecord, RunRecord, StoredKey, ToolRecord,
 };
 pub use handle::StoreOptions;
 use sqlx::query;
@@ -369,7 +371,46 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn errors(&self, tenant: &str, tool: Option<&str>, limit: u32) -> Result<Vec<ErrorRecord>, StoreError> {
-        self.all(errors::list(tenant, tool, limit).build(), errors::error).await
+    async fn errors(&self, tenant: &str, filter: &ErrorFilter) -> Result<Vec<ErrorRecord>, StoreError> {
+        self.all(errors::list(tenant, filter).build(), errors::error).await
+    }
+
+    async fn put_key(&self, key: StoredKey) -> Result<(), StoreError> {
+        self.write(move |c, _| Box::pin(keys::put(c, key))).await
+    }
+
+    async fn key(&self, id: &str) -> Result<Option<StoredKey>, StoreError> {
+        self.one(query(keys::ONE).bind(id), |_, row| keys::stored(row)).await
+    }
+
+    async fn keys(&self, tenant: &str) -> Result<Vec<KeyRecord>, StoreError> {
+        self.all(query(keys::ALL).bind(tenant), |_, row| keys::record(row))
+            .await
+    }
+
+    async fn revoke_key(&self, tenant: &str, id: &str) -> Result<Option<KeyRecord>, StoreError> {
+        let (tenant, id) = (tenant.to_owned(), id.to_owned());
+        self.write(move |c, _| Box::pin(async move { keys::revoke(c, &tenant, &id).await }))
+            .await
+    }
+
+    async fn append_audit(&self, entry: AuditEntry) -> Result<AuditRecord, StoreError> {
+        self.write(move |c, _| Box::pin(audit::append(c, entry))).await
+    }
+
+    async fn audit(&self, tenant: &str, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
+        self.all(audit::list(tenant, filter).build(), |_, row| audit::record(row))
+            .await
+    }
+
+    async fn audit_trail(&self, tenant: &str, after: i64, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
+        let query = query(audit::TRAIL).bind(tenant).bind(after).bind(sql::listed(limit));
+        // An entry that cannot be read is not passed over.
+        self.whole(query, |_, row| audit::record(row)).await
+    }
+
+    async fn audit_head(&self, tenant: &str) -> Result<AuditHead, StoreError> {
+        let head = self.one(query(audit::HEAD).bind(tenant), |_, row| audit::head(row));
+        Ok(head.await?.unwrap_or(AuditHead::EMPTY))
     }
 }

@@ -1,6 +1,7 @@
 //! What faces ask of runs that are not over: resume, cancel, approve, resolve; and of letters in bulk.
 
 use super::{Host, stats};
+use crate::audit::{Deed, Entry, around};
 use crate::ports::store::{ApprovalFilter, LetterFilter, Verdict};
 use crate::records::{ApprovalRecord, JournalRecord, LetterRecord, RedriveRecord, RunRecord};
 use crate::recovery;
@@ -12,6 +13,7 @@ use crate::workers;
 use crate::{alerts, by_itself, retention};
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::{ApprovalId, LetterId, RedriveId, RunId};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use tracing::Instrument as _;
 
@@ -77,8 +79,13 @@ impl Host {
     /// # Errors
     /// That it was decided already, has expired, or that it could not be stored.
     pub async fn decide(&self, caller: &Caller, id: &ApprovalId, verdict: Verdict) -> Answer<ApprovalRecord> {
-        let decided = self.engine.ports.store.decide(&caller.tenant, id, &verdict).await;
-        decided.map_err(|error| refusals::store("the approval could not be decided", &error))
+        let deed = if verdict.approved { Deed::Approve } else { Deed::Decline };
+        let entry = Entry::begun(deed, id, json!({ "by": verdict.by }));
+        let decided = async {
+            let decided = self.engine.ports.store.decide(&caller.tenant, id, &verdict).await;
+            decided.map_err(|error| refusals::store("the approval could not be decided", &error))
+        };
+        around(&self.engine, caller, entry, decided).await
     }
 
     /// Settles a letter in doubt.
@@ -86,7 +93,9 @@ impl Host {
     /// # Errors
     /// That there is none, that it is not in doubt or being replayed, or that there is no such effect.
     pub async fn resolve(&self, caller: &Caller, letter: &LetterId, resolve: Resolve) -> Answer<LetterRecord> {
-        let letter = resolve::resolve(&self.engine, caller, letter, resolve).await?;
+        let entry = Entry::begun(Deed::Resolve, letter, told(&resolve));
+        let resolved = Box::pin(resolve::resolve(&self.engine, caller, letter, resolve));
+        let letter = around(&self.engine, caller, entry, resolved).await?;
         self.with_run(letter).await
     }
 
@@ -95,11 +104,15 @@ impl Host {
     /// # Errors
     /// That there is none, or those of the store.
     pub async fn pin(&self, caller: &Caller, letter: &LetterId, pinned: bool) -> Answer<()> {
-        match self.engine.ports.store.pin(&caller.tenant, letter, pinned).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(refusals::no_letter(letter.as_str())),
-            Err(error) => Err(refusals::store("the letter could not be pinned", &error)),
-        }
+        let deed = if pinned { Deed::Pin } else { Deed::Unpin };
+        let done = async {
+            match self.engine.ports.store.pin(&caller.tenant, letter, pinned).await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(refusals::no_letter(letter.as_str())),
+                Err(error) => Err(refusals::store("the letter could not be pinned", &error)),
+            }
+        };
+        around(&self.engine, caller, Entry::begun(deed, letter, json!({})), done).await
     }
 
     /// The letters that retention would close now.
@@ -128,7 +141,21 @@ impl Host {
     /// # Errors
     /// That it could not be stored.
     pub async fn redrive(&self, caller: &Caller, redrive: Redrive) -> Answer<RedriveRecord> {
-        redrive::start(&self.engine, caller, redrive).await
+        let detail = json!({
+            "tool": redrive.tool,
+            "class": redrive.class,
+            "since": redrive.since,
+            "max": redrive.max,
+        });
+        let subject = redrive.service.clone().unwrap_or_else(|| "every service".to_owned());
+        let started = redrive::start(&self.engine, caller, redrive);
+        around(
+            &self.engine,
+            caller,
+            Entry::begun(Deed::Redrive, subject, detail),
+            started,
+        )
+        .await
     }
 
     /// Bulk replays, newest first.
@@ -153,7 +180,14 @@ impl Host {
     /// # Errors
     /// That there is none, or those of the store.
     pub async fn cancel_redrive(&self, caller: &Caller, id: &RedriveId) -> Answer<RedriveRecord> {
-        redrive::cancel(&self.engine, caller, id).await
+        let cancelled = redrive::cancel(&self.engine, caller, id);
+        around(
+            &self.engine,
+            caller,
+            Entry::begun(Deed::CancelRedrive, id, json!({})),
+            cancelled,
+        )
+        .await
     }
 
     /// Carries out a bulk replay in this process, and says after each letter how far it is.
@@ -178,5 +212,24 @@ impl Host {
             alerts::work(engine()),
             retention::work(engine()),
         );
+    }
+}
+
+/// What the audit trail tells of a letter that is settled: how, and never with what.
+fn told(resolve: &Resolve) -> Value {
+    match resolve {
+        Resolve::Happened { run, effect, response } => json!({
+            "how": "happened",
+            "run": run.as_ref().map(RunId::as_str),
+            "effect": effect,
+            "status": response.status,
+        }),
+        Resolve::NotHappened { run, effect } => json!({
+            "how": "not-happened",
+            "run": run.as_ref().map(RunId::as_str),
+            "effect": effect,
+        }),
+        Resolve::CloseFailed { .. } => json!({ "how": "close-failed" }),
+        Resolve::CloseSucceeded { .. } => json!({ "how": "close-succeeded" }),
     }
 }

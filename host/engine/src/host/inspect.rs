@@ -1,11 +1,12 @@
 //! What faces read and change besides calling: tools, runs, letters, breakers, errors.
 
 use super::Host;
+use crate::audit::{Deed, Entry, around};
 use crate::breakers::Cell;
 use crate::catalog::{tool_breaker, tool_key};
 use crate::memory;
 use crate::ports::sandbox::Component;
-use crate::ports::store::{LetterFilter, RunFilter, ToolChange};
+use crate::ports::store::{ErrorFilter, LetterFilter, RunFilter, ToolChange};
 use crate::records::{BreakerRecord, ErrorRecord, LetterRecord, RunRecord, ToolRecord};
 use crate::refusals;
 use crate::requests::{BreakerOrder, Caller, MemoryRange};
@@ -14,6 +15,7 @@ use fusebox_core::dead_letter::State as LetterState;
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::{LetterId, RunId};
 use fusebox_core::policy::{BreakerPolicy, ToolPolicy};
+use serde_json::json;
 use std::sync::Arc;
 
 /// A deployed tool with everything that is known of it.
@@ -28,6 +30,9 @@ pub struct ToolView {
 }
 
 type Answer<T> = Result<T, Box<Failure>>;
+
+/// Letters that one entry of the audit trail names.
+const PURGED_AN_ENTRY: usize = 100;
 
 impl Host {
     /// The newest version of every tool, by name.
@@ -57,13 +62,21 @@ impl Host {
     /// # Errors
     /// That there is none, or those of the store.
     pub async fn change_tool(&self, caller: &Caller, name: &str, change: ToolChange) -> Answer<()> {
-        let changed = self.engine.ports.store.change_tool(&caller.tenant, name, change).await;
-        self.engine.catalog.forget(&caller.tenant, name);
-        match changed {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(refusals::no_tool(name)),
-            Err(error) => Err(refusals::store("the tool could not be changed", &error)),
-        }
+        let deed = match change {
+            ToolChange::Enable => Deed::Enable,
+            ToolChange::Disable => Deed::Disable,
+            ToolChange::Remove => Deed::Remove,
+        };
+        let changed = async {
+            let changed = self.engine.ports.store.change_tool(&caller.tenant, name, change).await;
+            self.engine.catalog.forget(&caller.tenant, name);
+            match changed {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(refusals::no_tool(name)),
+                Err(error) => Err(refusals::store("the tool could not be changed", &error)),
+            }
+        };
+        around(&self.engine, caller, Entry::begun(deed, name, json!({})), changed).await
     }
 
     /// Runs, newest first.
@@ -133,8 +146,18 @@ impl Host {
     /// # Errors
     /// Those of the store.
     pub async fn purge(&self, caller: &Caller, ids: &[LetterId]) -> Answer<Vec<LetterId>> {
-        let purged = self.engine.ports.store.purge(&caller.tenant, ids).await;
-        purged.map_err(|error| refusals::store("the letters could not be closed", &error))
+        let mut purged = Vec::new();
+        for part in ids.chunks(PURGED_AN_ENTRY) {
+            let letters: Vec<_> = part.iter().map(LetterId::as_str).collect();
+            let subject = format!("{} letters", letters.len());
+            let entry = Entry::begun(Deed::Purge, subject, json!({ "letters": letters }));
+            let closed = async {
+                let closed = self.engine.ports.store.purge(&caller.tenant, part).await;
+                closed.map_err(|error| refusals::store("the letters could not be closed", &error))
+            };
+            purged.extend(around(&self.engine, caller, entry, closed).await?);
+        }
+        Ok(purged)
     }
 
     /// Forgets what is kept no longer; says how many rows went.
@@ -194,7 +217,13 @@ impl Host {
     /// That no deployed tool has such a breaker, or that the order could not be stored.
     pub async fn order_breaker(&self, caller: &Caller, key: &str, order: BreakerOrder) -> Answer<BreakerRecord> {
         let cell = self.breaker(caller, key).await?;
-        self.engine.breakers.order(&cell, order).await
+        let deed = match order {
+            BreakerOrder::ForceOpen => Deed::OpenBreaker,
+            BreakerOrder::Disable => Deed::DisableBreaker,
+            BreakerOrder::Close => Deed::CloseBreaker,
+        };
+        let ordered = self.engine.breakers.order(&cell, order);
+        around(&self.engine, caller, Entry::begun(deed, key, json!({})), ordered).await
     }
 
     /// A breaker by its key: in memory, or made from the manifest of the tool that has it.
@@ -226,8 +255,8 @@ impl Host {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn errors(&self, caller: &Caller, tool: Option<&str>, limit: u32) -> Answer<Vec<ErrorRecord>> {
-        let errors = self.engine.ports.store.errors(&caller.tenant, tool, limit).await;
+    pub async fn errors(&self, caller: &Caller, filter: &ErrorFilter) -> Answer<Vec<ErrorRecord>> {
+        let errors = self.engine.ports.store.errors(&caller.tenant, filter).await;
         errors.map_err(|error| refusals::store("the error log cannot be read", &error))
     }
 }

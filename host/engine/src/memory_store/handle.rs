@@ -3,6 +3,7 @@
 use super::span;
 use super::tenant::Tenant;
 use crate::ports::clock::{Clock, SystemClock};
+use crate::records::StoredKey;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,8 @@ pub struct MemoryStore {
 pub(super) struct State {
     pub(super) tenants: BTreeMap<String, Tenant>,
     pub(super) last_error: i64,
+    /// API keys by id.
+    pub(super) keys: BTreeMap<String, StoredKey>,
 }
 
 impl MemoryStore {

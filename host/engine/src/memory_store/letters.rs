@@ -52,6 +52,10 @@ impl Tenant {
                 && filter.since.is_none_or(|since| letter.last_failed >= since)
         });
         letters.sort_by_key(|letter| (letter.first_failed, &letter.id));
+        if let Some(after) = &filter.after {
+            let at = self.letters.get(after).map_or(after.made().0, |last| last.first_failed);
+            letters.retain(|letter| (letter.first_failed, &letter.id) > (at, after));
+        }
         let shown = letters.into_iter().take(listed(filter.limit));
         shown.map(|letter| self.letter_view(letter, now)).collect()
     }

@@ -273,6 +273,10 @@ impl Tenant {
                 && filter.since.is_none_or(|since| run.created >= since)
         });
         runs.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
+        if let Some(after) = &filter.after {
+            let at = self.runs.get(after).map_or(after.made().0, |last| last.record.created);
+            runs.retain(|run| (run.created, &run.id) < (at, after));
+        }
         runs.truncate(listed(filter.limit));
         runs
     }

@@ -4,7 +4,8 @@ use super::runs::{Key, Row};
 use super::{letters, listed};
 use crate::ports::store::{ApprovalFilter, Space, StoreError};
 use crate::records::{
-    ApprovalRecord, BreakerRecord, ErrorRecord, JournalRecord, LetterRecord, RedriveRecord, RunRecord, ToolRecord,
+    ApprovalRecord, AuditRecord, BreakerRecord, ErrorRecord, JournalRecord, LetterRecord, RedriveRecord, RunRecord,
+    ToolRecord,
 };
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, RedriveId, RunId};
@@ -26,6 +27,8 @@ pub(super) struct Tenant {
     /// Pages, and when each was put last.
     pub(super) pages: BTreeMap<Digest, (Bytes, i64)>,
     pub(super) breakers: BTreeMap<String, BreakerRecord>,
+    /// Oldest first.
+    pub(super) audit: Vec<AuditRecord>,
     /// Oldest first.
     pub(super) errors: VecDeque<ErrorRecord>,
 }
@@ -68,6 +71,10 @@ impl Tenant {
             .filter(|approval| filter.root.as_ref().is_none_or(|root| *root == approval.root))
             .collect();
         asked.sort_by(|a, b| (a.asked, &a.id).cmp(&(b.asked, &b.id)));
+        if let Some(after) = &filter.after {
+            let at = self.approvals.get(after).map_or(after.made().0, |last| last.asked);
+            asked.retain(|approval| (approval.asked, &approval.id) > (at, after));
+        }
         asked.truncate(listed(filter.limit));
         asked
     }

@@ -6,13 +6,13 @@ mod filters;
 mod going_on;
 mod runs;
 
-pub use filters::{ApprovalFilter, LetterFilter, RunFilter};
+pub use filters::{ApprovalFilter, AuditFilter, ErrorFilter, LetterFilter, Likeness, RunFilter};
 pub use going_on::{Append, Cut, Resolution, Space, StateWrite, Taken, Verdict, Wakes, cancelled};
 pub use runs::{Claim, Fence, Finish, LetterChange, NewRun};
 
 use crate::records::{
-    ApprovalRecord, AttemptRecord, BreakerRecord, ErrorRecord, JournalRecord, LetterRecord, Page, RedriveRecord,
-    RunRecord, ToolRecord,
+    ApprovalRecord, AttemptRecord, AuditEntry, AuditHead, AuditRecord, BreakerRecord, ErrorRecord, JournalRecord,
+    KeyRecord, LetterRecord, Page, RedriveRecord, RunRecord, StoredKey, ToolRecord,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -242,5 +242,27 @@ pub trait Store: Send + Sync {
     /// Appends to the error log; the newest 10,000 of a tenant are kept.
     async fn append_errors(&self, errors: Vec<ErrorRecord>) -> Result<(), StoreError>;
     /// The error log, newest first.
-    async fn errors(&self, tenant: &str, tool: Option<&str>, limit: u32) -> Result<Vec<ErrorRecord>, StoreError>;
+    async fn errors(&self, tenant: &str, filter: &ErrorFilter) -> Result<Vec<ErrorRecord>, StoreError>;
+
+    // --- API keys --------------------------------------------------------------------------------------------------
+
+    /// Keeps a new key; `Refused` when its id is taken. Crash before: there is no such key. After: it is good, though nobody may know it.
+    async fn put_key(&self, key: StoredKey) -> Result<(), StoreError>;
+    /// The key of that id, of whatever tenant: who has it proves its tenant by it.
+    async fn key(&self, id: &str) -> Result<Option<StoredKey>, StoreError>;
+    /// Keys of the tenant, oldest first, those that are good no longer included.
+    async fn keys(&self, tenant: &str) -> Result<Vec<KeyRecord>, StoreError>;
+    /// Revokes a key now, for every host at once; one that is revoked stays as it was. `None` when the tenant has none of that id.
+    async fn revoke_key(&self, tenant: &str, id: &str) -> Result<Option<KeyRecord>, StoreError>;
+
+    // --- audit -----------------------------------------------------------------------------------------------------
+
+    /// Adds to the trail of the entry's tenant, behind its last one. Crash before: what it tells of has not begun. After: it may have.
+    async fn append_audit(&self, entry: AuditEntry) -> Result<AuditRecord, StoreError>;
+    /// Entries of the tenant's trail, newest first.
+    async fn audit(&self, tenant: &str, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError>;
+    /// The trail in its order, from behind that number on, at most `limit`: every entry that is there, whatever has become of it.
+    async fn audit_trail(&self, tenant: &str, after: i64, limit: u32) -> Result<Vec<AuditRecord>, StoreError>;
+    /// The trail's end, as it is kept apart from the entries.
+    async fn audit_head(&self, tenant: &str) -> Result<AuditHead, StoreError>;
 }

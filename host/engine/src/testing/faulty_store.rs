@@ -1,12 +1,12 @@
 //! A store that fails on demand: before it did what it was asked, or after, when only the answer is lost.
 
 use crate::ports::store::{
-    Append, ApprovalFilter, Claim, Cut, Fence, Finish, LetterFilter, NewRun, Resolution, RunFilter, Space, Store,
-    StoreError, Taken, ToolChange, Verdict,
+    Append, ApprovalFilter, AuditFilter, Claim, Cut, ErrorFilter, Fence, Finish, LetterFilter, NewRun, Resolution,
+    RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
 };
 use crate::records::{
-    ApprovalRecord, AttemptRecord, BreakerRecord, ErrorRecord, JournalRecord, LetterRecord, Page, RedriveRecord,
-    RunRecord, ToolRecord,
+    ApprovalRecord, AttemptRecord, AuditEntry, AuditHead, AuditRecord, BreakerRecord, ErrorRecord, JournalRecord,
+    KeyRecord, LetterRecord, Page, RedriveRecord, RunRecord, StoredKey, ToolRecord,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -192,7 +192,15 @@ pass_on! {
     async fn breakers(&self, tenant: &str) -> Vec<BreakerRecord>;
     async fn swap_breaker(&self, tenant: &str, expected: i64, breaker: &BreakerRecord) -> Option<BreakerRecord>;
     async fn append_errors(&self, errors: Vec<ErrorRecord>) -> ();
-    async fn errors(&self, tenant: &str, tool: Option<&str>, limit: u32) -> Vec<ErrorRecord>;
+    async fn errors(&self, tenant: &str, filter: &ErrorFilter) -> Vec<ErrorRecord>;
+    async fn put_key(&self, key: StoredKey) -> ();
+    async fn key(&self, id: &str) -> Option<StoredKey>;
+    async fn keys(&self, tenant: &str) -> Vec<KeyRecord>;
+    async fn revoke_key(&self, tenant: &str, id: &str) -> Option<KeyRecord>;
+    async fn append_audit(&self, entry: AuditEntry) -> AuditRecord;
+    async fn audit(&self, tenant: &str, filter: &AuditFilter) -> Vec<AuditRecord>;
+    async fn audit_trail(&self, tenant: &str, after: i64, limit: u32) -> Vec<AuditRecord>;
+    async fn audit_head(&self, tenant: &str) -> AuditHead;
 }
 
 #[cfg(test)]

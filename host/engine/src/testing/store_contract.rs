@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 pub mod approvals;
+pub mod audit;
 pub mod claims;
 pub mod doubt;
 pub mod fences;
 pub mod journals;
+pub mod keys;
 pub mod letters;
 pub mod logs;
+pub mod pages;
 pub mod rest;
 pub mod retention;
 pub mod samples;
@@ -118,6 +121,15 @@ macro_rules! store_contract {
                 of_many_hosts_one_swaps_a_breaker,
                 errors_are_listed_newest_first_and_by_tool,
                 the_error_log_is_bounded_for_each_tenant;
+            keys: a_key_is_found_by_its_id_whatever_its_tenant,
+                the_id_of_a_key_is_used_once,
+                a_key_is_revoked_once_and_by_its_tenant;
+            audit: every_entry_follows_the_one_before,
+                of_many_writers_none_writes_over_another,
+                entries_are_listed_newest_first_and_by_filter;
+            pages: runs_go_on_behind_the_last_one,
+                a_page_goes_on_behind_a_row_that_is_gone,
+                letters_and_questions_go_on_behind_the_last_one;
             tenants: tenants_do_not_see_each_other,
                 tenants_do_not_change_each_other;
         }

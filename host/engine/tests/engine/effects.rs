@@ -8,6 +8,7 @@ use fusebox_engine::host::Settings;
 use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::clock::Clock as _;
 use fusebox_engine::ports::sandbox::{AttemptEnd, EffectError};
+use fusebox_engine::ports::store::ErrorFilter;
 use fusebox_engine::ports::transport::{ExchangeError, Incoming};
 use fusebox_engine::requests::{Call, Caller};
 use fusebox_engine::testing::fake_clock::FakeClock;
@@ -265,7 +266,11 @@ async fn a_refusal_that_the_manifest_takes_for_an_outage_is_told_once_and_become
             "one attempt, no backoff"
         );
         world.host.drain().await;
-        let errors = world.host.errors(&Caller::local(), None, 0).await.unwrap();
+        let errors = world
+            .host
+            .errors(&Caller::local(), &ErrorFilter::default())
+            .await
+            .unwrap();
         assert_eq!(errors.len(), 1);
         assert!(errors[0].failure.message.contains(cause));
     }

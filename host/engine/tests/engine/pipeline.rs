@@ -6,7 +6,7 @@ use fusebox_core::policy::{Approval, Durability, Idempotency};
 use fusebox_engine::host::Settings;
 use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::clock::Clock as _;
-use fusebox_engine::ports::store::{RunFilter, ToolChange};
+use fusebox_engine::ports::store::{ErrorFilter, RunFilter, ToolChange};
 use fusebox_engine::requests::{Caller, Deploy, Trial};
 use fusebox_engine::testing::fake_clock::FakeClock;
 use fusebox_engine::testing::faulty_store::{FaultyStore, When};
@@ -75,7 +75,11 @@ async fn what_is_refused_goes_to_the_error_log_and_becomes_no_letter() {
     assert_eq!((answered.code, answered.class), (Code::ToolFailed, Class::Caller));
     assert_eq!(answered.error.as_deref(), Some("\"no\""));
     world.host.drain().await;
-    let errors = world.host.errors(&Caller::local(), None, 10).await.unwrap();
+    let errors = world
+        .host
+        .errors(&Caller::local(), &ErrorFilter::default())
+        .await
+        .unwrap();
     let codes: Vec<_> = errors.iter().rev().map(|error| error.failure.code.as_str()).collect();
     assert_eq!(
         codes,

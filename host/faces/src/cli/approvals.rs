@@ -93,6 +93,7 @@ async fn list(list: List, cx: &mut Context<'_>) -> Result<(), Failed> {
     let filter = ApprovalFilter {
         all: list.all,
         root: list.run_id.map(|run| run.parse()).transpose()?,
+        after: None,
         limit: list.limit,
     };
     let host = cx.wiring.host().await?;

@@ -5,6 +5,7 @@ use super::failed::Failed;
 use super::moments::moment;
 use super::output::short;
 use clap::{Args, Subcommand};
+use fusebox_engine::ports::store::ErrorFilter;
 
 /// What is asked about errors.
 #[derive(Debug, Subcommand)]
@@ -30,9 +31,6 @@ pub(super) struct List {
     limit: u32,
 }
 
-/// The error log keeps so many entries of a tenant.
-const KEPT: u32 = 10_000;
-
 /// Runs the command.
 ///
 /// # Errors
@@ -41,7 +39,12 @@ pub(super) async fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Fa
     let host = cx.wiring.host().await?;
     match command {
         Command::List(List { tool, limit }) => {
-            let found = host.errors(&cx.caller, tool.as_deref(), limit).await?;
+            let filter = ErrorFilter {
+                tool,
+                after: None,
+                limit,
+            };
+            let found = host.errors(&cx.caller, &filter).await?;
             cx.out.rows(
                 &["error", "at", "function", "code", "message", "input"],
                 &found,
@@ -61,8 +64,13 @@ pub(super) async fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Fa
             }
         }
         Command::Show { id } => {
-            let all = host.errors(&cx.caller, None, KEPT).await?;
-            let Some(error) = all.into_iter().find(|error| error.id == id) else {
+            let filter = ErrorFilter {
+                after: id.checked_add(1),
+                limit: 1,
+                ..ErrorFilter::default()
+            };
+            let newest = host.errors(&cx.caller, &filter).await?;
+            let Some(error) = newest.into_iter().find(|error| error.id == id) else {
                 return Err(Failed::usage(
                     format!("there is no error {id}"),
                     "`fusebox errors list` shows their numbers",

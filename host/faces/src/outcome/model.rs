@@ -9,6 +9,9 @@ pub fn advice(failure: &Failure) -> &'static str {
         Code::BadInput => "Correct the arguments as the message says, to fit the tool's input schema, and call again.",
         Code::NotFound => "List the tools again: this one is gone, or never was.",
         Code::ToolDisabled => "An operator has switched the tool off. Do without it, or tell the user.",
+        Code::Unauthenticated => {
+            "The host does not know who calls: its key is missing or not valid any more. Tell the user."
+        }
         Code::Denied => "You may not make this call. Do not repeat it; tell the user what was refused.",
         Code::NeedsApproval => {
             "A person has to approve this call, and you cannot. Tell the user that it waits, and where it is decided. Then ask for the \

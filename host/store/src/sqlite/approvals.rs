@@ -3,7 +3,7 @@
 use crate::failures::{Failed, refused, unless_taken};
 use crate::rows::Unreadable;
 use crate::seal::{Place, Vault};
-use crate::sqlite::sql::{listed, now};
+use crate::sqlite::sql::{go_on_behind, listed, now};
 use fusebox_core::ids::ApprovalId;
 use fusebox_engine::ports::store::{ApprovalFilter, Verdict};
 use fusebox_engine::records::ApprovalRecord;
@@ -52,6 +52,10 @@ pub(super) fn list<'q>(tenant: &'q str, filter: &'q ApprovalFilter) -> QueryBuil
     }
     if !filter.all {
         query.push(concat!(" AND a.state = 'pending' AND a.expires > ", now!()));
+    }
+    if let Some(after) = &filter.after {
+        let row = (tenant, after.as_str(), after.made());
+        go_on_behind(&mut query, "(a.asked, a.id) >", ("asked", "approvals"), row);
     }
     query
         .push(" ORDER BY a.asked, a.id LIMIT ")

@@ -4,7 +4,7 @@ use crate::failures::Failed;
 use crate::rows::Unreadable;
 use crate::seal::{Place, Vault};
 use crate::sqlite::sql::listed;
-use fusebox_engine::ports::store::ERRORS_KEPT;
+use fusebox_engine::ports::store::{ERRORS_KEPT, ErrorFilter};
 use fusebox_engine::records::ErrorRecord;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
@@ -26,13 +26,16 @@ pub(super) fn error(vault: &Vault, row: &SqliteRow) -> Result<ErrorRecord, Unrea
     Ok(error)
 }
 
-pub(super) fn list<'q>(tenant: &'q str, tool: Option<&'q str>, limit: u32) -> QueryBuilder<'q, Sqlite> {
+pub(super) fn list<'q>(tenant: &'q str, filter: &'q ErrorFilter) -> QueryBuilder<'q, Sqlite> {
     let mut query = QueryBuilder::new("SELECT id, tenant, tool, body FROM errors WHERE tenant = ");
     query.push_bind(tenant);
-    if let Some(tool) = tool {
+    if let Some(tool) = &filter.tool {
         query.push(" AND tool = ").push_bind(tool);
     }
-    query.push(" ORDER BY id DESC LIMIT ").push_bind(listed(limit));
+    if let Some(after) = filter.after {
+        query.push(" AND id < ").push_bind(after);
+    }
+    query.push(" ORDER BY id DESC LIMIT ").push_bind(listed(filter.limit));
     query
 }
 

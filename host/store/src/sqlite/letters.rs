@@ -3,7 +3,7 @@
 use crate::failures::{Failed, fenced as lost, refused, unless_taken};
 use crate::rows::{Unreadable, readable};
 use crate::seal::{Place, Vault};
-use crate::sqlite::sql::{alive, fenced, goes_on, listed, now};
+use crate::sqlite::sql::{alive, fenced, go_on_behind, goes_on, listed, now};
 use crate::sqlite::{blobs, runs};
 use fusebox_core::ids::{LetterId, OwnerId};
 use fusebox_engine::ports::store::{Fence, LetterChange, LetterFilter};
@@ -100,6 +100,10 @@ pub(super) fn list<'q>(tenant: &'q str, filter: &'q LetterFilter) -> QueryBuilde
     }
     if let Some(since) = filter.since {
         query.push(" AND l.last_failed >= ").push_bind(since);
+    }
+    if let Some(after) = &filter.after {
+        let row = (tenant, after.as_str(), after.made());
+        go_on_behind(&mut query, "(l.first_failed, l.id) >", ("first_failed", "letters"), row);
     }
     query
         .push(" ORDER BY l.first_failed, l.id LIMIT ")

@@ -2,27 +2,28 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::sqlite::{
-    SqliteStore, approvals, blobs, breakers, errors, finish, journal, letters, nested, redrives, rest, retention, runs,
-    state, tools,
+    SqliteStore, approvals, audit, blobs, breakers, errors, finish, journal, keys, letters, nested, redrives, rest,
+    retention, runs, state, tools,
 };
-use fusebox_engine::ports::store::{ApprovalFilter, LetterFilter, RunFilter};
-use fusebox_engine::testing::store_contract::samples::run_id;
+use fusebox_engine::ports::store::{ApprovalFilter, AuditFilter, ErrorFilter, LetterFilter, RunFilter};
+use fusebox_engine::testing::store_contract::samples::{approval_id, letter_id, run_id};
 use sqlx::Row;
 
 fn text(value: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-/// Every combination of the filters of the three lists.
+/// Every combination of the filters of the lists.
 fn lists() -> Vec<String> {
     let mut all = Vec::new();
-    for bits in 0..16_u8 {
+    for bits in 0..32_u8 {
         let on = |bit: u8| bits & (1 << bit) != 0;
         for state in [None, text("running"), text("failed")] {
             let filter = RunFilter {
                 tool: text("t").filter(|_| on(0)),
                 state,
                 since: Some(1).filter(|_| on(1)),
+                after: Some(run_id(1)).filter(|_| on(2)),
                 limit: 0,
             };
             all.push(runs::list("d", &filter).sql().to_owned());
@@ -34,6 +35,7 @@ fn lists() -> Vec<String> {
                 class: text("c").filter(|_| on(2)),
                 since: Some(1).filter(|_| on(3)),
                 closed,
+                after: Some(letter_id(1)).filter(|_| on(4)),
                 limit: 0,
             };
             all.push(letters::list("d", &filter).sql().to_owned());
@@ -41,10 +43,25 @@ fn lists() -> Vec<String> {
         let filter = ApprovalFilter {
             all: on(0),
             root: Some(run_id(1)).filter(|_| on(1)),
+            after: Some(approval_id(1)).filter(|_| on(2)),
             limit: 0,
         };
         all.push(approvals::list("d", &filter).sql().to_owned());
-        all.push(errors::list("d", Some("t").filter(|_| on(0)), 0).sql().to_owned());
+        let filter = ErrorFilter {
+            tool: text("t").filter(|_| on(0)),
+            after: Some(1).filter(|_| on(1)),
+            limit: 0,
+        };
+        all.push(errors::list("d", &filter).sql().to_owned());
+        let filter = AuditFilter {
+            action: text("tool.deploy").filter(|_| on(0)),
+            principal: text("local").filter(|_| on(1)),
+            subject: text("search").filter(|_| on(2)),
+            since: Some(1).filter(|_| on(3)),
+            after: Some(1).filter(|_| on(4)),
+            limit: 0,
+        };
+        all.push(audit::list("d", &filter).sql().to_owned());
     }
     all
 }
@@ -102,6 +119,11 @@ async fn every_statement_finds_its_rows_by_an_index() {
         blobs::PAGE,
         blobs::ORPHANS,
         blobs::DROP_ORPHAN,
+        keys::ONE,
+        keys::ALL,
+        keys::REVOKE,
+        audit::TRAIL,
+        audit::HEAD,
         breakers::ALL,
         breakers::ONE,
         errors::TRIM,

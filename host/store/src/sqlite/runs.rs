@@ -3,7 +3,7 @@
 use crate::failures::{Failed, fenced as lost, refused, unless_taken};
 use crate::rows::{Unreadable, decode, encode};
 use crate::seal::{Place, Vault};
-use crate::sqlite::sql::{alive, fenced, listed, now, span};
+use crate::sqlite::sql::{alive, fenced, go_on_behind, listed, now, span};
 use fusebox_core::idempotency::{self, Holder};
 use fusebox_core::ids::{Digest, OwnerId, RunId};
 use fusebox_engine::ports::store::{Claim, Fence, NewRun, RunFilter};
@@ -126,6 +126,10 @@ pub(super) fn list<'q>(tenant: &'q str, filter: &'q RunFilter) -> QueryBuilder<'
     }
     if let Some(since) = filter.since {
         query.push(" AND r.created >= ").push_bind(since);
+    }
+    if let Some(after) = &filter.after {
+        let row = (tenant, after.as_str(), after.made());
+        go_on_behind(&mut query, "(r.created, r.id) <", ("created", "runs"), row);
     }
     query
         .push(" ORDER BY r.created DESC, r.id DESC LIMIT ")

@@ -1,7 +1,9 @@
 //! What many statements share: the database's clock, what a lease is, and how durations and limits are bound.
 
+use fusebox_core::time::Wall;
 use fusebox_engine::ports::store::LISTED;
 use fusebox_engine::records::millis;
+use sqlx::{QueryBuilder, Sqlite};
 use std::time::Duration;
 
 /// The database's clock in milliseconds since 1970: hosts of one database agree on when a lease ends.
@@ -64,4 +66,20 @@ pub(super) fn span(time: Duration) -> i64 {
 /// How many rows a list gives.
 pub(super) fn listed(limit: u32) -> i64 {
     i64::from(if limit == 0 { LISTED } else { limit })
+}
+
+/// Lets a list go on behind a row: `compared` is the order's columns and how they compare, `at` the first of them and its table, `row` a
+/// tenant and an id. A row that is gone stands where its id says that it was made.
+pub(super) fn go_on_behind<'q>(
+    query: &mut QueryBuilder<'q, Sqlite>,
+    compared: &str,
+    at: (&str, &str),
+    row: (&'q str, &'q str, Wall),
+) {
+    let (tenant, id, made) = row;
+    query.push(" AND ").push(compared).push(" (COALESCE((SELECT ");
+    query.push(at.0).push(" FROM ").push(at.1);
+    query.push(" WHERE tenant = ").push_bind(tenant);
+    query.push(" AND id = ").push_bind(id).push("), ");
+    query.push_bind(made.0).push("), ").push_bind(id).push(")");
 }

@@ -4,7 +4,7 @@ mod going_on;
 
 use fusebox_core::ids::{LetterId, RunId};
 use fusebox_engine::ports::store::{
-    Claim, Fence, Finish, LetterChange, LetterFilter, NewRun, RunFilter, Store, ToolChange,
+    Claim, ErrorFilter, Fence, Finish, LetterChange, LetterFilter, NewRun, RunFilter, Store, ToolChange,
 };
 use fusebox_engine::records::{ErrorRecord, LetterRecord, RunRecord};
 use fusebox_engine::requests::digest_of;
@@ -372,7 +372,7 @@ pub(crate) async fn everything(store: &dyn Store) -> String {
             all.push(told(&store.component(tenant, digest_of(component.as_bytes())).await));
         }
         all.push(told(&store.breakers(tenant).await));
-        all.push(told(&store.errors(tenant, None, 0).await));
+        all.push(told(&store.errors(tenant, &ErrorFilter::default()).await));
     }
     all.push(told(&store.waiting(0).await));
     all.join("\n")

@@ -1,7 +1,7 @@
 //! Encryption at rest: what a call carried cannot be read in the files, moved, or opened without its key.
 
 use crate::subjects;
-use fusebox_engine::ports::store::{Append, Space, StateWrite, Store, StoreError};
+use fusebox_engine::ports::store::{Append, ErrorFilter, Space, StateWrite, Store, StoreError};
 use fusebox_engine::records::{Page, Seed};
 use fusebox_engine::testing::store_contract::Subject;
 use fusebox_engine::testing::store_contract::samples::{
@@ -93,7 +93,10 @@ async fn nothing_of_a_call_stands_in_the_files_of_an_encrypted_database() {
     let run = store.run(TENANT, &run_id(1)).await.unwrap().unwrap();
     assert_eq!(run.input, format!("\"{MARK}\""));
     assert_eq!(store.page(TENANT, page(1).digest).await.unwrap().unwrap(), MARK);
-    assert_eq!(store.errors(TENANT, None, 0).await.unwrap()[0].input, MARK);
+    assert_eq!(
+        store.errors(TENANT, &ErrorFilter::default()).await.unwrap()[0].input,
+        MARK
+    );
 }
 
 #[tokio::test]

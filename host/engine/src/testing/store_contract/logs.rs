@@ -2,7 +2,7 @@
 
 use super::Subject;
 use super::samples::{TENANT, breaker, error};
-use crate::ports::store::ERRORS_KEPT;
+use crate::ports::store::{ERRORS_KEPT, ErrorFilter};
 use futures::future::join_all;
 use std::sync::Arc;
 
@@ -52,11 +52,24 @@ pub async fn errors_are_listed_newest_first_and_by_tool(subject: &dyn Subject) {
         .append_errors(tools.map(|tool| error(TENANT, tool)).into())
         .await
         .unwrap();
-    let all = store.errors(TENANT, None, 0).await.unwrap();
+    let page = ErrorFilter {
+        limit: 1,
+        ..ErrorFilter::default()
+    };
+    let of_tool = ErrorFilter {
+        tool: Some("search".to_owned()),
+        ..ErrorFilter::default()
+    };
+    let all = store.errors(TENANT, &ErrorFilter::default()).await.unwrap();
     assert_eq!(all.iter().map(|e| e.tool.as_str()).collect::<Vec<_>>(), tools);
     assert!(all.windows(2).all(|pair| pair[0].id > pair[1].id));
-    assert_eq!(store.errors(TENANT, Some("search"), 0).await.unwrap().len(), 2);
-    assert_eq!(store.errors(TENANT, None, 1).await.unwrap(), all[..1]);
+    assert_eq!(store.errors(TENANT, &of_tool).await.unwrap().len(), 2);
+    assert_eq!(store.errors(TENANT, &page).await.unwrap(), all[..1]);
+    let next = ErrorFilter {
+        after: Some(all[0].id),
+        ..page
+    };
+    assert_eq!(store.errors(TENANT, &next).await.unwrap(), all[1..2]);
 }
 
 pub async fn the_error_log_is_bounded_for_each_tenant(subject: &dyn Subject) {
@@ -66,9 +79,13 @@ pub async fn the_error_log_is_bounded_for_each_tenant(subject: &dyn Subject) {
     for _ in 0..=kept / 1000 {
         store.append_errors(vec![error(TENANT, "search"); 1000]).await.unwrap();
     }
-    let errors = store.errors(TENANT, None, u32::MAX).await.unwrap();
+    let most = ErrorFilter {
+        limit: u32::MAX,
+        ..ErrorFilter::default()
+    };
+    let errors = store.errors(TENANT, &most).await.unwrap();
     assert_eq!(errors.len(), kept);
     let oldest = errors[0].id - errors[kept - 1].id;
     assert_eq!(usize::try_from(oldest).unwrap(), kept - 1, "the newest are kept");
-    assert_eq!(store.errors("other", None, 0).await.unwrap().len(), 1);
+    assert_eq!(store.errors("other", &ErrorFilter::default()).await.unwrap().len(), 1);
 }

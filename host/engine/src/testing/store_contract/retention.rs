@@ -5,7 +5,7 @@ use super::samples::{
     DAY, LEASE, TENANT, dead, error, fresh, letter_id, new_run, now, owner, page, put_letter, run, run_id, snapshot,
     success,
 };
-use crate::ports::store::{Claim, Finish, LetterChange, LetterFilter, NewRun, PAGE_GRACE, RunFilter};
+use crate::ports::store::{Claim, ErrorFilter, Finish, LetterChange, LetterFilter, NewRun, PAGE_GRACE, RunFilter};
 use crate::records::LetterRecord;
 use std::time::Duration;
 
@@ -186,7 +186,7 @@ pub async fn retain_forgets_runs_that_nothing_needs(subject: &dyn Subject) {
     subject.pass(3 * DAY).await;
     // Runs 1 and 5, and two errors.
     assert_eq!(store.retain(TENANT, 2 * DAY).await.unwrap(), 4);
-    assert!(store.errors(TENANT, None, 0).await.unwrap().is_empty());
+    assert!(store.errors(TENANT, &ErrorFilter::default()).await.unwrap().is_empty());
     assert_eq!(left().await, [4, 3, 2].map(run_id));
     assert_eq!(store.letter(TENANT, &letter_id(5)).await.unwrap(), None);
     subject.pass(10 * DAY).await;

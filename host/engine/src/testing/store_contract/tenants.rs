@@ -4,7 +4,7 @@ use super::Subject;
 use super::samples::{
     LEASE, TENANT, attempt, breaker, dead, error, fresh, letter_id, new_run, owner, page, put_letter, run_id, tool,
 };
-use crate::ports::store::{Fence, LetterFilter, RunFilter, Store, StoreError, ToolChange};
+use crate::ports::store::{ErrorFilter, Fence, LetterFilter, RunFilter, Store, StoreError, ToolChange};
 use crate::requests::digest_of;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub async fn tenants_do_not_see_each_other(subject: &dyn Subject) {
     assert_eq!(store.letter_of(OTHER, &run_id(2)).await.unwrap(), None);
     assert_eq!(store.page(OTHER, page(1).digest).await.unwrap(), None);
     assert!(store.breakers(OTHER).await.unwrap().is_empty());
-    assert!(store.errors(OTHER, None, 0).await.unwrap().is_empty());
+    assert!(store.errors(OTHER, &ErrorFilter::default()).await.unwrap().is_empty());
 }
 
 /// Everything that one tenant can see.
@@ -53,7 +53,7 @@ async fn seen(store: &dyn Store, tenant: &str) -> String {
         store.letters(tenant, &closed).await.unwrap(),
         store.page(tenant, page(1).digest).await.unwrap(),
         store.breakers(tenant).await.unwrap(),
-        store.errors(tenant, None, 0).await.unwrap(),
+        store.errors(tenant, &ErrorFilter::default()).await.unwrap(),
     )
 }
 

@@ -45,6 +45,7 @@ impl Filter {
             class: self.class.clone(),
             since: self.since(cx),
             closed,
+            after: None,
             limit,
         }
     }

@@ -1,0 +1,31 @@
+//! The audit trail through the facade.
+
+use super::Host;
+use crate::audit;
+use crate::ports::store::AuditFilter;
+use crate::records::{AuditRecord, AuditVerdict};
+use crate::refusals;
+use crate::requests::Caller;
+use fusebox_core::failure::Failure;
+use fusebox_core::ids::Digest;
+
+type Answer<T> = Result<T, Box<Failure>>;
+
+impl Host {
+    /// Entries of the audit trail, newest first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn audit(&self, caller: &Caller, filter: &AuditFilter) -> Answer<Vec<AuditRecord>> {
+        let entries = self.engine.ports.store.audit(&caller.tenant, filter).await;
+        entries.map_err(|error| refusals::store("the audit trail cannot be read", &error))
+    }
+
+    /// Whether the audit trail is as it was written. `known` is the hash of an entry that was kept elsewhere: it must still be there.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn verify_audit(&self, caller: &Caller, known: Option<Digest>) -> Answer<AuditVerdict> {
+        audit::verify(&*self.engine.ports.store, &caller.tenant, known).await
+    }
+}
