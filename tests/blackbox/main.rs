@@ -21,6 +21,7 @@ mod crashes;
 mod debug;
 mod faults;
 mod letters;
+mod mcp;
 mod refusals;
 mod replays;
 mod runs;

@@ -37,7 +37,7 @@ struct Owner {
 }
 
 impl Mcp {
-    /// The route `/mcp`. Who calls is told by a [`Caller`] in the extensions of each request; hosts and origins were looked at before.
+    /// What is nested at `/mcp`. Who calls is told by a [`Caller`] in the extensions of each request; hosts and origins were looked at before.
     pub fn router(&self) -> Router {
         let config = StreamableHttpServerConfig::default()
             .disable_allowed_hosts()
@@ -53,7 +53,7 @@ impl Mcp {
             config,
         );
         Router::new()
-            .route_service("/mcp", service)
+            .route_service("/", service)
             .layer(middleware::from_fn_with_state(sessions, guard))
     }
 }

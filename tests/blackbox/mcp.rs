@@ -1,0 +1,8 @@
+//! MCP, as an agent speaks it: JSON-RPC by hand, against the binary, real tools, and upstreams that fail on command.
+
+mod agent;
+mod calls;
+mod listing;
+mod messages;
+mod tasks;
+mod waiting;
