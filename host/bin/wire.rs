@@ -174,6 +174,7 @@ fn limits(host: &HostFile) -> Settings {
         keep_known_bad: host.retention.known_bad,
         keep_runs: host.retention.runs,
         max_calls: host.max_calls,
+        instances: host.pool_instances,
         drain: host.drain,
         recovery_cap: host.recovery_cap,
         recovery_poll: host.recovery_poll,

@@ -15,7 +15,8 @@ use crate::refusals;
 use crate::requests::{Call, Caller, Reply};
 use crate::rest::{self, Rested};
 use crate::resuming::{self, Resuming, Steps};
-use crate::runs::{self, Claimed, Facts, Run};
+use crate::room;
+use crate::runs::{self, Claimed, Run};
 use crate::starting;
 use crate::stops::{self, Stopped};
 use fusebox_core::classify::Judgement;
@@ -27,7 +28,6 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::SemaphorePermit;
 
 /// Carries out one call. What it refuses goes to the error log, what it gives up on becomes a letter.
 pub(crate) async fn call(
@@ -138,8 +138,8 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
     let mut retries = Retries::default();
     let mut last: Option<Failed> = None;
     loop {
-        let place = match place(engine, &facts, run).await {
-            Ok(place) => place,
+        let room = match room::take(engine, &facts, run).await {
+            Ok(room) => room,
             Err(refused) => return Ended::stopped(last, *refused),
         };
         let now = engine.ports.clock.tick();
@@ -157,7 +157,7 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
             number: run.next_attempt(),
         });
         let mut attempted = attempt(engine, run, permit, steps.at_this_point()).await;
-        drop(place);
+        drop(room);
         if let Some(stop) = attempted.settled.stop.take() {
             match stops::stopped(engine, run, attempted, stop).await {
                 Stopped::GoesOn => {
@@ -212,28 +212,6 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
                 }
             }
         }
-    }
-}
-
-/// A place in the tool's bulkhead, within the deadline.
-async fn place<'a>(
-    engine: &Engine,
-    facts: &'a Facts,
-    run: &mut Run,
-) -> Result<Option<SemaphorePermit<'a>>, Box<Failure>> {
-    // A tree has one place in each bulkhead, or its own nesting could keep it waiting for ever.
-    if facts.nested.is_some() && run.places.contains(&facts.tool.policy.name) {
-        return Ok(None);
-    }
-    if let Ok(place) = facts.tool.bulkhead.try_acquire() {
-        return Ok(Some(place));
-    }
-    let clock = &engine.ports.clock;
-    let full = || refusals::no_place(&facts.tool.policy.name, facts.tool.limits.concurrency);
-    tokio::select! {
-        place = facts.tool.bulkhead.acquire() => place.map(Some).map_err(|_| full()),
-        () = run.cancel.cancelled() => Err(Box::new(failures::cancelled(run))),
-        () = clock.sleep(run.deadline.since(clock.tick())) => Err(full()),
     }
 }
 

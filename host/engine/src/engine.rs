@@ -13,6 +13,7 @@ use crate::ports::secrets::Secrets;
 use crate::ports::store::Store;
 use crate::ports::transport::Transport;
 use crate::requests::digest_of;
+use crate::room::Pool;
 use crate::services::Services;
 use crate::tasks::Tasks;
 use bytes::Bytes;
@@ -59,8 +60,10 @@ pub struct Settings {
     pub keep_known_bad: Duration,
     /// How long runs are kept.
     pub keep_runs: Duration,
-    /// Calls in flight at once; more are refused. The instance pool should hold as many.
+    /// Calls in flight at once; more are refused.
     pub max_calls: usize,
+    /// Instances that the sandbox's pool holds. Half of them are for roots, the rest for what they call.
+    pub instances: u32,
     /// How long a host that shuts down waits for its calls.
     pub drain: Duration,
     /// Recoveries of a run before it is given up: one that kills its host is not let kill them all.
@@ -118,6 +121,7 @@ impl Default for Settings {
             keep_known_bad: DAY * 7,
             keep_runs: DAY * 30,
             max_calls: 1024,
+            instances: 1024,
             drain: Duration::from_secs(30),
             recovery_cap: RECOVERY_CAP,
             recovery_poll: Duration::from_secs(1),
@@ -144,6 +148,7 @@ pub(crate) struct Engine {
     pub(crate) services: Services,
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) tasks: Tasks,
+    pub(crate) pool: Pool,
 }
 
 impl Engine {

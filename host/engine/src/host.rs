@@ -19,6 +19,7 @@ use crate::records::LinkRecord;
 use crate::refusals;
 use crate::replay;
 use crate::requests::{Call, Caller, Deploy, Deployed, Replay, Replayed, Reply, Trial, Tried};
+use crate::room::Pool;
 use crate::services::Services;
 use crate::tasks::Tasks;
 use crate::trial;
@@ -61,6 +62,7 @@ impl Host {
             services: Services::new(),
             breakers,
             tasks: Tasks::new(settings.max_calls),
+            pool: Pool::new(settings.instances),
             ports,
             settings,
         });

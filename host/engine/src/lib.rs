@@ -41,6 +41,7 @@ mod resolve;
 mod rest;
 mod resuming;
 mod retention;
+mod room;
 mod runs;
 mod services;
 mod starting;

@@ -160,6 +160,16 @@ pub(crate) fn no_place(tool: &str, concurrency: u32) -> Box<Failure> {
     Box::new(failure)
 }
 
+pub(crate) fn no_instance(tool: &str, instances: u32) -> Box<Failure> {
+    let message = format!(
+        "none of the pool's {instances} instances for calls as deep as this one of `{tool}` came free within the deadline; nothing was run \
+         (`pool.instances` in the operator's file)"
+    );
+    let mut failure = Failure::new(Code::Overloaded, Class::Control, message);
+    failure.retry_after = Some(Duration::from_secs(1));
+    Box::new(failure)
+}
+
 pub(crate) fn too_late(tool: &str, function: &str) -> Box<Failure> {
     let message = format!("the deadline of {tool}.{function} was over before an attempt could start; nothing was run");
     Box::new(Failure::new(Code::Overloaded, Class::Control, message))

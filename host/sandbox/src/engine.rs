@@ -4,6 +4,7 @@
 use sha2::{Digest as _, Sha256};
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
+use wasmtime::component::Component;
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, Module, PoolingAllocationConfig, Result, WasmBacktraceDetails,
 };
@@ -16,6 +17,10 @@ pub(crate) const POOLED_MEMORY: usize = 256 << 20;
 const GUARD: u64 = 32 << 20;
 /// Core instances of a component that the pool holds, and tables. Python's components need about 50.
 const PER_COMPONENT: u32 = 64;
+/// Memories that the pool holds for each component instance.
+const MEMORIES: u32 = 4;
+/// Tables that the pool holds for each component instance.
+const TABLES: u32 = 8;
 /// Elements of a table that the pool holds.
 const TABLE_ELEMENTS: usize = 65_536;
 /// Stack of a guest, in bytes, and of the fiber that it runs on: the rest is for host functions.
@@ -151,8 +156,8 @@ fn pooling(instances: u32) -> PoolingAllocationConfig {
     pool.total_component_instances(instances)
         // One more each for the module that makes a store tell its state.
         .total_core_instances(instances.saturating_mul(PER_COMPONENT + 1))
-        .total_memories(instances.saturating_mul(4))
-        .total_tables(instances.saturating_mul(8).max(PER_COMPONENT))
+        .total_memories(instances.saturating_mul(MEMORIES))
+        .total_tables(instances.saturating_mul(TABLES).max(PER_COMPONENT))
         .total_stacks(instances.saturating_mul(2))
         .total_gc_heaps(instances)
         .max_core_instances_per_component(PER_COMPONENT)
@@ -167,6 +172,19 @@ fn pooling(instances: u32) -> PoolingAllocationConfig {
         .table_keep_resident(64 << 10)
         .async_stack_keep_resident(32 << 10);
     pool
+}
+
+/// How many usual components' share of the pool an instance of the component takes.
+pub(crate) fn weight(component: &Component) -> u32 {
+    let Some(needs) = component.resources_required() else {
+        // It instantiates modules that it is given, which nobody knows before.
+        return PER_COMPONENT.div_ceil(TABLES);
+    };
+    needs
+        .num_memories
+        .div_ceil(MEMORIES)
+        .max(needs.num_tables.div_ceil(TABLES))
+        .max(1)
 }
 
 /// SHA-256 of what the engine hashes about its settings, in hexadecimal.

@@ -1,7 +1,7 @@
 //! Compiled code of one component, loaded into an engine that holds it and linked, ready for instances.
 
 use crate::cache::Entry;
-use crate::engine::{Engines, POOLED_MEMORY, Runtime, Variant};
+use crate::engine::{self, Engines, POOLED_MEMORY, Runtime, Variant};
 use crate::fault;
 use crate::host_api;
 use crate::layout::Layout;
@@ -116,6 +116,10 @@ impl Loaded {
             facts: ComponentFacts {
                 size: entry.about.size,
                 compiled_size: entry.code.len() as u64,
+                weight: match &unpooled {
+                    None => engine::weight(&component),
+                    Some(_) => 0,
+                },
                 unpooled,
             },
             layout: entry.about.layout,

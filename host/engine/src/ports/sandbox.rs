@@ -46,6 +46,8 @@ pub struct ComponentFacts {
     pub compiled_size: u64,
     /// Why it runs on the engine that allocates on demand; `None` when the pool holds it.
     pub unpooled: Option<String>,
+    /// How many usual components' share of the pool one instance takes.
+    pub weight: u32,
 }
 
 /// JSON Schemas of one function, as every model provider accepts them.

@@ -97,6 +97,7 @@ impl ScriptedComponent {
             },
             facts: ComponentFacts {
                 size,
+                weight: 1,
                 ..ComponentFacts::default()
             },
         }

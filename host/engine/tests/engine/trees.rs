@@ -7,10 +7,15 @@ use crate::world::*;
 use fusebox_core::effect::Lost;
 use fusebox_core::failure::{Class, Code};
 use fusebox_core::policy::{Idempotency, ServicePolicy, ToolGrant, ToolPolicy};
+use fusebox_engine::host::Settings;
+use fusebox_engine::memory_store::MemoryStore;
+use fusebox_engine::ports::clock::Clock as _;
 use fusebox_engine::ports::sandbox::Called;
 use fusebox_engine::records::RunRecord;
 use fusebox_engine::requests::{Caller, Resolve};
-use fusebox_engine::testing::scripted_transport::{lost, status};
+use fusebox_engine::testing::fake_clock::FakeClock;
+use fusebox_engine::testing::scripted_transport::{ScriptedTransport, lost, status};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -364,4 +369,35 @@ async fn case_65_calls_in_flight_together_are_waited_for_and_served_when_one_of_
     world.go_on(&world.letter().await).await.unwrap();
     assert_eq!(*seen.lock().unwrap(), [[false, true], [true, true]]);
     assert_eq!((world.times("POST mail /do"), world.times("POST bank /do")), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_pool_keeps_room_for_what_its_instances_call() {
+    let clock = Arc::new(FakeClock::new());
+    let store = Arc::new(MemoryStore::with_clock(Arc::clone(&clock) as _));
+    let settings = Settings {
+        instances: 8,
+        ..Settings::default()
+    };
+    let transport = ScriptedTransport::answering(|_, _| status(200));
+    let world = World::on(store, clock, transport, settings).await;
+    let (now, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (counted, peak, clock) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&world.clock));
+    world
+        .deploy(pure("slow"), move |_, _| {
+            let (counted, peak, clock) = (Arc::clone(&counted), Arc::clone(&peak), Arc::clone(&clock));
+            async move {
+                peak.fetch_max(counted.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                clock.sleep(Duration::from_secs(1)).await;
+                counted.fetch_sub(1, Ordering::SeqCst);
+                ok()
+            }
+        })
+        .await;
+    let policy = agent(Idempotency::NonIdempotent, 1, &["slow"]);
+    world.guest(policy, |guest| calls(guest, &["slow"])).await;
+    // Four agents hold the roots' half, and two of what they call run at a time in the quarter below.
+    let calls = (0..16).map(|_| world.call("agent"));
+    assert!(futures::future::join_all(calls).await.iter().all(Result::is_ok));
+    assert_eq!(most.load(Ordering::SeqCst), 2);
 }

@@ -250,9 +250,9 @@ static POOL: Shape = shape(
     &[
         key(
             "instances",
-            Form::Count(1, 100_000),
+            Form::Count(8, 100_000),
             "256",
-            "Components that run at once.",
+            "Components that run at once: half of them as calls from outside, the rest as calls of those.",
         ),
         key(
             "threads",
