@@ -15,7 +15,7 @@ mod tasks;
 
 pub use stdio::Stdio;
 
-use catalogue::{Catalogue, Entries, Entry};
+use catalogue::{Catalogue, Entries};
 use fusebox_core::failure::Failure;
 use fusebox_engine::host::Host;
 use fusebox_engine::ports::clock::Clock;
@@ -58,13 +58,8 @@ impl Mcp {
 }
 
 impl Shared {
-    /// Every tool of the caller's tenant.
+    /// The tools that the caller may call, by name.
     async fn entries(&self, caller: &Caller) -> Result<Arc<Entries>, Box<Failure>> {
         self.catalogue.entries(&self.host, self.clock.as_ref(), caller).await
-    }
-
-    /// The tools that the caller may call, by name.
-    async fn listed(&self, caller: &Caller) -> Result<Vec<Arc<Entry>>, Box<Failure>> {
-        Ok(self.entries(caller).await?.values().cloned().collect())
     }
 }

@@ -3,7 +3,8 @@
 use super::result_tool;
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::Digest;
-use fusebox_core::policy::{FunctionPolicy, ToolPolicy};
+use fusebox_core::policy::{FunctionPolicy, Idempotency, ToolPolicy};
+use fusebox_core::role::Roles;
 use fusebox_core::time::Tick;
 use fusebox_engine::host::{Host, ToolView};
 use fusebox_engine::ports::clock::Clock;
@@ -16,6 +17,9 @@ use std::time::Duration;
 
 /// The deployed tools are looked for at most so often.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// Callers whose lists are kept.
+const MOST_CALLERS: usize = 1024;
 
 /// What model providers allow in the name of a tool.
 const LONGEST_NAME: usize = 64;
@@ -52,10 +56,29 @@ impl Entry {
 /// Tools by their names.
 pub(super) type Entries = BTreeMap<String, Arc<Entry>>;
 
-/// What is known of each tenant's tools.
+/// What is known of the tools, by tenant, and of what each caller may call of them.
 #[derive(Default)]
 pub(super) struct Catalogue {
-    tenants: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
+    built: Mutex<HashMap<Arc<str>, HashMap<String, Built>>>,
+    callers: Mutex<HashMap<Who, Arc<Slot>>>,
+}
+
+/// Every function of one version of a tool.
+#[derive(Clone)]
+struct Built {
+    version: Version,
+    entries: Vec<Arc<Entry>>,
+}
+
+/// What a tool's entries are made from.
+type Version = (i64, Digest);
+
+/// Whoever sees the same list.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Who {
+    tenant: Arc<str>,
+    principal: Arc<str>,
+    roles: Roles,
 }
 
 #[derive(Default)]
@@ -63,24 +86,21 @@ struct Slot {
     known: tokio::sync::Mutex<Option<Known>>,
 }
 
+#[derive(Clone)]
 struct Known {
     at: Tick,
-    versions: HashMap<String, (Version, Vec<Arc<Entry>>)>,
     entries: Arc<Entries>,
 }
 
-/// What a tool's entries are made from.
-type Version = (i64, Digest);
-
 impl Catalogue {
-    /// The tools of a tenant that are switched on; at most a second old.
+    /// What the caller may call; at most a second old.
     pub(super) async fn entries(
         &self,
         host: &Host,
         clock: &dyn Clock,
         caller: &Caller,
     ) -> Result<Arc<Entries>, Box<Failure>> {
-        let slot = self.slot(&caller.tenant);
+        let slot = self.slot(caller);
         let mut known = slot.known.lock().await;
         let now = clock.tick();
         if let Some(known) = &*known
@@ -88,43 +108,76 @@ impl Catalogue {
         {
             return Ok(Arc::clone(&known.entries));
         }
-        let mut before = known.take().map(|known| known.versions).unwrap_or_default();
-        let mut versions = HashMap::new();
-        for record in host.tools(caller).await?.into_iter().filter(|tool| tool.enabled) {
-            let version = (record.number, record.component);
-            let entries = match before.remove(&record.name) {
-                Some((same, entries)) if same == version => entries,
-                _ => match host.tool(caller, &record.name).await {
-                    Ok(view) => entries_of(&view),
-                    Err(failure) => {
-                        tracing::warn!(tool = record.name, %failure, "the tool cannot be loaded, so it is not listed");
-                        continue;
-                    }
-                },
-            };
-            versions.insert(record.name, (version, entries));
+        let mut offered = Vec::new();
+        for (view, functions) in offers(host, caller).await? {
+            let entries = self.built(&caller.tenant, &view);
+            offered.extend(entries.into_iter().filter(|entry| functions.contains(&entry.function)));
         }
-        let entries = Arc::new(by_name(&versions));
+        let entries = Arc::new(by_name(offered));
         *known = Some(Known {
             at: now,
-            versions,
             entries: Arc::clone(&entries),
         });
         Ok(entries)
     }
 
-    fn slot(&self, tenant: &Arc<str>) -> Arc<Slot> {
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(tenants.entry(Arc::clone(tenant)).or_default())
+    /// The entries of a version of a tool, made once.
+    fn built(&self, tenant: &Arc<str>, view: &ToolView) -> Vec<Arc<Entry>> {
+        let version = (view.record.number, view.record.component);
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        let tools = built.entry(Arc::clone(tenant)).or_default();
+        match tools.get(&view.record.name) {
+            Some(known) if known.version == version => known.entries.clone(),
+            _ => {
+                let entries = entries_of(view);
+                let made = Built {
+                    version,
+                    entries: entries.clone(),
+                };
+                tools.insert(view.record.name.clone(), made);
+                entries
+            }
+        }
+    }
+
+    fn slot(&self, caller: &Caller) -> Arc<Slot> {
+        let who = Who {
+            tenant: Arc::clone(&caller.tenant),
+            principal: Arc::clone(&caller.principal),
+            roles: caller.roles,
+        };
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if callers.len() >= MOST_CALLERS && !callers.contains_key(&who) {
+            // Those in use are held by whoever uses them, and made anew for the next.
+            callers.clear();
+        }
+        Arc::clone(callers.entry(who).or_default())
     }
 }
 
+/// The tools that are switched on, each with the functions that the caller may call.
+async fn offers(host: &Host, caller: &Caller) -> Result<Vec<(ToolView, Vec<String>)>, Box<Failure>> {
+    let mut offers = Vec::new();
+    for record in host.tools(caller).await?.into_iter().filter(|tool| tool.enabled) {
+        match host.tool(caller, &record.name).await {
+            Ok(view) => {
+                let functions = view.component.shape().functions.iter();
+                let functions = functions.map(|shape| shape.name.clone()).collect();
+                offers.push((view, functions));
+            }
+            Err(failure) => {
+                tracing::warn!(tool = record.name, %failure, "the tool cannot be loaded, so it is not listed")
+            }
+        }
+    }
+    Ok(offers)
+}
+
 /// Of two functions with one name the first tool's is listed.
-fn by_name(versions: &HashMap<String, (Version, Vec<Arc<Entry>>)>) -> Entries {
-    let mut tools: Vec<_> = versions.iter().collect();
-    tools.sort_by_key(|(name, _)| name.as_str());
+fn by_name(mut offered: Vec<Arc<Entry>>) -> Entries {
+    offered.sort_by(|a, b| a.tool.cmp(&b.tool));
     let mut entries = Entries::new();
-    for entry in tools.into_iter().flat_map(|(_, (_, entries))| entries) {
+    for entry in offered {
         let name = entry.shown.name.to_string();
         if name == result_tool::NAME || entries.contains_key(&name) {
             tracing::warn!(
@@ -135,7 +188,7 @@ fn by_name(versions: &HashMap<String, (Version, Vec<Arc<Entry>>)>) -> Entries {
             );
             continue;
         }
-        entries.insert(name, Arc::clone(entry));
+        entries.insert(name, entry);
     }
     entries
 }
@@ -203,7 +256,7 @@ fn annotations(view: &ToolView, policy: &FunctionPolicy) -> ToolAnnotations {
     let calls_out = !view.policy.services.is_empty() || !view.policy.tools.is_empty() || !view.record.links.is_empty();
     let keeps = imports.iter().any(|import| import.starts_with(STATE));
     let changes_nothing = !calls_out && !keeps;
-    let read_only = changes_nothing || policy.idempotency == fusebox_core::policy::Idempotency::Readonly;
+    let read_only = changes_nothing || policy.idempotency == Idempotency::Readonly;
     ToolAnnotations::new()
         .read_only(read_only)
         .destructive(!read_only)

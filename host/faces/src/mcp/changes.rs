@@ -40,11 +40,11 @@ pub(super) async fn watch<F: Future<Output = bool> + Send>(
 
 /// `None` while the store cannot be asked: that is no change.
 async fn listed(mcp: &Mcp, caller: &Caller) -> Option<Listed> {
-    let listed = mcp.0.listed(caller).await.ok()?;
+    let listed = mcp.0.entries(caller).await.ok()?;
     Some(
         listed
             .iter()
-            .map(|entry| (entry.shown.name.to_string(), entry.version))
+            .map(|(name, entry)| (name.clone(), entry.version))
             .collect(),
     )
 }

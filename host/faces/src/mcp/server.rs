@@ -151,8 +151,8 @@ impl ServerHandler for Connection {
                     .ok_or_else(|| ErrorData::invalid_params("the cursor is none that this server gave", None))?,
             ),
         };
-        let entries = self.mcp.0.listed(&caller).await.map_err(|failure| refused(&failure))?;
-        let mut tools: Vec<_> = entries.iter().map(|entry| entry.shown.clone()).collect();
+        let entries = self.mcp.0.entries(&caller).await.map_err(|failure| refused(&failure))?;
+        let mut tools: Vec<_> = entries.values().map(|entry| entry.shown.clone()).collect();
         tools.push(result_tool::shown());
         tools.sort_by(|a, b| a.name.cmp(&b.name));
         if let Some(after) = after {
