@@ -4,7 +4,6 @@ use crate::engine::{Alerts, Engine, Webhook};
 use crate::ports::store::LetterFilter;
 use crate::ports::transport::Outgoing;
 use crate::records::LetterRecord;
-use crate::requests::Caller;
 use fusebox_core::dead_letter::Kind;
 use fusebox_core::time::{Tick, Wall};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,10 +21,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Looks and alerts until the host takes no more work.
 pub(crate) async fn work(engine: Arc<Engine>) {
-    let mut watch = Watch::default();
-    let caller = Caller::local();
+    let mut watches: BTreeMap<String, Watch> = BTreeMap::new();
     while !engine.tasks.is_draining() {
-        watch.look(&engine, &caller).await;
+        match engine.ports.store.tenants().await {
+            Ok(tenants) => {
+                watches.retain(|tenant, _| tenants.contains(tenant));
+                for tenant in tenants {
+                    let watch = watches.entry(tenant.clone()).or_default();
+                    watch.look(&engine, &tenant).await;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "letters cannot be looked for, so there are no alerts"),
+        }
         tokio::select! {
             () = engine.ports.clock.sleep(LOOK) => {}
             () = engine.tasks.draining().cancelled() => {}
@@ -33,6 +40,7 @@ pub(crate) async fn work(engine: Arc<Engine>) {
     }
 }
 
+/// The alerts of one tenant.
 #[derive(Default)]
 struct Watch {
     /// When each was said last.
@@ -42,12 +50,12 @@ struct Watch {
 }
 
 impl Watch {
-    async fn look(&mut self, engine: &Engine, caller: &Caller) {
+    async fn look(&mut self, engine: &Engine, tenant: &str) {
         let all = LetterFilter {
             limit: u32::MAX,
             ..LetterFilter::default()
         };
-        let letters = match engine.ports.store.letters(&caller.tenant, &all).await {
+        let letters = match engine.ports.store.letters(tenant, &all).await {
             Ok(letters) => letters,
             Err(error) => {
                 tracing::warn!(%error, "letters cannot be looked at for alerts");
@@ -63,7 +71,7 @@ impl Watch {
             let due = self.said.get(&key).is_none_or(|said| tick.since(*said) >= AGAIN);
             if due {
                 self.said.insert(key.clone(), tick);
-                say(engine, &key, &text).await;
+                say(engine, tenant, &key, &text).await;
             }
         }
     }
@@ -125,12 +133,12 @@ fn conditions(
     found
 }
 
-async fn say(engine: &Engine, key: &str, text: &str) {
-    tracing::warn!(alert = key, "{text}");
+async fn say(engine: &Engine, tenant: &str, key: &str, text: &str) {
+    tracing::warn!(tenant, alert = key, "{text}");
     let Some(webhook) = &engine.settings.alerts.webhook else {
         return;
     };
-    let body = serde_json::json!({ "alert": key, "text": text, "at": engine.ports.clock.wall().0 });
+    let body = serde_json::json!({ "alert": key, "tenant": tenant, "text": text, "at": engine.ports.clock.wall().0 });
     if let Err(error) = engine.ports.transport.exchange(post(webhook, body.to_string())).await {
         tracing::error!(alert = key, %error, "the alert could not be posted to the webhook");
     }

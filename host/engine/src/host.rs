@@ -14,6 +14,7 @@ use crate::call;
 use crate::catalog::Catalog;
 use crate::engine::Engine;
 use crate::following::Following;
+use crate::hanging_up::Waiting;
 use crate::history::History;
 use crate::records::LinkRecord;
 use crate::refusals;
@@ -142,7 +143,10 @@ impl Host {
             let _place = place;
             work.await
         });
-        task.await.unwrap_or_else(|error| {
+        let waiting = Waiting::for_call(&self.engine, task.id());
+        let ended = task.await;
+        waiting.over();
+        ended.unwrap_or_else(|error| {
             tracing::error!(%error, "a call's task ended before the call did");
             Err(refusals::internal(
                 "the call was lost by a defect of Fusebox; the log has its place",

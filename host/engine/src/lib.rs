@@ -20,6 +20,7 @@ mod finish;
 pub mod following;
 pub mod guard;
 pub mod guests;
+mod hanging_up;
 mod history;
 pub mod host;
 mod joining;

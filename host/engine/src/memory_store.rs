@@ -14,7 +14,8 @@ mod tools;
 
 use crate::ports::store::{
     Append, ApprovalFilter, AuditFilter, Claim, Cut, ERRORS_KEPT, ErrorFilter, Fence, Finish, LISTED, LetterChange,
-    LetterFilter, NewRun, ORPHAN_AFTER, Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
+    LetterFilter, Likeness, NewRun, ORPHAN_AFTER, Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange,
+    Verdict,
 };
 use crate::records::{
     ApprovalRecord, AttemptRecord, AuditEntry, AuditHead, AuditRecord, BreakerRecord, ErrorRecord, JournalRecord,
@@ -132,6 +133,25 @@ impl Store for MemoryStore {
 
     async fn run(&self, tenant: &str, id: &RunId) -> Result<Option<RunRecord>, StoreError> {
         Ok(self.at(tenant, |tenant, now| tenant.runs.get(id).map(|row| row.view(now))))
+    }
+
+    async fn alike(&self, tenant: &str, likeness: &Likeness<'_>, since: i64) -> Result<Option<RunRecord>, StoreError> {
+        Ok(self.at(tenant, |tenant, now| tenant.alike(likeness.digest(), since, now)))
+    }
+
+    async fn lose_caller(&self, tenant: &str, run: &RunId, lost: bool) -> Result<(), StoreError> {
+        self.at(tenant, |tenant, now| {
+            if let Some(row) = tenant.runs.get_mut(run) {
+                row.lose_caller(lost, now);
+            }
+        });
+        Ok(())
+    }
+
+    async fn tenants(&self) -> Result<Vec<String>, StoreError> {
+        let state = self.state();
+        let used = state.tenants.iter().filter(|(_, tenant)| tenant.is_used());
+        Ok(used.map(|(name, _)| name.clone()).collect())
     }
 
     async fn append(&self, tenant: &str, root: &RunId, fence: &Fence, append: Append) -> Result<(), StoreError> {

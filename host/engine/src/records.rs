@@ -19,6 +19,7 @@ pub use redrive::RedriveRecord;
 pub use seed::Seed;
 pub use snapshot::{Frame, GlobalState, InstanceState, MemoryState, Page, Snapshot, StoredPage};
 
+use crate::ports::store::Likeness;
 use fusebox_core::effect::Kind;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, RunId};
@@ -280,6 +281,18 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// What it has in common with calls that are alike; `None` for keyed and nested runs, which none is like.
+    #[must_use]
+    pub fn likeness(&self) -> Option<Digest> {
+        let likeness = Likeness {
+            principal: &self.principal,
+            tool: &self.tool,
+            function: &self.function,
+            fingerprint: self.fingerprint,
+        };
+        (self.key.is_none() && self.nested.is_none()).then(|| likeness.digest())
+    }
+
     /// Where the guest's wall clock starts; rows of before there were journals do not say, and began when they were accepted.
     pub(crate) fn guest_started(&self) -> Wall {
         Wall(if self.clock == 0 { self.created } else { self.clock })

@@ -9,7 +9,7 @@ use crate::keys::{self, KeyOwner};
 use crate::ownership::{Hold, MARGIN, Ownership};
 use crate::ports::sandbox::{Input, Spelling};
 use crate::ports::store::{Claim, NewRun, StoreError};
-use crate::records::{AttemptRecord, LetterRecord, Nested, RunRecord, Seed};
+use crate::records::{AttemptRecord, LetterRecord, Nested, RunRecord, Seed, millis};
 use crate::refusals;
 use crate::requests::{Call, Caller, Reply};
 use fusebox_core::failure::Failure;
@@ -357,8 +357,13 @@ pub(crate) async fn claim(
 async fn claim_durably(engine: &Engine, mut run: Run, wait: Option<Duration>) -> Result<Claimed, Box<Failure>> {
     let lease = Facts::lease(engine, &run.tool);
     let taken = engine.ports.clock.tick();
+    let record = run.record(if run.detached { State::Accepted } else { State::Running });
     let claimed = engine.ports.store.claim(NewRun {
-        run: run.record(if run.detached { State::Accepted } else { State::Running }),
+        run: RunRecord {
+            // Whoever takes it up, now or after a crash, has the deadline that its caller gave.
+            left_ms: Some(millis(run.deadline.since(taken))),
+            ..record
+        },
         call_key: run.call_key,
         owner: engine.owner.clone(),
         lease,

@@ -6,6 +6,7 @@ use fusebox_core::ids::RunId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::task::Id;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -85,6 +86,7 @@ impl Tasks {
             facts: Arc::clone(facts),
             cancel: cancel.clone(),
             following,
+            task: tokio::task::try_id(),
         };
         running.insert(facts.id.clone(), entry);
         Running {
@@ -98,6 +100,14 @@ impl Tasks {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = running.get(run).filter(|entry| *entry.facts.tenant == *tenant);
         entry.map(|entry| entry.cancel.cancel()).is_some()
+    }
+
+    /// The run that a task executes: its tenant and its id.
+    pub(crate) fn carried_out_by(&self, task: Id) -> Option<(Arc<str>, RunId)> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = running.iter();
+        let (run, entry) = entries.find(|(_, entry)| entry.task == Some(task))?;
+        Some((Arc::clone(&entry.facts.tenant), run.clone()))
     }
 
     /// A run of this process that equals that call and whose caller has left; the newest of them.
@@ -132,6 +142,8 @@ struct Entry {
     facts: Arc<Facts>,
     cancel: CancellationToken,
     following: Option<Following>,
+    /// The task that executes it.
+    task: Option<Id>,
 }
 
 /// The entry of a run that is being executed.

@@ -30,16 +30,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
 use fusebox_engine::ports::store::{
-    Append, ApprovalFilter, AuditFilter, Claim, Cut, ErrorFilter, Fence, Finish, LetterFilter, NewRun, Resolution,
-    RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
+    Append, ApprovalFilter, AuditFilter, Claim, Cut, ErrorFilter, Fence, Finish, LetterFilter, Likeness, NewRun,
+    Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
 };
 use fusebox_engine::records::{
     ApprovalRecord, AttemptRecord, AuditEntry, AuditHead, AuditRecord, BreakerRecord, ErrorRecord, JournalRecord,
     KeyRecord, LetterRecord, Page, RedriveRecord, RunRecord, StoredKey, ToolRecord,
 };
 pub use handle::StoreOptions;
-use sqlx::query;
 use sqlx::sqlite::SqlitePool;
+use sqlx::{Row as _, query};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,6 +127,23 @@ impl Store for SqliteStore {
 
     async fn run(&self, tenant: &str, id: &RunId) -> Result<Option<RunRecord>, StoreError> {
         self.one(query(runs::ONE).bind(tenant).bind(id.as_str()), runs::run)
+            .await
+    }
+
+    async fn alike(&self, tenant: &str, likeness: &Likeness<'_>, since: i64) -> Result<Option<RunRecord>, StoreError> {
+        let digest = likeness.digest();
+        let query = query(runs::ALIKE).bind(tenant).bind(digest.0.to_vec()).bind(since);
+        self.one(query, runs::run).await
+    }
+
+    async fn lose_caller(&self, tenant: &str, run: &RunId, lost: bool) -> Result<(), StoreError> {
+        let (tenant, run) = (tenant.to_owned(), run.clone());
+        self.write(move |c, _| Box::pin(async move { runs::lose_caller(c, &tenant, &run, lost).await }))
+            .await
+    }
+
+    async fn tenants(&self) -> Result<Vec<String>, StoreError> {
+        self.all(query(retention::TENANTS), |_, row| Ok(row.try_get("tenant")?))
             .await
     }
 

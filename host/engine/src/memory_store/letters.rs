@@ -115,11 +115,11 @@ impl Tenant {
         Ok(())
     }
 
-    /// Whether it can be put away: open, and neither leased, in doubt nor pinned.
+    /// Whether it can be put away: open, and neither leased, in doubt, pinned, nor with a request whose end nobody knows.
     pub(super) fn may_close(&self, letter: &LetterRecord, now: i64) -> bool {
         let state = State::from_name(&self.letter_view(letter, now).state);
         let known = state.zip(Kind::from_name(&letter.kind));
-        known.is_some_and(|(state, kind)| may_purge(state, kind, letter.pinned))
+        known.is_some_and(|(state, kind)| may_purge(state, kind, letter.pinned)) && !self.leaves_open(&letter.run.id)
     }
 
     /// Closes an open letter, ends its run and drops its snapshot and journals; `false` when it cannot be put away, or is unknown.

@@ -28,6 +28,10 @@ pub(super) struct Row {
     pub(super) journal: BTreeMap<u32, JournalRecord>,
     /// While a run that failed may be resumed: till when its journal is kept.
     pub(super) journal_until: Option<i64>,
+    /// When nobody waited for it any more, though it was not over.
+    caller_lost: Option<i64>,
+    /// What it has in common with calls that are alike, as it was accepted.
+    likeness: Option<Digest>,
 }
 
 /// Which run has a key.
@@ -53,7 +57,9 @@ pub(super) fn lost(run: &RunId) -> StoreError {
 
 impl Row {
     fn new(record: RunRecord, key: Option<Digest>, key_lifetime: Duration) -> Self {
+        let succeeded = State::from_name(&record.state) == Some(State::Succeeded);
         Self {
+            likeness: Some(&record).filter(|_| !succeeded).and_then(RunRecord::likeness),
             record,
             owner: None,
             epoch: 0,
@@ -64,6 +70,7 @@ impl Row {
             cancel: false,
             journal: BTreeMap::new(),
             journal_until: None,
+            caller_lost: None,
         }
     }
 
@@ -75,6 +82,23 @@ impl Row {
     /// Whether it waits for time or a person, and nobody holds it.
     pub(super) fn rests(&self) -> bool {
         matches!(self.record.state.as_str(), "sleeping" | "suspended")
+    }
+
+    /// Notes whether somebody waits for it, unless it is over.
+    pub(super) fn lose_caller(&mut self, lost: bool, now: i64) {
+        let over = State::from_name(&self.record.state).is_none_or(State::is_over);
+        if self.likeness.is_some() && !(lost && over) {
+            self.caller_lost = Some(now).filter(|_| lost);
+        }
+    }
+
+    /// Whether a like call may join it.
+    fn is_joinable(&self, since: i64) -> bool {
+        match self.record.state.as_str() {
+            "sleeping" | "suspended" | "dead-lettered" | "in-doubt" => true,
+            "failed" | "cancelled" => false,
+            _ => self.caller_lost.is_some_and(|at| at >= since),
+        }
     }
 
     /// Whether somebody holds a lease that has not ended.
@@ -263,6 +287,13 @@ impl Tenant {
         row.write(finish.journal);
         self.runs.insert(id.clone(), row);
         self.after_end(&id, now);
+    }
+
+    pub(super) fn alike(&self, likeness: Digest, since: i64, now: i64) -> Option<RunRecord> {
+        let joinable = self.runs.values().filter(|row| row.is_joinable(since));
+        let alike = joinable.filter(|row| row.likeness == Some(likeness));
+        let newest = alike.max_by_key(|row| (row.record.created, &row.record.id));
+        newest.map(|row| row.view(now))
     }
 
     pub(super) fn list_runs(&self, filter: &RunFilter, now: i64) -> Vec<RunRecord> {

@@ -46,6 +46,21 @@ impl Tenant {
         });
     }
 
+    /// Whether anything of it is retained for a time only.
+    pub(super) fn is_used(&self) -> bool {
+        !(self.runs.is_empty() && self.redrives.is_empty() && self.errors.is_empty())
+    }
+
+    /// Whether the tree of a root holds a request that may not be repeated and whose end nobody knows.
+    pub(super) fn leaves_open(&self, root: &RunId) -> bool {
+        let tree = self
+            .runs
+            .iter()
+            .filter(|(id, row)| *id == root || row.root() == Some(root));
+        tree.flat_map(|(_, row)| row.journal.values())
+            .any(JournalRecord::is_left_open)
+    }
+
     /// The runs of a tree below its root.
     pub(super) fn below<'t>(&'t mut self, root: &'t RunId) -> impl Iterator<Item = &'t mut Row> {
         self.runs.values_mut().filter(move |row| row.root() == Some(root))

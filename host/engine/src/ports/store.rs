@@ -109,6 +109,14 @@ pub trait Store: Send + Sync {
     async fn runs(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError>;
     /// One run.
     async fn run(&self, tenant: &str, id: &RunId) -> Result<Option<RunRecord>, StoreError>;
+    /// The newest root without a key that was called in the same way and that waits for something: asleep, suspended, in doubt,
+    /// dead-lettered; or that lost its caller at or after `since`, milliseconds since 1970, and has not failed.
+    async fn alike(&self, tenant: &str, likeness: &Likeness<'_>, since: i64) -> Result<Option<RunRecord>, StoreError>;
+    /// Notes that nobody waits any more for a run that is not over, or, if not `lost`, that somebody does again. What is over, keyed or
+    /// unknown stays as it is. Crash before: a like call does not find it by that.
+    async fn lose_caller(&self, tenant: &str, run: &RunId, lost: bool) -> Result<(), StoreError>;
+    /// Every tenant that has a run, and so perhaps a letter, a bulk replay or an entry of the error log.
+    async fn tenants(&self) -> Result<Vec<String>, StoreError>;
 
     // --- journal -----------------------------------------------------------------------------------------------------
 
@@ -202,7 +210,7 @@ pub trait Store: Send + Sync {
     async fn resolve(&self, tenant: &str, id: &LetterId, resolution: Resolution) -> Result<LetterRecord, StoreError>;
     /// Pins a letter, so that neither retention nor purge takes it, or lets it go; `false` when there is none.
     async fn pin(&self, tenant: &str, id: &LetterId, pinned: bool) -> Result<bool, StoreError>;
-    /// Letters that retention would close now: by kind, then oldest first.
+    /// Letters that retention would close now: by kind, then oldest first. [`Store::purge`] says which stay.
     async fn expired(&self, tenant: &str) -> Result<Vec<LetterId>, StoreError>;
     /// Open letters that replay by themselves once their service is well, of every tenant: fewest replayed first, then oldest. Those whose
     /// `not_before` is to come are left out.
@@ -213,7 +221,9 @@ pub trait Store: Send + Sync {
     async fn redrives(&self, tenant: &str) -> Result<Vec<RedriveRecord>, StoreError>;
     /// Gives a leased letter back untouched: state, run and `replays` as before the lease.
     async fn release_letter(&self, tenant: &str, id: &LetterId, fence: &Fence) -> Result<(), StoreError>;
-    /// Closes open letters: `purged`, and ends their runs: `failed`, with the failure that they have. Leased, in-doubt and pinned ones stay. Returns the ids of those closed; blobs that nothing needs go with them.
+    /// Closes open letters: `purged`, and ends their runs: `failed`, with the failure that they have. Leased, in-doubt and pinned ones stay,
+    /// and those whose tree holds a request that may not be repeated and whose end nobody knows: their replay was cut off, and nobody has
+    /// seen the doubt yet. Returns the ids of those closed; blobs that nothing needs go with them.
     async fn purge(&self, tenant: &str, ids: &[LetterId]) -> Result<Vec<LetterId>, StoreError>;
     /// Closes letters, and forgets runs, keys and errors, whose time is over. Returns how many rows went. Leased, in-doubt and pinned letters stay.
     async fn retain(&self, tenant: &str, keep_runs: Duration) -> Result<u64, StoreError>;

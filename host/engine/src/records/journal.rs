@@ -2,6 +2,7 @@
 
 use super::text;
 use bytes::Bytes;
+use fusebox_core::effect::Kind;
 use fusebox_core::ids::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,20 @@ pub struct JournalRecord {
     /// How it ended.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub settled: Option<SettledRecord>,
+}
+
+impl JournalRecord {
+    /// Whether it does no harm when nobody knows its end: no request, or one that may be repeated.
+    #[must_use]
+    pub fn is_harmless(&self) -> bool {
+        self.repeatable || self.kind != Kind::Http.name()
+    }
+
+    /// Whether it is a request that may not be repeated and whose end nobody knows.
+    #[must_use]
+    pub fn is_left_open(&self) -> bool {
+        self.settled.is_none() && !self.is_harmless()
+    }
 }
 
 /// How an effect ended, and what the guest gets for it.

@@ -1,8 +1,8 @@
 //! A store that fails on demand: before it did what it was asked, or after, when only the answer is lost.
 
 use crate::ports::store::{
-    Append, ApprovalFilter, AuditFilter, Claim, Cut, ErrorFilter, Fence, Finish, LetterFilter, NewRun, Resolution,
-    RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
+    Append, ApprovalFilter, AuditFilter, Claim, Cut, ErrorFilter, Fence, Finish, LetterFilter, Likeness, NewRun,
+    Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
 };
 use crate::records::{
     ApprovalRecord, AttemptRecord, AuditEntry, AuditHead, AuditRecord, BreakerRecord, ErrorRecord, JournalRecord,
@@ -157,6 +157,9 @@ pass_on! {
     async fn record_finished(&self, finished: Vec<Finish>) -> ();
     async fn runs(&self, tenant: &str, filter: &RunFilter) -> Vec<RunRecord>;
     async fn run(&self, tenant: &str, id: &RunId) -> Option<RunRecord>;
+    async fn alike(&self, tenant: &str, likeness: &Likeness<'_>, since: i64) -> Option<RunRecord>;
+    async fn lose_caller(&self, tenant: &str, run: &RunId, lost: bool) -> ();
+    async fn tenants(&self) -> Vec<String>;
     async fn append(&self, tenant: &str, root: &RunId, fence: &Fence, append: Append) -> ();
     async fn journal(&self, tenant: &str, run: &RunId) -> Vec<JournalRecord>;
     async fn go_on(&self, tenant: &str, run: &RunId, root: &RunId, fence: &Fence, attempt: Option<&AttemptRecord>, cut: &Cut) -> ();

@@ -1,6 +1,7 @@
 //! The contract that every store is held to: one suite, run by each adapter with [`store_contract!`](crate::store_contract).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+pub mod alike;
 pub mod approvals;
 pub mod audit;
 pub mod claims;
@@ -108,6 +109,8 @@ macro_rules! store_contract {
                 letters_wait_for_their_service_fewest_replayed_first,
                 bulk_replays_are_kept_with_how_far_they_are;
             retention: purge_closes_open_letters_alone,
+                a_letter_whose_replay_left_a_request_open_is_not_put_away,
+                a_request_left_open_below_keeps_the_letter_too,
                 a_closed_letter_ends_its_run,
                 pages_are_kept_once_and_as_long_as_a_letter_needs_them,
                 pages_without_a_letter_go_after_a_day,
@@ -121,6 +124,11 @@ macro_rules! store_contract {
                 of_many_hosts_one_swaps_a_breaker,
                 errors_are_listed_newest_first_and_by_tool,
                 the_error_log_is_bounded_for_each_tenant;
+            alike: a_run_that_waits_is_joined_by_a_like_call,
+                what_differs_in_anything_is_not_alike,
+                a_run_that_lost_its_caller_is_joined_for_a_while,
+                a_run_that_is_over_loses_no_caller_and_one_that_failed_is_called_anew,
+                tenants_are_listed_that_have_something;
             keys: a_key_is_found_by_its_id_whatever_its_tenant,
                 the_id_of_a_key_is_used_once,
                 a_key_is_revoked_once_and_by_its_tenant;

@@ -18,18 +18,18 @@ pub(super) const ALL: &str =
     "SELECT tenant, run, seq, wall, body, payload FROM journal WHERE tenant = ?1 AND run = ?2 ORDER BY seq";
 pub(super) const ONE: &str =
     "SELECT tenant, run, seq, wall, body, payload FROM journal WHERE tenant = ?1 AND run = ?2 AND seq = ?3";
-/// The owner of the root `?8`, by `?9` and `?10`, writes to a run of its tree.
+/// The owner of the root `?9`, by `?10` and `?11`, writes to a run of its tree.
 pub(super) const APPEND: &str = concat!(
-    "INSERT INTO journal (tenant, run, seq, settled, wall, body, payload) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 ",
-    "FROM runs o WHERE o.tenant = ?1 AND o.id = ?8 AND o.owner = ?9 AND o.epoch = ?10 AND ",
+    "INSERT INTO journal (tenant, run, seq, settled, wall, body, payload, harmless) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 ",
+    "FROM runs o WHERE o.tenant = ?1 AND o.id = ?9 AND o.owner = ?10 AND o.epoch = ?11 AND ",
     alive!("o"),
-    " AND (?2 = ?8 OR EXISTS (SELECT 1 FROM runs n WHERE n.tenant = ?1 AND n.id = ?2 AND n.root = ?8)) ",
+    " AND (?2 = ?9 OR EXISTS (SELECT 1 FROM runs n WHERE n.tenant = ?1 AND n.id = ?2 AND n.root = ?9)) ",
     "ON CONFLICT DO UPDATE SET settled = excluded.settled, wall = excluded.wall, body = excluded.body, ",
-    "payload = excluded.payload"
+    "payload = excluded.payload, harmless = excluded.harmless"
 );
-const PUT: &str = "INSERT INTO journal (tenant, run, seq, settled, wall, body, payload) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET settled = excluded.settled, wall = excluded.wall, \
-     body = excluded.body, payload = excluded.payload";
+const PUT: &str = "INSERT INTO journal (tenant, run, seq, settled, wall, body, payload, harmless) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET settled = excluded.settled, wall = excluded.wall, \
+     body = excluded.body, payload = excluded.payload, harmless = excluded.harmless";
 pub(super) const OWNED_IN: &str = concat!(
     "SELECT 1 FROM runs WHERE ",
     fenced!(),
@@ -72,7 +72,7 @@ fn body_of(record: Place<'_>) -> Place<'_> {
     }
 }
 
-/// A statement that puts one record, with its first seven values.
+/// A statement that puts one record, with its first eight values.
 fn put_record<'q>(
     statement: &'static str,
     vault: &Vault,
@@ -93,7 +93,8 @@ fn put_record<'q>(
         .bind(settled.map(|settled| settled.order))
         .bind(settled.map(|settled| settled.wall))
         .bind(vault.encode(place, record)?)
-        .bind(payload.map(std::borrow::Cow::into_owned).unwrap_or_default()))
+        .bind(payload.map(std::borrow::Cow::into_owned).unwrap_or_default())
+        .bind(record.is_harmless()))
 }
 
 /// Adds to the journal of a run whose owner was asked for already.

@@ -3,7 +3,7 @@
 use crate::failures::{Failed, fenced as lost, refused, unless_taken};
 use crate::rows::{Unreadable, readable};
 use crate::seal::{Place, Vault};
-use crate::sqlite::sql::{alive, fenced, go_on_behind, goes_on, listed, now};
+use crate::sqlite::sql::{alive, fenced, go_on_behind, goes_on, left_open, listed, now};
 use crate::sqlite::{blobs, runs};
 use fusebox_core::ids::{LetterId, OwnerId};
 use fusebox_engine::ports::store::{Fence, LetterChange, LetterFilter};
@@ -48,6 +48,8 @@ pub(super) const TO_PURGE: &str = concat!(
     "SELECT l.state, l.kind, l.run, l.pinned, l.expires <= ",
     now!(),
     " AS expired, ",
+    left_open!("l"),
+    " AS left_open, ",
     goes_on!("r"),
     " AS leased FROM letters l LEFT JOIN runs r ON r.tenant = l.tenant AND r.id = l.run WHERE l.tenant = ?1 AND l.id = ?2"
 );

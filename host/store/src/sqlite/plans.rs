@@ -82,6 +82,9 @@ async fn every_statement_finds_its_rows_by_an_index() {
         runs::RENEW,
         runs::INSERT,
         runs::ADD_ATTEMPT,
+        runs::ALIKE,
+        runs::LOSE_CALLER,
+        retention::TENANTS,
         finish::LEAVE,
         finish::LEAVE_UNOWNED,
         finish::END_TREE,
@@ -140,9 +143,11 @@ async fn every_statement_finds_its_rows_by_an_index() {
         let plan = sqlx::query(&explain).persistent(false).fetch_all(&store.readers).await;
         let plan = plan.expect(&statement);
         let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
-        let scans = steps
-            .iter()
-            .any(|step| step.starts_with("SCAN") && !step.contains("json_each") && *step != "SCAN CONSTANT ROW");
+        let scans = steps.iter().any(|step| {
+            // Rows that the statement makes itself are no table.
+            let made = *step == "SCAN CONSTANT ROW" || *step == "SCAN o" || step.starts_with("SCAN of_");
+            step.starts_with("SCAN") && !step.contains("json_each") && !made
+        });
         let sorts = steps.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY"));
         assert!(!scans && !sorts, "{statement}\n{}", steps.join("\n"));
     }

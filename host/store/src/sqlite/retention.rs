@@ -2,7 +2,7 @@
 
 use crate::failures::Failed;
 use crate::sqlite::SqliteStore;
-use crate::sqlite::sql::{alive, goes_on, now, span};
+use crate::sqlite::sql::{alive, goes_on, left_open, now, span};
 use crate::sqlite::{blobs, finish, journal, letters};
 use fusebox_core::dead_letter::{Kind, State, may_purge};
 use fusebox_core::ids::LetterId;
@@ -15,13 +15,42 @@ use std::time::Duration;
 /// Rows of one transaction.
 const PART: usize = 200;
 
+/// The tenants of a table, each found through the index that begins with them.
+macro_rules! tenants_of {
+    ($table:literal) => {
+        concat!(
+            "of_",
+            $table,
+            "(tenant) AS (SELECT MIN(tenant) FROM ",
+            $table,
+            " UNION ALL SELECT (SELECT MIN(t.tenant) FROM ",
+            $table,
+            " t WHERE t.tenant > o.tenant) FROM of_",
+            $table,
+            " o WHERE o.tenant IS NOT NULL)"
+        )
+    };
+}
+
 pub(super) const EXPIRED_LETTERS: &str = concat!(
     "SELECT l.id, l.kind, l.first_failed FROM letters l WHERE l.tenant = ?1 AND l.state = 'open' AND l.expires <= ",
     now!(),
     " AND l.kind <> 'in-doubt' AND l.pinned = 0 AND NOT EXISTS ",
     "(SELECT 1 FROM runs r WHERE r.tenant = l.tenant AND r.id = l.run AND ",
     goes_on!("r"),
-    ")"
+    ") AND NOT ",
+    left_open!("l")
+);
+/// Tenants that have something to forget, found by a step from one to the next.
+pub(super) const TENANTS: &str = concat!(
+    "WITH RECURSIVE ",
+    tenants_of!("runs"),
+    ", ",
+    tenants_of!("redrives"),
+    ", ",
+    tenants_of!("errors"),
+    " SELECT tenant FROM of_runs WHERE tenant IS NOT NULL ",
+    "UNION SELECT tenant FROM of_redrives WHERE tenant IS NOT NULL UNION SELECT tenant FROM of_errors WHERE tenant IS NOT NULL"
 );
 const PAGES_OF_LETTER: &str = "SELECT digest FROM snapshot_pages WHERE tenant = ?1 AND letter = ?2";
 pub(super) const FORGET_ERRORS: &str = concat!(
@@ -237,7 +266,7 @@ async fn purge(
     Ok(purged)
 }
 
-/// Whether a letter can be put away: open, and neither leased, in doubt nor pinned.
+/// Whether a letter can be put away: open, and neither leased, in doubt, pinned, nor with a request whose end nobody knows.
 fn may_close(row: &SqliteRow, only_expired: OnlyExpired) -> Result<bool, Failed> {
     let (state, kind): (String, String) = (row.try_get("state")?, row.try_get("kind")?);
     let leased = row.try_get::<Option<bool>, _>("leased")? == Some(true);
@@ -245,5 +274,7 @@ fn may_close(row: &SqliteRow, only_expired: OnlyExpired) -> Result<bool, Failed>
     let known = State::from_name(state).zip(Kind::from_name(&kind));
     let pinned: bool = row.try_get("pinned")?;
     let expired = row.try_get::<Option<bool>, _>("expired")? == Some(true);
-    Ok(known.is_some_and(|(state, kind)| may_purge(state, kind, pinned)) && (expired || !only_expired))
+    let left_open: bool = row.try_get("left_open")?;
+    let may = known.is_some_and(|(state, kind)| may_purge(state, kind, pinned)) && !left_open;
+    Ok(may && (expired || !only_expired))
 }

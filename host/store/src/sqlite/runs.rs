@@ -6,6 +6,7 @@ use crate::seal::{Place, Vault};
 use crate::sqlite::sql::{alive, fenced, go_on_behind, listed, now, span};
 use fusebox_core::idempotency::{self, Holder};
 use fusebox_core::ids::{Digest, OwnerId, RunId};
+use fusebox_core::run::State;
 use fusebox_engine::ports::store::{Claim, Fence, NewRun, RunFilter};
 use fusebox_engine::records::{AttemptRecord, RunRecord, Seed};
 use sqlx::sqlite::SqliteRow;
@@ -38,14 +39,25 @@ pub(super) const KEY: &str = concat!(
     " AS expired, EXISTS (SELECT 1 FROM letters l WHERE l.tenant = k.tenant AND l.run = k.run AND l.state = 'open') ",
     "AS lettered FROM keys k WHERE k.tenant = ?1 AND k.call_key = ?2"
 );
+/// The newest that a like call may join.
+pub(super) const ALIKE: &str = select!(
+    "WHERE r.tenant = ?1 AND r.joinable = ?2 AND (r.state IN ('sleeping', 'suspended', 'dead-lettered', 'in-doubt') \
+     OR (r.caller_lost >= ?3 AND r.state NOT IN ('failed', 'cancelled'))) ORDER BY r.created DESC, r.id DESC LIMIT 1"
+);
+pub(super) const LOSE_CALLER: &str = concat!(
+    "UPDATE runs SET caller_lost = CASE WHEN ?3 THEN ",
+    now!(),
+    " END WHERE tenant = ?1 AND id = ?2 AND likeness IS NOT NULL ",
+    "AND NOT (?3 AND state IN ('succeeded', 'failed', 'cancelled'))"
+);
 pub(super) const INSERT: &str = concat!(
     "INSERT INTO runs (tenant, id, tool, state, created, finished, call_key, key_lifetime, body, root, parent, seq, seed, ",
-    "recoveries, owner, epoch, lease_until, until) ",
+    "recoveries, owner, epoch, lease_until, until, likeness) ",
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15 IS NOT NULL, CASE WHEN ?15 IS NULL THEN 0 ELSE ",
     now!(),
     " + ?16 END, CASE WHEN ?17 THEN ",
     now!(),
-    " END)"
+    " END, ?18)"
 );
 pub(super) const RENEW: &str = concat!("UPDATE runs SET lease_until = ", now!(), " + ?5 WHERE ", fenced!());
 pub(super) const ADD_ATTEMPT: &str = concat!(
@@ -276,6 +288,17 @@ pub(super) fn still_owned(run: &RunId, rows: u64) -> Result<(), Failed> {
     Ok(())
 }
 
+pub(super) async fn lose_caller(
+    connection: &mut SqliteConnection,
+    tenant: &str,
+    run: &RunId,
+    lost: bool,
+) -> Result<(), Failed> {
+    let noted = sqlx::query(LOSE_CALLER).bind(tenant).bind(run.as_str()).bind(lost);
+    noted.execute(connection).await?;
+    Ok(())
+}
+
 /// Adds a run: owned, waiting for a host, or nobody's.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
@@ -286,6 +309,9 @@ pub(super) async fn insert(
     held: Option<(&OwnerId, Duration)>,
 ) -> Result<(), Failed> {
     let nested = run.nested.as_ref();
+    // What was recorded as a success is joined by nobody.
+    let succeeded = State::from_name(&run.state) == Some(State::Succeeded);
+    let likeness = Some(run).filter(|_| !succeeded).and_then(RunRecord::likeness);
     let seed = vault.seal(Place::new("seed of run", &run.tenant, run.id.as_str()), &run.seed.0)?;
     let inserted = sqlx::query(INSERT)
         .bind(&run.tenant)
@@ -305,6 +331,7 @@ pub(super) async fn insert(
         .bind(held.map(|(owner, _)| owner.as_str()))
         .bind(held.map(|(_, lease)| span(lease)))
         .bind(run.state == "accepted" && nested.is_none())
+        .bind(likeness.map(|likeness| likeness.0.to_vec()))
         .execute(connection)
         .await;
     let taken = || format!("run {} exists already; a new run needs a new id", run.id);

@@ -55,7 +55,25 @@ macro_rules! fenced {
     };
 }
 
-pub(super) use {alive, fenced, goes_on, now};
+/// Whether the tree of the root of letter `$letter` holds a request that may not be repeated and whose end nobody knows.
+macro_rules! left_open {
+    ($letter:literal) => {
+        concat!(
+            "(EXISTS (SELECT 1 FROM journal j WHERE j.tenant = ",
+            $letter,
+            ".tenant AND j.run = ",
+            $letter,
+            ".run AND j.settled IS NULL AND j.harmless IS NOT 1) OR EXISTS (SELECT 1 FROM runs n JOIN journal j ",
+            "ON j.tenant = n.tenant AND j.run = n.id WHERE n.tenant = ",
+            $letter,
+            ".tenant AND n.root = ",
+            $letter,
+            ".run AND j.settled IS NULL AND j.harmless IS NOT 1))"
+        )
+    };
+}
+
+pub(super) use {alive, fenced, goes_on, left_open, now};
 
 /// Whole milliseconds as they are stored, saturating.
 pub(super) fn span(time: Duration) -> i64 {

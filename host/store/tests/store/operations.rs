@@ -4,7 +4,7 @@ mod going_on;
 
 use fusebox_core::ids::{LetterId, RunId};
 use fusebox_engine::ports::store::{
-    Claim, ErrorFilter, Fence, Finish, LetterChange, LetterFilter, NewRun, RunFilter, Store, ToolChange,
+    Claim, ErrorFilter, Fence, Finish, LetterChange, LetterFilter, Likeness, NewRun, RunFilter, Store, ToolChange,
 };
 use fusebox_engine::records::{ErrorRecord, LetterRecord, RunRecord};
 use fusebox_engine::requests::digest_of;
@@ -45,6 +45,10 @@ pub(crate) enum Operation {
     Record {
         run: u64,
         letter: Letter,
+    },
+    LoseCaller {
+        run: u64,
+        lost: bool,
     },
     Lease {
         letter: u64,
@@ -128,6 +132,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         6 => (run.clone(), fence.clone(), any::<bool>(), letter())
             .prop_map(|(run, fence, keep, letter)| Operation::Finish { run, fence, keep, letter }),
         2 => (run.clone(), letter()).prop_map(|(run, letter)| Operation::Record { run, letter }),
+        2 => (run.clone(), any::<bool>()).prop_map(|(run, lost)| Operation::LoseCaller { run, lost }),
         4 => (0..8_u64, 0..3_u64).prop_map(|(letter, owner)| Operation::Lease { letter, owner }),
         2 => (0..8_u64, 0..10_u64, fence).prop_map(|(letter, run, fence)| Operation::Release { letter, run, fence }),
         1 => proptest::collection::vec(0..8_u64, 0..4).prop_map(|letters| Operation::Purge { letters }),
@@ -262,6 +267,7 @@ impl Operation {
             Self::Renew { run, fence: n } => {
                 told(&store.renew(home, &sample::run_id(*run), &fence(*run, n), HOUR).await)
             }
+            Self::LoseCaller { run, lost } => told(&store.lose_caller(home, &sample::run_id(*run), *lost).await),
             Self::Attempt { run, fence: n, number } => {
                 let attempt = sample::attempt(*number);
                 told(
@@ -349,6 +355,15 @@ pub(crate) async fn everything(store: &dyn Store) -> String {
             };
             all.push(told(&store.runs(tenant, &filter).await));
         }
+        for payload in 0..2_u8 {
+            let likeness = Likeness {
+                principal: "local",
+                tool: "search",
+                function: "query",
+                fingerprint: digest_of(&[payload]),
+            };
+            all.push(told(&store.alike(tenant, &likeness, 0).await));
+        }
         for closed in [false, true] {
             let filter = LetterFilter {
                 closed,
@@ -375,5 +390,10 @@ pub(crate) async fn everything(store: &dyn Store) -> String {
         all.push(told(&store.errors(tenant, &ErrorFilter::default()).await));
     }
     all.push(told(&store.waiting(0).await));
+    let sorted = |mut tenants: Vec<String>| {
+        tenants.sort();
+        tenants
+    };
+    all.push(told(&store.tenants().await.map(sorted)));
     all.join("\n")
 }

@@ -2,11 +2,13 @@
 
 use super::Subject;
 use super::samples::{
-    DAY, LEASE, TENANT, dead, error, fresh, letter_id, new_run, now, owner, page, put_letter, run, run_id, snapshot,
-    success,
+    DAY, LEASE, TENANT, dead, error, fresh, intent, letter_id, nested, new_run, now, owner, page, put_letter, run,
+    run_id, settled, snapshot, success,
 };
-use crate::ports::store::{Claim, ErrorFilter, Finish, LetterChange, LetterFilter, NewRun, PAGE_GRACE, RunFilter};
-use crate::records::LetterRecord;
+use crate::ports::store::{
+    Append, Claim, ErrorFilter, Finish, LetterChange, LetterFilter, NewRun, PAGE_GRACE, RunFilter,
+};
+use crate::records::{JournalRecord, LetterRecord};
 use std::time::Duration;
 
 fn with_pages(pages: &[u8]) -> impl FnOnce(&mut LetterRecord) {
@@ -39,6 +41,83 @@ pub async fn purge_closes_open_letters_alone(subject: &dyn Subject) {
         .unwrap();
     let states: Vec<_> = letters.iter().map(|letter| letter.state.as_str()).collect();
     assert_eq!(states, ["purged", "open", "replaying", "open"]);
+}
+
+/// The replayer of a letter died after it had written down what it was about to send: nobody has seen the doubt yet.
+pub async fn a_letter_whose_replay_left_a_request_open_is_not_put_away(subject: &dyn Subject) {
+    let store = subject.store();
+    let call = JournalRecord {
+        kind: "call".to_owned(),
+        ..intent(5)
+    };
+    let repeatable = JournalRecord {
+        repeatable: true,
+        ..intent(5)
+    };
+    // 1 sent something that may not be repeated, 2 something that may, 3 called another tool, 4 did nothing, 5 got its answer.
+    for n in 1..=5 {
+        let new = new_run(n, None);
+        let fence = fresh(&*store, new.clone()).await;
+        let mut finish = dead(&new.run, n);
+        if let LetterChange::Enqueue(letter) = &mut finish.letter {
+            letter.expires = Some(now() + 60_000);
+        }
+        store.finish(&fence, finish).await.unwrap();
+        let leased = store.lease_letter(TENANT, &letter_id(n), &owner(n), LEASE).await;
+        let (_, fence) = leased.unwrap();
+        let records = match n {
+            1 => vec![intent(5)],
+            2 => vec![repeatable.clone()],
+            3 => vec![call.clone()],
+            4 => Vec::new(),
+            _ => vec![settled(5, 1)],
+        };
+        let append = Append {
+            records,
+            ..Append::default()
+        };
+        store.append(TENANT, &run_id(n), &fence, append).await.unwrap();
+    }
+    subject.pass(2 * LEASE).await;
+    let all: Vec<_> = [1, 2, 3, 4, 5].map(letter_id).into();
+    assert_eq!(store.expired(TENANT).await.unwrap(), all[1..]);
+    store.retain(TENANT, 30 * DAY).await.unwrap();
+    assert_eq!(store.purge(TENANT, &all[..1]).await.unwrap(), []);
+    let kept = store.letter(TENANT, &letter_id(1)).await.unwrap().unwrap();
+    assert_eq!((kept.state.as_str(), kept.kind.as_str()), ("open", "retryable"));
+    assert_eq!(
+        store.letter(TENANT, &letter_id(2)).await.unwrap().unwrap().state,
+        "purged"
+    );
+    // Once it is settled, it goes.
+    let leased = store.lease_letter(TENANT, &letter_id(1), &owner(9), LEASE).await;
+    let (_, fence) = leased.unwrap();
+    let append = Append {
+        records: vec![settled(5, 1)],
+        ..Append::default()
+    };
+    store.append(TENANT, &run_id(1), &fence, append).await.unwrap();
+    subject.pass(2 * LEASE).await;
+    assert_eq!(store.purge(TENANT, &all[..1]).await.unwrap(), all[..1]);
+}
+
+/// The doubt may be a nested run's.
+pub async fn a_request_left_open_below_keeps_the_letter_too(subject: &dyn Subject) {
+    let store = subject.store();
+    let new = new_run(1, None);
+    let fence = fresh(&*store, new.clone()).await;
+    store.finish(&fence, dead(&new.run, 1)).await.unwrap();
+    let leased = store.lease_letter(TENANT, &letter_id(1), &owner(1), LEASE).await;
+    let (_, fence) = leased.unwrap();
+    store.claim_nested(nested(2, 1, 1), &fence).await.unwrap();
+    let append = Append {
+        run: Some(run_id(2)),
+        records: vec![intent(1)],
+        ..Append::default()
+    };
+    store.append(TENANT, &run_id(1), &fence, append).await.unwrap();
+    subject.pass(2 * LEASE).await;
+    assert_eq!(store.purge(TENANT, &[letter_id(1)]).await.unwrap(), []);
 }
 
 pub async fn a_closed_letter_ends_its_run(subject: &dyn Subject) {

@@ -7,6 +7,7 @@ use crate::cli::output::short;
 use crate::cli::progress::Bar;
 use clap::Args;
 use fusebox_core::dead_letter::{self, Kind, State};
+use fusebox_core::failure::Code;
 use fusebox_core::ids::LetterId;
 use fusebox_engine::records::LetterRecord;
 use serde_json::json;
@@ -101,11 +102,32 @@ pub(super) async fn purge(purge: Purge, cx: &mut Context<'_>) -> Result<(), Fail
     }
     drop(bar);
     for id in ids.iter().filter(|id| !closed.contains(id)) {
-        cx.note(&format!(
-            "{id} stays: it is in doubt, pinned, being replayed, closed, or unknown"
-        ));
+        let why = why_it_stays(id, host.as_ref(), cx).await?;
+        cx.note(&format!("{id} stays: {why}"));
     }
     said("closed", closed.len() as u64, "letter(s) closed", cx)
+}
+
+/// Why a letter was not closed.
+async fn why_it_stays(id: &LetterId, host: &dyn Api, cx: &Context<'_>) -> Result<String, Failed> {
+    let letter = match host.letter(&cx.caller, id).await {
+        Ok(letter) => letter,
+        Err(failure) if failure.code == Code::NotFound => return Ok("there is none".to_owned()),
+        Err(failure) => return Err(failure.into()),
+    };
+    Ok(if letter.pinned {
+        "it is pinned".to_owned()
+    } else if letter.kind == Kind::InDoubt.name() {
+        format!("it is in doubt; `fusebox dlq resolve {id}` settles it")
+    } else if State::from_name(&letter.state) != Some(State::Open) {
+        format!("it is {}", letter.state)
+    } else {
+        // What stores refuse besides: a replay was cut off, and left a request of which nobody knows the end.
+        format!(
+            "a replay of it was cut off, and left a request that may have happened and may not be repeated; \
+             `fusebox dlq replay {id}` repeats nothing of that, and says what is in doubt"
+        )
+    })
 }
 
 async fn would_purge(purge: &Purge, host: &dyn Api, cx: &mut Context<'_>) -> Result<(), Failed> {
