@@ -1,18 +1,19 @@
 //! The audit trail: who did what to the host itself, written before it is done. No entry, no deed.
 
+mod walk;
+
 use crate::engine::Engine;
 use crate::ports::store::Store;
-use crate::records::{AuditEntry, AuditFault, AuditVerdict};
+use crate::records::{AuditEntry, AuditVerdict};
 use crate::refusals;
 use crate::requests::Caller;
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::Digest;
 use serde_json::{Value, json};
+use walk::Walk;
 
 /// Entries of one step along the trail.
 const PAGE: u32 = 500;
-/// Faults that are told.
-const FAULTS: usize = 100;
 
 /// What is done to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,100 +154,14 @@ pub(crate) async fn verify(
     let unread = |error| refusals::store("the audit trail cannot be read", &error);
     // What is written meanwhile only adds to it.
     let head = store.audit_head(tenant).await.map_err(unread)?;
-    let mut walk = Walk::new(known);
+    let mut walk = Walk::to(head, known);
     loop {
-        let page = store.audit_trail(tenant, walk.last, PAGE).await.map_err(unread)?;
+        let page = store.audit_trail(tenant, walk.last(), PAGE).await.map_err(unread)?;
         if page.is_empty() {
             break;
         }
-        for entry in &page {
-            if walk.last == head.number {
-                walk.meets(head.hash);
-            }
-            walk.step(entry);
-        }
-    }
-    if walk.last == head.number {
-        walk.meets(head.hash);
+        page.iter().for_each(|entry| walk.step(entry));
     }
     let end = store.audit_head(tenant).await.map_err(unread)?;
-    if walk.last < head.number {
-        let last = walk.last;
-        let missing = format!("the end is missing: entries {} to {}", last + 1, head.number);
-        walk.fault(last + 1, missing);
-    }
-    if walk.last > end.number {
-        let added = format!("entries were added behind the trail's end, which is {}", end.number);
-        walk.fault(end.number + 1, added);
-    }
-    Ok(walk.verdict())
-}
-
-struct Walk {
-    last: i64,
-    hash: Digest,
-    entries: u64,
-    known: Option<Digest>,
-    faults: Vec<AuditFault>,
-}
-
-impl Walk {
-    fn new(known: Option<Digest>) -> Self {
-        let start = crate::records::AuditHead::EMPTY;
-        Self {
-            last: start.number,
-            hash: start.hash,
-            entries: 0,
-            known: known.filter(|known| *known != start.hash),
-            faults: Vec::new(),
-        }
-    }
-
-    fn fault(&mut self, number: i64, fault: String) {
-        if self.faults.len() < FAULTS {
-            self.faults.push(AuditFault { number, fault });
-        }
-    }
-
-    /// The end that is kept apart is that of the entries.
-    fn meets(&mut self, head: Digest) {
-        if self.hash != head {
-            self.fault(self.last, "it is not the entry that the trail ended with".to_owned());
-        }
-    }
-
-    fn step(&mut self, entry: &crate::records::AuditRecord) {
-        let next = self.last + 1;
-        if entry.number > next {
-            let gone = match entry.number - 1 {
-                last if last == next => format!("entry {next} was removed"),
-                last => format!("entries {next} to {last} were removed"),
-            };
-            self.fault(next, gone);
-        }
-        if entry.computed_hash() != entry.hash {
-            self.fault(entry.number, "it was changed".to_owned());
-        } else if entry.previous != self.hash && entry.number == next {
-            let fault = "it does not follow the entry before it: one of the two was changed, inserted or moved";
-            self.fault(entry.number, fault.to_owned());
-        }
-        self.known = self.known.filter(|known| *known != entry.hash);
-        self.last = entry.number;
-        self.hash = entry.hash;
-        self.entries += 1;
-    }
-
-    fn verdict(mut self) -> AuditVerdict {
-        if let Some(known) = self.known {
-            let lost = format!("no entry has the hash {known}: the trail was rewritten since that was noted down");
-            self.fault(self.last, lost);
-        }
-        AuditVerdict {
-            whole: self.faults.is_empty(),
-            entries: self.entries,
-            last: self.last,
-            head: self.hash,
-            faults: self.faults,
-        }
-    }
+    Ok(walk.end(end))
 }

@@ -2,13 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod approvals;
+mod audit;
 mod breakers;
 mod clocks;
 mod crashes;
 mod effects;
 mod faults;
 mod guest;
+mod hanging_up;
 mod idempotency;
+mod keys;
 mod leases;
 mod letters;
 mod mortal;
