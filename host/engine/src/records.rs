@@ -29,6 +29,7 @@ use std::time::Duration;
 
 /// What a guest printed: the start and the end of it, when it was more than its limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Log {
     /// Lines from the start, oldest first; `out` for stdout, `err` for stderr.
     pub head: Vec<LogLine>,
@@ -40,6 +41,7 @@ pub struct Log {
 
 /// One line that a guest printed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogLine {
     /// Whether it came on stderr.
     pub err: bool,
@@ -49,6 +51,7 @@ pub struct LogLine {
 
 /// A failure as data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct FailureRecord {
     /// Name of its code.
@@ -74,12 +77,15 @@ pub struct FailureRecord {
     pub not_before: Option<i64>,
     /// The run that failed, or that holds the key.
     #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub run: Option<RunId>,
     /// The letter that was written.
     #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub letter: Option<LetterId>,
     /// The question that a person has to answer first.
     #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub approval: Option<ApprovalId>,
     /// Causes, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -133,6 +139,7 @@ pub fn millis(duration: Duration) -> u64 {
 
 /// One effect of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct EffectRecord {
     /// Number within the run, from 1.
@@ -163,6 +170,7 @@ fn http() -> String {
 
 /// One attempt of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct AttemptRecord {
     /// Number within the run, from 1, over all replays.
@@ -188,13 +196,16 @@ pub struct AttemptRecord {
 
 /// Where a run stands in its tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Nested {
     /// The root: lease, suspension, letter and replay are its.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub root: RunId,
     /// The run that called.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub parent: RunId,
     /// The number of the call among the parent's effects.
     pub seq: u32,
@@ -204,10 +215,12 @@ pub struct Nested {
 
 /// One run: one accepted call of one function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct RunRecord {
     /// Its id.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub id: RunId,
     /// Its tenant.
     pub tenant: String,
@@ -217,6 +230,7 @@ pub struct RunRecord {
     pub function: String,
     /// The component that it is pinned to.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub component: Digest,
     /// Number of the manifest version that it is pinned to.
     pub version: i64,
@@ -229,6 +243,7 @@ pub struct RunRecord {
     pub key: Option<String>,
     /// Digest of the decoded input.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub fingerprint: Digest,
     /// The input as the caller wrote it.
     pub input: String,
@@ -250,6 +265,7 @@ pub struct RunRecord {
     pub in_doubt: Vec<u32>,
     /// Its letter, when it was dead-lettered; replays of the letter are attempts of the same run.
     #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub letter: Option<LetterId>,
     /// Trace id in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -268,6 +284,7 @@ pub struct RunRecord {
     pub until: Option<i64>,
     /// While it is suspended: what it waits for.
     #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub approval: Option<ApprovalId>,
     /// Milliseconds of its deadline that were left when a host held it last.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -306,6 +323,7 @@ fn is_zero(count: &u32) -> bool {
 
 /// A breaker as a letter or a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct BreakerRecord {
     /// `search` for a shared service, `TOOL/search` for a tool's own, `tool:TOOL` for the tool itself.
@@ -327,10 +345,12 @@ pub struct BreakerRecord {
 
 /// One dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct LetterRecord {
     /// Its id.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub id: LetterId,
     /// Its tenant.
     pub tenant: String,
@@ -387,6 +407,7 @@ pub struct LetterRecord {
 
 /// What failed and became no letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ErrorRecord {
     /// Row number; newer is larger. Zero until it is stored.
@@ -409,6 +430,7 @@ pub struct ErrorRecord {
 
 /// One deployed version of a tool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ToolRecord {
     /// Its tenant.
@@ -421,6 +443,7 @@ pub struct ToolRecord {
     pub version: String,
     /// The component.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub component: Digest,
     /// The manifest as it was deployed.
     pub manifest: String,
@@ -437,6 +460,7 @@ pub struct ToolRecord {
 
 /// An interface of another tool that a tool imports, and the version that it is pinned to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct LinkRecord {
     /// As it is imported, such as `acme:search/api@1.0.0`.
@@ -449,5 +473,6 @@ pub struct LinkRecord {
     pub version: i64,
     /// That tool's component.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub component: Digest,
 }

@@ -203,6 +203,7 @@ pub enum Replayed {
 
 /// What a replay would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct DryRun {
     /// Effects that the journal served.
@@ -257,6 +258,7 @@ pub enum Resolve {
 
 /// Which letters a bulk replay takes, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Redrive {
     /// Only of that service.
@@ -277,6 +279,7 @@ pub struct Redrive {
 
 /// Known-bad letters that are one defect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct LetterGroup {
     /// Digest of component, function, class and top frames.
@@ -297,6 +300,7 @@ pub struct LetterGroup {
     pub newest: i64,
     /// One of them.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub sample: LetterId,
 }
 

@@ -20,14 +20,11 @@ mod output;
 mod policy;
 mod progress;
 mod runs;
-#[cfg(test)]
-mod samples;
 mod schema;
 mod secrets;
 mod serve;
 mod timeline;
 mod tools;
-mod tree;
 mod trial;
 mod wiring;
 

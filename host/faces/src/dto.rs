@@ -6,6 +6,7 @@ pub mod finding;
 pub mod letter_stats;
 pub mod listed;
 pub mod policy_row;
+pub mod problem;
 pub mod replay_request;
 pub mod resolve_request;
 pub mod small;

@@ -4,6 +4,11 @@ pub mod api;
 pub mod cli;
 pub mod deploying;
 pub mod dto;
+mod following;
+pub mod http;
 pub mod local;
 pub mod mcp;
 pub mod outcome;
+#[cfg(test)]
+mod samples;
+mod tree;

@@ -1,9 +1,11 @@
 //! The operator's file with variables and flags over it: every setting typed, with who set it.
 
 mod checks;
+mod listening;
 mod settings;
 mod template;
 
+pub use listening::{ListenSettings, OidcSettings};
 pub use settings::{Setting, Source, settings};
 pub use template::host_template;
 
@@ -42,6 +44,10 @@ pub struct HostFile {
     pub network: Vec<NetworkRule>,
     /// PEM file with further authorities.
     pub extra_roots: Option<PathSetting>,
+    /// Where a serving host listens, and what it takes from clients.
+    pub listen: ListenSettings,
+    /// Whose tokens are taken besides API keys; `None` nobody's.
+    pub oidc: Option<OidcSettings>,
     /// How long things are kept.
     pub retention: Retention,
     /// Recoveries of a run before it is given up.
@@ -281,6 +287,8 @@ fn build(settings: Settings) -> HostFile {
         max_calls: usize::try_from(s.number("max-calls")).unwrap_or(usize::MAX),
         network: s.rules("network.allow"),
         extra_roots: s.path("network.extra-roots"),
+        listen: listening::listen(s),
+        oidc: listening::oidc(s),
         retention: Retention {
             letters: s.duration("retention.letters"),
             known_bad: s.duration("retention.known-bad"),

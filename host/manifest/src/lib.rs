@@ -32,7 +32,7 @@ pub use explained::Row;
 pub use form::ComponentRef;
 pub use growth::grown;
 pub use host_file::{
-    AlertSettings, HostFile, KeyPlace, PathSetting, Retention, SecretSettings, SecretSource, Setting, Source,
+    AlertSettings, HostFile, KeyPlace, ListenSettings, OidcSettings, PathSetting, Retention, SecretSettings, SecretSource, Setting, Source,
     host_template, settings,
 };
 pub use json_schema::{Kind, json_schema};

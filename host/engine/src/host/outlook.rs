@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a replay would go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outlook {
     /// That effect is made again, and what follows; the rest is served.
@@ -35,6 +36,7 @@ pub enum Outlook {
 
 /// An earlier failure, and what going back to it would do once more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Back {
     /// Number of the effect that failed.

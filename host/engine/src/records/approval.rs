@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 /// One question to a person: may this call be made?
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ApprovalRecord {
     /// Its id.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub id: ApprovalId,
     /// Its tenant.
     pub tenant: String,
@@ -17,9 +19,11 @@ pub struct ApprovalRecord {
     pub state: String,
     /// The root whose run waits.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub root: RunId,
     /// The run of the tree that asked.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub run: RunId,
     /// Tool that is to be called, or that asks.
     pub tool: String,
@@ -27,9 +31,11 @@ pub struct ApprovalRecord {
     pub function: String,
     /// The component that is to be called.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub component: Digest,
     /// What the answer is bound to: component, function, input, run, step, rules, expiry (semantics.md §7).
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub binding: Digest,
     /// What the person reads: the question of a guest; empty for a call.
     pub question: String,

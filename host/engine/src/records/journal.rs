@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// One effect of a run. Without `settled` it is an intent: written before an effect is sent that may not be repeated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct JournalRecord {
     /// Number within the run, from 1, in the order in which the guest asked.
@@ -22,6 +23,7 @@ pub struct JournalRecord {
     pub path: String,
     /// Digest of what was asked, as the guest asked it.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub request: Digest,
     /// Which of the equal requests it is (`fusebox_core::idempotency::occurrence`).
     pub occurrence: u32,
@@ -57,6 +59,7 @@ impl JournalRecord {
 
 /// How an effect ended, and what the guest gets for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct SettledRecord {
     /// Which of the run's effects it was to end, from 1: they are let in to the guest in this order.

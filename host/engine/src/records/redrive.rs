@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 /// What a bulk replay is to take, and how far it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct RedriveRecord {
     /// Its id.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub id: RedriveId,
     /// Its tenant.
     pub tenant: String,
@@ -45,6 +47,7 @@ pub struct RedriveRecord {
     pub skipped: u32,
     /// The last letter that it took: letters are taken in the order of their ids.
     #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub last: Option<LetterId>,
     /// Started, milliseconds since 1970.
     pub started: i64,

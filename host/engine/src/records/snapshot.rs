@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The state of a component when its attempt failed (durability.md, "The letter's snapshot").
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Snapshot {
     /// Runtime and version that it ran on.
     pub runtime: String,
@@ -35,6 +36,7 @@ pub struct Page {
 
 /// One frame of a guest's stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Frame {
     /// Index into [`Snapshot::instances`] when it is known.
     pub instance: Option<u32>,
@@ -50,6 +52,7 @@ pub struct Frame {
 
 /// Globals and memories of one core instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InstanceState {
     /// The module's own name, when it has one.
     pub module: Option<String>,
@@ -61,6 +64,7 @@ pub struct InstanceState {
 
 /// One global.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GlobalState {
     /// `i32`, `i64`, `f32`, `f64`, `v128`, or `ref`.
     pub kind: String,
@@ -70,6 +74,7 @@ pub struct GlobalState {
 
 /// One linear memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MemoryState {
     /// Its size in pages of 64 KiB.
     pub pages: u64,
@@ -79,10 +84,12 @@ pub struct MemoryState {
 
 /// Where the content of one page is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StoredPage {
     /// Index of the page in its memory.
     pub index: u64,
     /// Digest of the page before compression.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub digest: Digest,
 }

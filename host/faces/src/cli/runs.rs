@@ -8,9 +8,8 @@ pub(super) use follow::to_its_end;
 
 use super::failed::Failed;
 use super::{Context, call};
+use crate::following::is_over;
 use clap::Subcommand;
-use fusebox_core::run::State;
-use fusebox_engine::records::RunRecord;
 
 /// What is asked about runs.
 #[derive(Debug, Subcommand)]
@@ -86,9 +85,4 @@ async fn cancel(run: &str, cx: &mut Context<'_>) -> Result<(), Failed> {
         ));
     }
     Ok(())
-}
-
-/// Whether nothing happens to a run by itself any more: it is over, or a letter keeps it.
-fn is_over(run: &RunRecord) -> bool {
-    State::from_name(&run.state).is_none_or(|state| state.is_over() || state.has_letter())
 }

@@ -1,11 +1,13 @@
-//! `fusebox serve`: the workers that go on with runs, until a signal asks for an end.
+//! `fusebox serve`: answers clients, and goes on with runs, until a signal asks for an end.
 
 use super::failed::Failed;
 use super::{Context, wiring::Wiring};
+use crate::http::{Authentication, HttpDeps, Limits, Server, Tls, Trouble, router};
 use crate::mcp::{Mcp, Stdio};
 use clap::{Args, ValueEnum};
-use fusebox_core::role::Roles;
+use fusebox_core::role::{Role, Roles};
 use fusebox_engine::host::Host;
+use fusebox_engine::ports::clock::Clock;
 use fusebox_engine::requests::Caller;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -16,8 +18,11 @@ use std::sync::Arc;
 #[command(after_help = "\
 Examples:
   fusebox serve
-  fusebox serve --max-calls 64 --drain 1m --log info
+  fusebox serve --http 127.0.0.1:0 --open-loopback
+  fusebox serve --http 0.0.0.0:7717 --tls-cert cert.pem --tls-key key.pem
+  fusebox serve --http none --max-calls 64 --drain 1m --log info
 
+It answers clients over HTTP: whoever sends an API key (`fusebox keys create`) or a token of the issuer in `[oidc]`. \
 It takes runs that can go on: detached calls, sleepers whose time has come, runs that a person has decided, runs whose host is gone. \
 It lets letters replay by themselves where the manifest says so, carries out bulk replays, and keeps to retention. \
 Any number may serve one database.
@@ -25,30 +30,69 @@ Any number may serve one database.
 SIGTERM or Ctrl-C drains: nothing new is taken, effects in flight are waited for, and what is left is handed over. A second signal \
 ends it at once.")]
 pub(super) struct Arguments {
-    /// Speak MCP to one client on stdin and stdout, and open no port
+    /// Address and port to listen on, instead of the setting `listen.http`; port 0 takes any that is free, `none` serves runs alone
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<String>,
+    /// How agents reach this host; without it by HTTP, at `/mcp`, unless no port is opened
     #[arg(long, value_name = "BY", value_enum)]
     mcp: Option<McpBy>,
+    /// Let programs on this machine in without a key, with these roles; caller alone without any
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "caller",
+        value_delimiter = ',',
+        value_parser = role,
+        value_name = "ROLES"
+    )]
+    open_loopback: Option<Vec<Role>>,
+    /// PEM file with the certificate, and those between it and a root
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file with the certificate's key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 /// How agents reach this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum McpBy {
-    /// As a child process: a message on each line of stdin and stdout.
+    /// As a child process: a message on each line of stdin and stdout, and no port is opened.
     Stdio,
+    /// Over HTTP, at `/mcp`.
+    Http,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::from_name(text).ok_or_else(|| format!("a role is one of {}", Role::ALL.map(Role::name).join(", ")))
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// What the host refused.
+/// What the host refused, or why it cannot listen.
 pub(super) async fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
     let host = cx.wiring.local("serving").await?;
-    let database = place(cx.wiring, "database")?;
-    let workers = cx.wiring.settings()?.max_calls;
     if arguments.mcp == Some(McpBy::Stdio) {
+        let database = place(cx.wiring, "database")?;
         return stdio(&host, &database, cx).await;
     }
-    say("serving", &database, workers, cx)?;
+    let clock: Arc<dyn Clock> = Arc::new(cx.clock);
+    let mcp = Mcp::new(Arc::clone(&host), Arc::clone(&clock));
+    let server = listen(arguments, &clock, cx).await?;
+    let state = State {
+        url: server.as_ref().map(Server::url),
+        database: place(cx.wiring, "database")?,
+        workers: cx.wiring.settings()?.max_calls,
+    };
+    let drain = cx.wiring.settings()?.drain;
+    let answering = server.map(|server| {
+        let router = face(arguments, &host, &mcp, clock, cx)?;
+        Ok::<_, Failed>(tokio::spawn(server.serve(router, cx.stop.clone(), drain)))
+    });
+    let answering = answering.transpose()?;
+    state.say("serving", cx)?;
     let stop = cx.stop.clone();
     tokio::select! {
         () = host.serve() => {}
@@ -57,8 +101,16 @@ pub(super) async fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(
     if !cx.out.json() {
         cx.note("draining: nothing new is taken, effects in flight are waited for");
     }
+    mcp.close();
     host.drain().await;
-    say("drained", &database, workers, cx)
+    if let Some(answering) = answering {
+        match answering.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "clients were answered no longer"),
+            Err(error) => tracing::error!(%error, "clients were answered no longer, by a defect of Fusebox"),
+        }
+    }
+    state.say("drained", cx)
 }
 
 /// Serves the client that started this process. Stdout is the client's: everything else is told on stderr.
@@ -83,17 +135,76 @@ async fn stdio(host: &Arc<Host>, database: &Path, cx: &mut Context<'_>) -> Resul
     Ok(())
 }
 
-fn say(state: &str, database: &PathBuf, workers: usize, cx: &mut Context<'_>) -> Result<(), Failed> {
-    if cx.out.json() {
-        return Ok(cx
-            .out
-            .value(&json!({ "state": state, "database": database, "workers": workers }))?);
+/// The socket, unless runs alone are served.
+async fn listen(arguments: &Arguments, clock: &Arc<dyn Clock>, cx: &Context<'_>) -> Result<Option<Server>, Failed> {
+    let settings = &cx.wiring.settings()?.listen;
+    let tls = arguments.tls_cert.as_ref().zip(arguments.tls_key.as_ref());
+    let tls = tls.map(|(certificate, key)| Tls {
+        certificate: certificate.clone(),
+        key: key.clone(),
+    });
+    let given = arguments.http.as_deref().or(settings.http.as_deref());
+    let Some(address) = given.filter(|address| *address != "none") else {
+        return Ok(None);
+    };
+    let server = Server::bind(address, tls.as_ref(), settings, Arc::clone(clock)).await;
+    server.map(Some).map_err(|trouble| {
+        let help = match trouble {
+            Trouble::Address { .. } => {
+                "--http takes an address and a port, such as 127.0.0.1:7717; port 0 takes any that is free"
+            }
+            Trouble::Tls { .. } => "--tls-cert and --tls-key name PEM files",
+        };
+        Failed::usage(trouble.to_string(), help)
+    })
+}
+
+/// What answers on the socket.
+fn face(
+    arguments: &Arguments,
+    host: &Arc<Host>,
+    mcp: &Mcp,
+    clock: Arc<dyn Clock>,
+    cx: &Context<'_>,
+) -> Result<axum::Router, Failed> {
+    let roles = arguments.open_loopback.as_ref();
+    let deps = HttpDeps {
+        rules: cx.wiring.rules()?,
+        authentication: Authentication {
+            open_loopback: roles.map(|roles| roles.iter().copied().collect()),
+        },
+        limits: Limits::from(&cx.wiring.settings()?.listen),
+        clock,
+        stop: cx.stop.clone(),
+        render_metrics: None,
+        mcp: Some(mcp.router()),
+    };
+    Ok(router(Arc::clone(host), deps))
+}
+
+/// What is said when it begins and when it ends.
+struct State {
+    url: Option<String>,
+    database: PathBuf,
+    workers: usize,
+}
+
+impl State {
+    fn say(&self, state: &str, cx: &mut Context<'_>) -> Result<(), Failed> {
+        let Self { url, database, workers } = self;
+        if cx.out.json() {
+            let line = json!({ "state": state, "http": url, "database": database, "workers": workers });
+            return Ok(cx.out.value(&line)?);
+        }
+        if let (Some(url), "serving") = (url, state) {
+            cx.note(&format!("listening on {url}"));
+        }
+        cx.note(&format!(
+            "{state} {}, up to {workers} run(s) at a time",
+            database.display()
+        ));
+        Ok(())
     }
-    cx.note(&format!(
-        "{state} {}, up to {workers} run(s) at a time",
-        database.display()
-    ));
-    Ok(())
 }
 
 fn place(wiring: &dyn Wiring, key: &str) -> Result<PathBuf, Failed> {

@@ -2,7 +2,7 @@
 
 use super::moments::{clock_time, lasting, moment, relative};
 use super::output::{Output, printable, short};
-use super::tree::{Tree, effects};
+use crate::tree::{Tree, effects};
 use fusebox_core::effect::Kind;
 use fusebox_core::run::State;
 use fusebox_core::time::Wall;

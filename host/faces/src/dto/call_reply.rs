@@ -7,9 +7,11 @@ use serde_json::value::RawValue;
 
 /// A call that went well.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct CallReply {
     /// The result; `null` for a call that nobody waits for. 64-bit integers are written out: a reader that has doubles alone has to look.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub output: Option<Box<RawValue>>,
     /// Its run; `null` when the function's durability is `none`.
     pub run: Option<String>,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What came of deploying one manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Deployment {
     /// The tool's name.
@@ -17,6 +18,7 @@ pub struct Deployment {
     pub version: String,
     /// The component.
     #[serde(with = "text")]
+    #[schema(value_type = String)]
     pub component: Digest,
     /// Whether it was added; `false` when the newest version was the same.
     pub new: bool,
@@ -40,6 +42,7 @@ pub struct Deployment {
 
 /// What a tool would be able to do that its version before could not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Growth {
     /// The tool's name.

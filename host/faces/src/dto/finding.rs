@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Finding {
     /// Its code, `FBnnnn`.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 /// Open letters in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Stats {
     /// All that are open.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Rows, and where the next ones begin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 pub struct Listed<T> {
     /// The rows.
     pub items: Vec<T>,

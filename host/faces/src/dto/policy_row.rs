@@ -6,6 +6,7 @@ use std::fmt;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct PolicyRow {
     /// Its key.
@@ -21,6 +22,7 @@ pub struct PolicyRow {
 
 /// A ceiling that cut a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Cut {
     /// The value before.

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 /// How a letter is replayed; an empty object goes on at the resume point.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ReplayRequest {
     /// `resume-point`, `start`, `effect` or `input`.
@@ -18,6 +19,7 @@ pub struct ReplayRequest {
     pub effect: Option<u32>,
     /// Arguments of a new run, with `from: input`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<serde_json::Value>)]
     pub input: Option<Box<RawValue>>,
     /// Settled effects that may not be repeated, and that are to happen again all the same.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Letters that are to be closed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 pub struct Purge {
     /// Their ids.
     pub ids: Vec<String>,
@@ -11,6 +12,7 @@ pub struct Purge {
 
 /// Letters that were closed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 pub struct Purged {
     /// Their ids; those that are not among them stay.
     pub closed: Vec<String>,
@@ -18,6 +20,7 @@ pub struct Purged {
 
 /// Rows whose time was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 pub struct Retained {
     /// How many are gone.
     pub gone: u64,
@@ -25,6 +28,7 @@ pub struct Retained {
 
 /// What a person says to a question.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 pub struct Decision {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none", default)]

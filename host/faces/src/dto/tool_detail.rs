@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 /// A deployed tool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ToolDetail {
     /// The version in force.
@@ -30,6 +31,7 @@ pub struct ToolDetail {
 
 /// A service that a tool reaches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ServiceDetail {
     /// Its name.
@@ -40,6 +42,7 @@ pub struct ServiceDetail {
 
 /// A function with what its policy comes down to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct FunctionDetail {
     /// Its types.
@@ -60,6 +63,7 @@ pub struct FunctionDetail {
 
 /// How a function is retried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct RetryDetail {
     /// The preset.
@@ -70,6 +74,7 @@ pub struct RetryDetail {
 
 /// A function with its types.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct FunctionTypes {
     /// The name that calls use.

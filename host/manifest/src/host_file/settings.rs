@@ -233,6 +233,14 @@ impl Settings {
         }
     }
 
+    /// A rate, or `None` for the word `none`.
+    pub(super) fn rate_or_none(&self, path: &str) -> Option<RateLimit> {
+        match self.scalar(path)? {
+            Scalar::Rate(rate) => Some(*rate),
+            _ => None,
+        }
+    }
+
     pub(super) fn url(&self, path: &str) -> Option<Url> {
         match self.scalar(path)? {
             Scalar::Url(url) => Some(url.clone()),

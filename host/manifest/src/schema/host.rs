@@ -56,6 +56,13 @@ pub(crate) static HOST: Shape = shape(
             "",
             "What guests may reach besides public addresses.",
         ),
+        key(
+            "listen",
+            Form::Table(&LISTEN),
+            "",
+            "Where `fusebox serve` listens, and what it takes from clients.",
+        ),
+        key("oidc", Form::Table(&OIDC), "", "Whose tokens are taken besides API keys."),
         key("retention", Form::Table(&RETENTION), "", "How long things are kept."),
         key(
             "recovery",
@@ -125,6 +132,81 @@ static NETWORK: Shape = shape(
             Form::Path,
             "",
             "PEM file with certificates of further authorities, relative to this file.",
+        ),
+    ],
+);
+
+static LISTEN: Shape = shape(
+    "`listen`",
+    &[
+        key(
+            "http",
+            Form::OrNone(&Form::Text),
+            "\"127.0.0.1:7717\"",
+            "Address and port; port 0 takes any that is free, `none` serves runs alone.",
+        ),
+        key(
+            "hosts",
+            Form::List(&Form::Text),
+            "[]",
+            "Names under which clients reach this host besides its address and `localhost`, with the port unless it is the scheme's own.",
+        ),
+        key("body", Form::Size, "\"4MiB\"", "The most of a request's body."),
+        key("upload", Form::Size, "\"128MiB\"", "The most of a deployment's body."),
+        key(
+            "head-time",
+            Form::SomeDuration,
+            "\"30s\"",
+            "How long a connection may take to send the head of its next request; an idle one is closed then.",
+        ),
+        key(
+            "body-time",
+            Form::SomeDuration,
+            "\"60s\"",
+            "How long a request may take to send its body.",
+        ),
+        key(
+            "connections",
+            Form::Count(1, 1_000_000),
+            "4096",
+            "Open connections; more are closed at once.",
+        ),
+        key(
+            "requests",
+            Form::Count(1, 1_000_000),
+            "512",
+            "Requests at once, calls that wait included; more are refused as overloaded.",
+        ),
+        key(
+            "rate",
+            Form::OrNone(&Form::Rate),
+            "\"1000/s\"",
+            "Requests of one principal per period.",
+        ),
+    ],
+);
+
+static OIDC: Shape = shape(
+    "`oidc`",
+    &[
+        key(
+            "issuer",
+            Form::Text,
+            "",
+            "Address of the issuer, as its tokens name it; without one, no tokens are taken.",
+        ),
+        key("audience", Form::Text, "", "Whom tokens are meant for: this host's name at the issuer."),
+        key(
+            "roles-claim",
+            Form::Text,
+            "\"roles\"",
+            "The claim that names the roles; dots lead into objects.",
+        ),
+        key(
+            "tenant-claim",
+            Form::Text,
+            "",
+            "The claim that names the tenant; without it, all are of the tenant `default`.",
         ),
     ],
 );

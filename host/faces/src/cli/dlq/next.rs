@@ -2,7 +2,7 @@
 
 use crate::cli::output::{Output, printable, short};
 use crate::cli::timeline::field;
-use crate::cli::tree::Tree;
+use crate::tree::Tree;
 use fusebox_core::dead_letter::{Kind, State};
 use fusebox_core::failure::Failure;
 use fusebox_engine::host::{Back, Outlook};

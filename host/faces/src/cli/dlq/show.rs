@@ -4,7 +4,7 @@ use super::{Context, Failed, Which, memory, next};
 use crate::cli::moments::{amount, lasting, moment, relative};
 use crate::cli::output::{Output, printable};
 use crate::cli::timeline::{field, head, steps};
-use crate::cli::tree::Tree;
+use crate::tree::Tree;
 use clap::Args;
 use fusebox_core::dead_letter::State;
 use fusebox_core::time::Wall;
@@ -39,7 +39,7 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
     if cx.out.json() {
         return Ok(cx.out.value(&letter)?);
     }
-    let tree = Tree::load(host.as_ref(), &letter.run, cx).await?;
+    let tree = Tree::load(host.as_ref(), &cx.caller, &letter.run).await?;
     let outlook = match State::from_name(&letter.state) {
         Some(State::Open) => Some(host.outlook(&cx.caller, &letter).await),
         _ => None,

@@ -4,7 +4,7 @@ use crate::cli::Context;
 use crate::cli::failed::Failed;
 use crate::cli::output::short;
 use crate::cli::timeline::{self, field};
-use crate::cli::tree::Tree;
+use crate::tree::Tree;
 use fusebox_core::run::State;
 use fusebox_engine::records::{ApprovalRecord, RunRecord};
 use std::io;
@@ -17,7 +17,7 @@ pub(super) async fn run(id: &str, cx: &mut Context<'_>) -> Result<(), Failed> {
     let id = id.parse()?;
     let host = cx.wiring.host().await?;
     let run = host.run(&cx.caller, &id).await?;
-    let tree = Tree::load(host.as_ref(), &run, cx).await?;
+    let tree = Tree::load(host.as_ref(), &cx.caller, &run).await?;
     if cx.out.json() {
         return Ok(cx.out.value(&tree.json(&run))?);
     }

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::cli::output::Look;
-use crate::cli::samples::{START, attempt, effect, entry, id, run};
+use crate::samples::{START, attempt, effect, entry, id, run};
 use serde_json::json;
 use std::collections::BTreeMap;
 

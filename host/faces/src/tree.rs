@@ -1,16 +1,15 @@
 //! A run with the runs below it and their journals, as the store has them at one moment.
 
-use super::Context;
-use super::failed::Failed;
-use crate::api::Api;
+use crate::api::{Answer, Api};
 use fusebox_core::ids::RunId;
 use fusebox_core::run::State;
 use fusebox_engine::records::{EffectRecord, JournalRecord, RunRecord};
+use fusebox_engine::requests::Caller;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A run and everything below it.
-pub(super) struct Tree {
+pub(crate) struct Tree {
     /// Runs by the run that called them, in the order of their creation.
     below: BTreeMap<RunId, Vec<RunRecord>>,
     /// What is kept of their journals.
@@ -22,19 +21,19 @@ impl Tree {
     ///
     /// # Errors
     /// What the host refused.
-    pub(super) async fn load(host: &dyn Api, run: &RunRecord, cx: &Context<'_>) -> Result<Self, Failed> {
+    pub(crate) async fn load(host: &dyn Api, caller: &Caller, run: &RunRecord) -> Answer<Self> {
         let root = run.nested.as_ref().map_or(&run.id, |nested| &nested.root);
-        let runs = host.tree(&cx.caller, root).await?;
+        let runs = host.tree(caller, root).await?;
         let mut journals = BTreeMap::new();
         // A run that succeeded leaves no journal.
         for run in runs.iter().filter(|run| run.state != State::Succeeded.name()) {
-            journals.insert(run.id.clone(), host.journal(&cx.caller, &run.id).await?);
+            journals.insert(run.id.clone(), host.journal(caller, &run.id).await?);
         }
         Ok(Self::of(runs, journals))
     }
 
     /// The tree that those runs are, in the order of their creation, with those journals.
-    pub(super) fn of(runs: Vec<RunRecord>, journals: BTreeMap<RunId, Vec<JournalRecord>>) -> Self {
+    pub(crate) fn of(runs: Vec<RunRecord>, journals: BTreeMap<RunId, Vec<JournalRecord>>) -> Self {
         let mut below: BTreeMap<RunId, Vec<RunRecord>> = BTreeMap::new();
         for run in runs {
             if let Some(nested) = &run.nested {
@@ -45,17 +44,17 @@ impl Tree {
     }
 
     /// The runs that a run called, in the order of their creation.
-    pub(super) fn below(&self, run: &RunId) -> &[RunRecord] {
+    pub(crate) fn below(&self, run: &RunId) -> &[RunRecord] {
         self.below.get(run).map_or(&[], Vec::as_slice)
     }
 
     /// What is kept of a run's journal, by number.
-    pub(super) fn journal(&self, run: &RunId) -> &[JournalRecord] {
+    pub(crate) fn journal(&self, run: &RunId) -> &[JournalRecord] {
         self.journals.get(run).map_or(&[], Vec::as_slice)
     }
 
     /// Effects in the journal that no attempt tells of: it goes on, or nobody lived to tell how it ended.
-    pub(super) fn untold<'a>(&'a self, run: &'a RunRecord) -> impl Iterator<Item = &'a JournalRecord> {
+    pub(crate) fn untold<'a>(&'a self, run: &'a RunRecord) -> impl Iterator<Item = &'a JournalRecord> {
         let told: BTreeSet<_> = effects(run).map(|effect| effect.seq).collect();
         self.journal(&run.id)
             .iter()
@@ -63,7 +62,7 @@ impl Tree {
     }
 
     /// A run with everything below it, depth first: each under the run that called it.
-    pub(super) fn whole<'a>(&'a self, run: &'a RunRecord) -> Vec<&'a RunRecord> {
+    pub(crate) fn whole<'a>(&'a self, run: &'a RunRecord) -> Vec<&'a RunRecord> {
         let mut found = vec![run];
         for below in self.below(&run.id) {
             found.extend(self.whole(below));
@@ -72,7 +71,7 @@ impl Tree {
     }
 
     /// The run as one object, with its journal and the runs below it.
-    pub(super) fn json(&self, run: &RunRecord) -> Value {
+    pub(crate) fn json(&self, run: &RunRecord) -> Value {
         let mut value = json!(run);
         let journal = self.journal(&run.id);
         if !journal.is_empty() {
@@ -87,6 +86,6 @@ impl Tree {
 }
 
 /// Every effect that an attempt of the run tells of.
-pub(super) fn effects(run: &RunRecord) -> impl Iterator<Item = &EffectRecord> {
+pub(crate) fn effects(run: &RunRecord) -> impl Iterator<Item = &EffectRecord> {
     run.attempts.iter().flat_map(|attempt| &attempt.effects)
 }

@@ -7,15 +7,15 @@ use fusebox_engine::records::{JournalRecord, RunRecord};
 use serde_json::{Value, json};
 
 /// When everything began.
-pub(super) const START: i64 = 1_767_225_600_000;
+pub(crate) const START: i64 = 1_767_225_600_000;
 
 /// The id of the run of that number.
-pub(super) fn id(number: u128) -> RunId {
+pub(crate) fn id(number: u128) -> RunId {
     RunId::new(Wall(START), number)
 }
 
 /// A run in that state; `nested` is the number of its parent, and of the effect that called it.
-pub(super) fn run(
+pub(crate) fn run(
     number: u128,
     function: &str,
     state: &str,
@@ -35,7 +35,7 @@ pub(super) fn run(
 }
 
 /// An effect that may be repeated.
-pub(super) fn effect(seq: u32, kind: &str, service: &str, request: &str, answer: &str) -> Value {
+pub(crate) fn effect(seq: u32, kind: &str, service: &str, request: &str, answer: &str) -> Value {
     json!({
         "seq": seq, "kind": kind, "service": service, "request": request, "answer": answer, "repeatable": true, "in-doubt": false,
         "at-ms": seq, "took-ms": 5,
@@ -43,14 +43,14 @@ pub(super) fn effect(seq: u32, kind: &str, service: &str, request: &str, answer:
 }
 
 /// An attempt.
-pub(super) fn attempt(number: u32, outcome: &str, served: u32, effects: &[Value]) -> Value {
+pub(crate) fn attempt(number: u32, outcome: &str, served: u32, effects: &[Value]) -> Value {
     json!({
         "number": number, "started": START, "took-ms": 12, "outcome": outcome, "message": "", "served": served, "effects": effects,
     })
 }
 
 /// An entry of a journal that is not settled.
-pub(super) fn entry(seq: u32, kind: &str, method: &str, path: &str) -> JournalRecord {
+pub(crate) fn entry(seq: u32, kind: &str, method: &str, path: &str) -> JournalRecord {
     serde_json::from_value(json!({
         "seq": seq, "kind": kind, "service": "", "method": method, "path": path, "repeatable": true, "safe": false, "occurrence": 0,
         "request": format!("sha256:{}", "0".repeat(64)), "saw": [], "asked": START + 40,

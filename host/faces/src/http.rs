@@ -1,0 +1,87 @@
+//! The HTTP face: `/v1`, and what is mounted beside it, behind one door that says who may come in and how much at once.
+
+mod answers;
+mod approvals;
+mod auth;
+mod breakers;
+mod calls;
+mod door;
+mod errors;
+mod events;
+mod extract;
+mod health;
+mod letters;
+mod limits;
+mod openapi;
+mod pages;
+mod preferences;
+mod redrives;
+mod refusal;
+mod runs;
+mod server;
+mod tools;
+mod trace;
+
+pub use auth::Authentication;
+pub use limits::Limits;
+pub use openapi::document;
+pub use server::{Server, Tls, Trouble};
+
+use crate::deploying::Rules;
+use crate::local::Local;
+use axum::Router;
+use axum::routing::get;
+use fusebox_engine::host::Host;
+use fusebox_engine::ports::clock::Clock;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Renders the metrics as Prometheus reads them.
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the face needs besides the host.
+pub struct HttpDeps {
+    /// By what the host admits manifests.
+    pub rules: Arc<Rules>,
+    /// Who is let in.
+    pub authentication: Authentication,
+    /// How much is taken.
+    pub limits: Limits,
+    /// The machine's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Cancelled when the host drains: streams end then.
+    pub stop: CancellationToken,
+    /// What `/metrics` answers; without it there is none.
+    pub render_metrics: Option<RenderMetrics>,
+    /// What answers below `/mcp`; without it there is nothing. It finds the `Caller` in each request's extensions.
+    pub mcp: Option<Router>,
+}
+
+/// What handlers work with.
+struct App {
+    host: Arc<Host>,
+    local: Local,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+    render_metrics: Option<RenderMetrics>,
+}
+
+/// The whole face as one router; whoever serves it puts the peer's address into requests as `ConnectInfo`.
+pub fn router(host: Arc<Host>, deps: HttpDeps) -> Router {
+    let app = Arc::new(App {
+        local: Local::new(Arc::clone(&host), deps.rules),
+        host: Arc::clone(&host),
+        clock: Arc::clone(&deps.clock),
+        stop: deps.stop,
+        render_metrics: deps.render_metrics,
+    });
+    let (v1, description) = openapi::routes().split_for_parts();
+    let description = openapi::served(description);
+    let mut inside = v1.route("/metrics", get(health::metrics)).with_state(Arc::clone(&app));
+    if let Some(mcp) = deps.mcp {
+        inside = inside.nest("/mcp", mcp);
+    }
+    let door = door::Door::new(Arc::clone(&host), deps.authentication, deps.limits);
+    let outside = health::router(description).with_state(app);
+    door.guard(inside, outside)
+}

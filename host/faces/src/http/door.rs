@@ -1,0 +1,121 @@
+//! The door: what every request passes before a handler sees it.
+
+use super::auth::Authentication;
+use super::limits::{Limits, Names, Rate, too_large, whole};
+use super::refusal::Refusal;
+use crate::dto::problem::Problem;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use fusebox_core::failure::Code;
+use fusebox_engine::host::Host;
+use http::{HeaderValue, Method, Uri, header};
+use http_body::Body as _;
+use std::any::Any;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// What requests pass.
+pub(super) struct Door {
+    host: Arc<Host>,
+    authentication: Authentication,
+    names: Names,
+    limits: Limits,
+    room: Semaphore,
+    rate: Option<Rate>,
+}
+
+impl Door {
+    pub(super) fn new(host: Arc<Host>, authentication: Authentication, limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            host,
+            authentication,
+            names: Names::new(&limits.hosts),
+            room: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),
+            rate: limits.rate.and_then(Rate::new),
+            limits,
+        })
+    }
+
+    /// `inside` is for those who are known, `outside` for everybody who reaches the host by its name.
+    pub(super) fn guard(self: &Arc<Self>, inside: Router, outside: Router) -> Router {
+        let inside = inside.layer(from_fn_with_state(Arc::clone(self), admit));
+        outside
+            .merge(inside)
+            .fallback(|uri: Uri| async move { Refusal::no_such_path(uri.path()) })
+            .method_not_allowed_fallback(no_such_method)
+            .layer(from_fn_with_state(Arc::clone(self), named))
+            .layer(from_fn(harden))
+            .layer(CatchPanicLayer::custom(defect))
+    }
+
+    async fn admitted(&self, request: Request) -> Result<Request, Refusal> {
+        let (mut parts, body) = request.into_parts();
+        let peer = parts.extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| *peer);
+        // Without a peer nobody is on this machine.
+        let peer = peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+        let caller = self.authentication.caller(&self.host, &parts.headers, peer).await;
+        if let Some(rate) = &self.rate {
+            rate.count(match &caller {
+                Ok(caller) => format!("{} {}", caller.tenant, caller.principal),
+                Err(_) => peer.ip().to_string(),
+            })?;
+        }
+        let caller = caller?;
+        let uploads = parts.method == Method::POST && parts.uri.path() == "/v1/tools";
+        let most = if uploads { self.limits.upload } else { self.limits.body };
+        if body.size_hint().lower() > most as u64 {
+            return Err(too_large(most));
+        }
+        let body = whole(body, most, self.limits.body_time).await?;
+        parts.extensions.insert(caller);
+        Ok(Request::from_parts(parts, Body::from(body)))
+    }
+}
+
+/// Lets those in who are known, as far as there is room.
+async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let Ok(_place) = door.room.try_acquire() else {
+        return Refusal::later(503, "the host is full; `listen.requests` says how many requests it takes at once", 1000)
+            .into_response();
+    };
+    match door.admitted(request).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Lets those in who ask for this host by its name, from no page of another site.
+async fn named(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    match door.names.check(request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Answers are for whoever asked: no cache keeps them, and no browser guesses their type.
+async fn harden(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> Refusal {
+    let detail = format!("{} does not take {method}; /v1/openapi.json lists what it takes", uri.path());
+    Problem::new(405, Code::BadInput, "the method is not taken", detail).into()
+}
+
+/// A defect is told without its details, which are in the log.
+fn defect(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(panic = text, "a request was lost by a defect of Fusebox");
+    let detail = "the request was lost by a defect of Fusebox; the host's log has its place";
+    Refusal::from(Problem::new(500, Code::Internal, "a defect of Fusebox", detail)).into_response()
+}
