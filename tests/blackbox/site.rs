@@ -172,6 +172,7 @@ impl Site {
             .env("HOME", self.path("home"))
             .env("PATH", "/usr/bin:/bin")
             .env("FUSEBOX_CACHE", guests::cache())
+            .env("FUSEBOX_LISTEN_HTTP", "127.0.0.1:0")
             .current_dir(self.folder())
             .stdin(Stdio::null());
         command

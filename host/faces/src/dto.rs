@@ -3,6 +3,7 @@
 pub mod call_reply;
 pub mod deployment;
 pub mod finding;
+pub mod key_request;
 pub mod letter_stats;
 pub mod listed;
 pub mod policy_row;

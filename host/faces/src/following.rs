@@ -70,7 +70,11 @@ impl Seen {
                 .iter()
                 .filter_map(|(run, seq, settled)| Some((place(run)?, *seq, *settled)))
                 .collect(),
-            told: self.told.iter().filter_map(|(run, seq)| Some((place(run)?, *seq))).collect(),
+            told: self
+                .told
+                .iter()
+                .filter_map(|(run, seq)| Some((place(run)?, *seq)))
+                .collect(),
         };
         serde_json::to_string(&token).ok().filter(|text| text.len() <= TOKEN)
     }
@@ -245,7 +249,13 @@ mod tests {
     #[test]
     fn whoever_comes_back_is_told_what_they_missed() {
         let mut seen = Seen::default();
-        let running = run(1, "agent.answer", "running", None, json!([attempt(1, "transient", 0, &[])]));
+        let running = run(
+            1,
+            "agent.answer",
+            "running",
+            None,
+            json!([attempt(1, "transient", 0, &[])]),
+        );
         let asked = entry(1, "call", "CALL", "email.send");
         let begun = tree(&running, &[], std::slice::from_ref(&asked));
         assert_eq!(told(&mut seen, &running, &begun).len(), 3);

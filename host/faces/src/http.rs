@@ -2,6 +2,7 @@
 
 mod answers;
 mod approvals;
+mod audit;
 mod auth;
 mod breakers;
 mod calls;
@@ -10,6 +11,7 @@ mod errors;
 mod events;
 mod extract;
 mod health;
+mod keys;
 mod letters;
 mod limits;
 mod openapi;

@@ -26,6 +26,7 @@ pub struct AuditEntry {
 
 /// One entry of the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct AuditRecord {
     /// Its number in the trail of its tenant, from 1, without gaps.
@@ -46,9 +47,11 @@ pub struct AuditRecord {
     pub outcome: String,
     /// Hash of the entry before; zeros for the first.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub previous: Digest,
     /// Its own hash, over everything above.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub hash: Digest,
 }
 
@@ -125,6 +128,7 @@ impl AuditRecord {
 
 /// What became of a walk along the whole trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct AuditVerdict {
     /// Whether every entry is as it was written, and none is missing or added.
@@ -135,6 +139,7 @@ pub struct AuditVerdict {
     pub last: i64,
     /// Hash of the last entry: kept elsewhere, it tells later whether the trail was rewritten.
     #[serde(with = "text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub head: Digest,
     /// What is wrong, in the order of the trail, at most 100.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -143,6 +148,7 @@ pub struct AuditVerdict {
 
 /// One place where a trail is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct AuditFault {
     /// Number of the entry.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// An API key without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct KeyRecord {
     /// Its id: the part of the token that is no secret.
@@ -18,6 +19,7 @@ pub struct KeyRecord {
     pub name: String,
     /// What whoever has it may be to the host.
     #[serde(with = "role_names")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub roles: Roles,
     /// Created, milliseconds since 1970.
     pub created: i64,

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// A call that went well.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[derive(utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct CallReply {
     /// The result; `null` for a call that nobody waits for. 64-bit integers are written out: a reader that has doubles alone has to look.

@@ -6,8 +6,7 @@ use fusebox_engine::records::text;
 use serde::{Deserialize, Serialize};
 
 /// What came of deploying one manifest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[derive(utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Deployment {
     /// The tool's name.
@@ -41,8 +40,7 @@ pub struct Deployment {
 }
 
 /// What a tool would be able to do that its version before could not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[derive(utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Growth {
     /// The tool's name.

@@ -5,8 +5,7 @@ use fusebox_manifest::explain;
 use serde::{Deserialize, Serialize};
 
 /// A finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[derive(utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Finding {
     /// Its code, `FBnnnn`.

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Rows, and where the next ones begin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[derive(utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Listed<T> {
     /// The rows.
     pub items: Vec<T>,

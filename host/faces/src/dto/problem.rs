@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 pub const PROBLEM: &str = "application/problem+json";
 
 /// A problem.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[derive(utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Problem {
     /// `urn:fusebox:problem:` and the code.

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// How a letter is replayed; an empty object goes on at the resume point.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[derive(utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ReplayRequest {
     /// `resume-point`, `start`, `effect` or `input`.

@@ -5,8 +5,7 @@ use fusebox_engine::requests::{Resolve, Response};
 use serde::{Deserialize, Serialize};
 
 /// What is recorded: what became of an effect, or how the run is ended.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[derive(utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(
     rename_all = "kebab-case",
     rename_all_fields = "kebab-case",
@@ -46,8 +45,7 @@ pub enum ResolveRequest {
 }
 
 /// An answer that a person knows of. The body is text, or bytes in hexadecimal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[derive(utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ResponseBody {
     /// HTTP status.

@@ -10,8 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A deployed tool.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[derive(utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ToolDetail {
     /// The version in force.
@@ -30,8 +29,7 @@ pub struct ToolDetail {
 }
 
 /// A service that a tool reaches.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[derive(utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ServiceDetail {
     /// Its name.
@@ -41,8 +39,7 @@ pub struct ServiceDetail {
 }
 
 /// A function with what its policy comes down to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[derive(utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct FunctionDetail {
     /// Its types.
@@ -62,8 +59,7 @@ pub struct FunctionDetail {
 }
 
 /// How a function is retried.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[derive(utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct RetryDetail {
     /// The preset.
@@ -73,8 +69,7 @@ pub struct RetryDetail {
 }
 
 /// A function with its types.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[derive(utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct FunctionTypes {
     /// The name that calls use.

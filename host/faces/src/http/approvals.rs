@@ -42,6 +42,7 @@ pub(super) async fn list(
     let filter = ApprovalFilter {
         all: query.all,
         root: query.root.as_deref().map(id).transpose()?,
+        after: query.after.as_deref().map(id).transpose()?,
         limit: limit + 1,
     };
     let approvals = app.host.approvals(&caller, &filter).await?;

@@ -2,7 +2,6 @@
 
 use super::refusal::Refusal;
 use super::trace::trace_of;
-use crate::dto::problem::Problem;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::role::Roles;
 use fusebox_engine::host::Host;
@@ -51,8 +50,8 @@ impl Authentication {
         Ok(caller)
     }
 
-    async fn bearer_of(&self, _host: &Host, _token: &str) -> Result<Caller, Refusal> {
-        Err(unauthenticated("the token opens nothing here"))
+    async fn bearer_of(&self, host: &Host, token: &str) -> Result<Caller, Refusal> {
+        Ok(host.authenticate(token).await?)
     }
 }
 
@@ -78,7 +77,7 @@ pub(super) fn is_here(headers: &HeaderMap, peer: SocketAddr) -> bool {
 
 /// Nobody, or nobody who is known.
 pub(super) fn unauthenticated(detail: &str) -> Refusal {
-    Refusal::from(Problem::new(401, Code::Denied, "nobody is known by that", detail))
+    Refusal::from(&Failure::new(Code::Unauthenticated, Class::Control, detail))
 }
 
 /// Known, and not allowed.

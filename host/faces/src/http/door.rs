@@ -55,7 +55,10 @@ impl Door {
 
     async fn admitted(&self, request: Request) -> Result<Request, Refusal> {
         let (mut parts, body) = request.into_parts();
-        let peer = parts.extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| *peer);
+        let peer = parts
+            .extensions
+            .get()
+            .map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| *peer);
         // Without a peer nobody is on this machine.
         let peer = peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
         let caller = self.authentication.caller(&self.host, &parts.headers, peer).await;
@@ -80,8 +83,12 @@ impl Door {
 /// Lets those in who are known, as far as there is room.
 async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
     let Ok(_place) = door.room.try_acquire() else {
-        return Refusal::later(503, "the host is full; `listen.requests` says how many requests it takes at once", 1000)
-            .into_response();
+        return Refusal::later(
+            503,
+            "the host is full; `listen.requests` says how many requests it takes at once",
+            1000,
+        )
+        .into_response();
     };
     match door.admitted(request).await {
         Ok(request) => next.run(request).await,
@@ -101,13 +108,18 @@ async fn named(State(door): State<Arc<Door>>, request: Request, next: Next) -> R
 async fn harden(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
 async fn no_such_method(method: Method, uri: Uri) -> Refusal {
-    let detail = format!("{} does not take {method}; /v1/openapi.json lists what it takes", uri.path());
+    let detail = format!(
+        "{} does not take {method}; /v1/openapi.json lists what it takes",
+        uri.path()
+    );
     Problem::new(405, Code::BadInput, "the method is not taken", detail).into()
 }
 

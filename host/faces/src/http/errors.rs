@@ -7,6 +7,7 @@ use super::refusal::Refusal;
 use crate::dto::listed::Listed;
 use axum::Json;
 use axum::extract::{Extension, State};
+use fusebox_engine::ports::store::ErrorFilter;
 use fusebox_engine::records::ErrorRecord;
 use fusebox_engine::requests::Caller;
 use serde::Deserialize;
@@ -34,6 +35,11 @@ pub(super) async fn list(
     Query(query): Query<ErrorQuery>,
 ) -> Result<Json<Listed<ErrorRecord>>, Refusal> {
     let limit = limit(query.limit)?;
-    let errors = app.host.errors(&caller, query.tool.as_deref(), limit + 1).await?;
+    let filter = ErrorFilter {
+        tool: query.tool,
+        after: query.after,
+        limit: limit + 1,
+    };
+    let errors = app.host.errors(&caller, &filter).await?;
     Ok(Json(page(errors, limit, |error| error.id.to_string())))
 }

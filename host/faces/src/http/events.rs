@@ -100,7 +100,12 @@ impl Follower {
     async fn look(&mut self) -> Result<(), Box<Failure>> {
         let run = self.app.host.run(&self.caller, &self.run).await?;
         let tree = Tree::load(&self.app.local, &self.caller, &run).await?;
-        let changes: Vec<_> = self.seen.changes(&run, &tree).iter().map(|change| change.json()).collect();
+        let changes: Vec<_> = self
+            .seen
+            .changes(&run, &tree)
+            .iter()
+            .map(|change| change.json())
+            .collect();
         // Only after the last of them everything up to here is told.
         let token = self.seen.token();
         let last = changes.len().saturating_sub(1);
@@ -119,6 +124,7 @@ impl Follower {
 
     fn end(&mut self, name: &str, data: &serde_json::Value) {
         self.over = true;
-        self.waiting.push_back(Event::default().event(name).data(data.to_string()));
+        self.waiting
+            .push_back(Event::default().event(name).data(data.to_string()));
     }
 }

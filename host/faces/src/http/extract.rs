@@ -83,7 +83,9 @@ fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/json")
-        || (kind.len() > 5 && kind.is_char_boundary(kind.len() - 5) && kind[kind.len() - 5..].eq_ignore_ascii_case("+json"))
+        || (kind.len() > 5
+            && kind.is_char_boundary(kind.len() - 5)
+            && kind[kind.len() - 5..].eq_ignore_ascii_case("+json"))
 }
 
 /// An id as its type reads it.

@@ -71,6 +71,7 @@ pub(super) async fn list(
         class: query.class,
         since: query.since,
         closed: query.closed,
+        after: query.after.as_deref().map(id).transpose()?,
         limit: limit + 1,
     };
     let letters = app.host.letters(&caller, &filter).await?;

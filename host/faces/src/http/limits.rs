@@ -72,7 +72,11 @@ impl Rate {
         self.0.check_key(&who).map_err(|not_until| {
             let wait = not_until.wait_time_from(DefaultClock::default().now());
             let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            Refusal::later(429, "too many requests of one principal; `listen.rate` says how many", wait)
+            Refusal::later(
+                429,
+                "too many requests of one principal; `listen.rate` says how many",
+                wait,
+            )
         })
     }
 }
@@ -152,7 +156,8 @@ pub(super) async fn whole(body: Body, most: usize, time: Duration) -> Result<Byt
 }
 
 pub(super) fn too_large(most: usize) -> Refusal {
-    let detail = format!("the body has more than {most} bytes; `listen.body` and `listen.upload` say how many are taken");
+    let detail =
+        format!("the body has more than {most} bytes; `listen.body` and `listen.upload` say how many are taken");
     Problem::new(413, Code::BadInput, "the body is too large", detail).into()
 }
 
@@ -208,7 +213,13 @@ mod tests {
         let host = &["127.0.0.1:7717"][..];
         assert!(check(&names, host, Some("http://127.0.0.1:7717")));
         assert!(check(&names, host, Some("https://fusebox.example")));
-        for origin in ["null", "http://127.0.0.1:8080", "http://evil.example", "http://localhost:7717", "127.0.0.1:7717"] {
+        for origin in [
+            "null",
+            "http://127.0.0.1:8080",
+            "http://evil.example",
+            "http://localhost:7717",
+            "127.0.0.1:7717",
+        ] {
             assert!(!check(&names, host, Some(origin)), "{origin}");
         }
     }

@@ -1,6 +1,6 @@
 //! The routes of `/v1`, and their description (OpenAPI 3.1).
 
-use super::{App, approvals, breakers, calls, errors, events, letters, redrives, runs, tools};
+use super::{App, approvals, audit, breakers, calls, errors, events, keys, letters, redrives, runs, tools};
 use crate::dto::problem::{PROBLEM, Problem};
 use std::sync::Arc;
 use utoipa::openapi::path::Operation;
@@ -63,6 +63,10 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(breakers::disable))
         .routes(routes!(breakers::close))
         .routes(routes!(errors::list))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
 }
 
 /// The description of the API, as it is served.

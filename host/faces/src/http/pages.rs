@@ -23,7 +23,9 @@ pub(super) fn limit(wanted: Option<u32>) -> Result<u32, Refusal> {
 /// A page of at most `limit` rows out of one row more, which says whether there is another page.
 pub(super) fn page<T>(mut rows: Vec<T>, limit: u32, cursor: impl Fn(&T) -> String) -> Listed<T> {
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let next = (rows.len() > most).then(|| rows.get(most.saturating_sub(1)).map(&cursor)).flatten();
+    let next = (rows.len() > most)
+        .then(|| rows.get(most.saturating_sub(1)).map(&cursor))
+        .flatten();
     rows.truncate(most);
     Listed { items: rows, next }
 }
@@ -36,9 +38,27 @@ mod tests {
     #[test]
     fn a_page_says_where_the_next_begins_if_there_is_one() {
         let of = |rows: &[u32]| page(rows.to_vec(), 2, u32::to_string);
-        assert_eq!(of(&[7, 8, 9]), Listed { items: vec![7, 8], next: Some("8".to_owned()) });
-        assert_eq!(of(&[7, 8]), Listed { items: vec![7, 8], next: None });
-        assert_eq!(of(&[]), Listed { items: vec![], next: None });
+        assert_eq!(
+            of(&[7, 8, 9]),
+            Listed {
+                items: vec![7, 8],
+                next: Some("8".to_owned())
+            }
+        );
+        assert_eq!(
+            of(&[7, 8]),
+            Listed {
+                items: vec![7, 8],
+                next: None
+            }
+        );
+        assert_eq!(
+            of(&[]),
+            Listed {
+                items: vec![],
+                next: None
+            }
+        );
     }
 
     #[test]

@@ -34,7 +34,10 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     if values.next().is_some() {
         return Err(bad("it stands twice; a request has one key"));
     }
-    let text = value.to_str().map_err(|_| bad("it has characters outside of ASCII"))?.trim();
+    let text = value
+        .to_str()
+        .map_err(|_| bad("it has characters outside of ASCII"))?
+        .trim();
     let key = match text.strip_prefix('"') {
         Some(rest) => unquoted(rest).ok_or_else(|| bad("the quoted text does not end, or something follows it"))?,
         None => text.to_owned(),
@@ -76,7 +79,10 @@ impl Preferences {
         for preference in values.flat_map(|value| value.split(',')) {
             let token = preference.split(';').next().unwrap_or_default().trim();
             let (name, value) = token.split_once('=').unwrap_or((token, ""));
-            match (name.trim().to_ascii_lowercase().as_str(), value.trim().trim_matches('"').parse()) {
+            match (
+                name.trim().to_ascii_lowercase().as_str(),
+                value.trim().trim_matches('"').parse(),
+            ) {
                 ("respond-async", _) => found.respond_async = true,
                 ("wait", Ok(seconds)) => {
                     found.wait = found.wait.or(Some(Duration::from_secs(seconds).min(LONGEST_WAIT)));
@@ -94,7 +100,9 @@ impl Preferences {
     /// What was heeded.
     pub(super) fn applied(self) -> Option<HeaderValue> {
         match self {
-            Self { respond_async: true, .. } => Some(HeaderValue::from_static("respond-async")),
+            Self {
+                respond_async: true, ..
+            } => Some(HeaderValue::from_static("respond-async")),
             Self { wait: Some(wait), .. } => HeaderValue::from_str(&format!("wait={}", wait.as_secs())).ok(),
             Self { .. } => None,
         }
@@ -121,7 +129,11 @@ mod tests {
             ("\"order-42\"", "order-42"),
             (" \"a \\\"b\\\" \\\\\" ", "a \"b\" \\"),
         ] {
-            assert_eq!(idempotency_key(&headers(KEY, &[text])).unwrap().as_deref(), Some(key), "{text}");
+            assert_eq!(
+                idempotency_key(&headers(KEY, &[text])).unwrap().as_deref(),
+                Some(key),
+                "{text}"
+            );
         }
         assert_eq!(idempotency_key(&HeaderMap::new()).unwrap(), None);
     }
@@ -129,7 +141,15 @@ mod tests {
     #[test]
     fn what_is_no_key_is_refused() {
         let long = "k".repeat(256);
-        for values in [&["a", "a"][..], &[""], &["\"\""], &["\"a"], &["\"a\"b"], &["\"a\\n\""], &[&long]] {
+        for values in [
+            &["a", "a"][..],
+            &[""],
+            &["\"\""],
+            &["\"a"],
+            &["\"a\"b"],
+            &["\"a\\n\""],
+            &[&long],
+        ] {
             assert!(idempotency_key(&headers(KEY, values)).is_err(), "{values:?}");
         }
         assert!(idempotency_key(&headers(KEY, &[&long[1..]])).is_ok());

@@ -48,6 +48,7 @@ pub(super) async fn list(
         tool: query.tool,
         state: query.state,
         since: query.since,
+        after: query.after.as_deref().map(id).transpose()?,
         limit: limit + 1,
     };
     let runs = app.host.runs(&caller, &filter).await?;

@@ -130,7 +130,15 @@ impl Server {
         let served = async {
             let plain = axum_server::from_tcp(self.listener)?;
             match self.tls {
-                None => answer(plain.acceptor(bounded.around(DefaultAcceptor)), router, self.head_time, handle).await,
+                None => {
+                    answer(
+                        plain.acceptor(bounded.around(DefaultAcceptor)),
+                        router,
+                        self.head_time,
+                        handle,
+                    )
+                    .await
+                }
                 Some(tls) => {
                     let tls = RustlsAcceptor::new(tls).handshake_timeout(self.head_time);
                     answer(plain.acceptor(bounded.around(tls)), router, self.head_time, handle).await
@@ -162,8 +170,13 @@ where
     let mut server = server.http1_only().handle(handle);
     // The time of a head begins when the one before it was answered: it ends idle connections too.
     let mut http1 = server.http_builder().http1();
-    http1.header_read_timeout(head_time).max_headers(HEADERS).max_buf_size(HEAD);
-    server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
+    http1
+        .header_read_timeout(head_time)
+        .max_headers(HEADERS)
+        .max_buf_size(HEAD);
+    server
+        .serve(router.into_make_service_with_connect_info::<SocketAddr>())
+        .await
 }
 
 fn config(tls: &Tls) -> Result<RustlsConfig, Trouble> {

@@ -11,10 +11,10 @@ use crate::dto::listed::Listed;
 use crate::dto::policy_row::PolicyRow;
 use crate::dto::problem::Problem;
 use crate::dto::tool_detail::ToolDetail;
+use axum::Json;
 use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::Json;
 use bytes::Bytes;
 use fusebox_core::failure::Code;
 use fusebox_engine::ports::store::ToolChange;
@@ -113,7 +113,10 @@ pub(super) async fn deploy(
             415,
             Code::BadInput,
             "the body is of a type that is not taken",
-            format!("send `multipart/form-data` with `manifest` and `component`: {}", error.body_text()),
+            format!(
+                "send `multipart/form-data` with `manifest` and `component`: {}",
+                error.body_text()
+            ),
         )
     })?;
     let uploads = uploads(parts).await?;
@@ -141,9 +144,14 @@ async fn uploads(mut parts: Multipart) -> Result<Vec<Upload>, Refusal> {
                 let file = file.unwrap_or_else(|| "world.wit".to_owned());
                 upload.wit.get_or_insert_default().push((file, text(part).await?));
             }
-            ("component", Some(_)) => return Err(Problem::bad_request("body: `component` stands twice for one `manifest`").into()),
+            ("component", Some(_)) => {
+                return Err(Problem::bad_request("body: `component` stands twice for one `manifest`").into());
+            }
             ("component" | "wit", None) => {
-                return Err(Problem::bad_request(format!("body: `{name}` stands after the `manifest` that it belongs to")).into());
+                return Err(Problem::bad_request(format!(
+                    "body: `{name}` stands after the `manifest` that it belongs to"
+                ))
+                .into());
             }
             _ => {
                 let detail = format!("body: there is no part `{name}`; write `manifest`, `component`, `wit`");

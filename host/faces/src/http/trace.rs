@@ -11,9 +11,8 @@ pub(super) fn trace_of(headers: &HeaderMap) -> Option<String> {
     }
     let mut parts = text.split('-');
     let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let lower_hex = |part: &str, length| {
-        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
+    let lower_hex =
+        |part: &str, length| part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let well = lower_hex(version, 2) && lower_hex(trace, 32) && lower_hex(parent, 16) && lower_hex(flags, 2);
     let some = |part: &str| part.bytes().any(|b| b != b'0');
     // Version 00 has four parts; later ones may have more, and ff is none.
@@ -35,7 +34,10 @@ mod tests {
             trace_of(&headers)
         };
         assert_eq!(read(&format!("00-{trace}-00f067aa0ba902b7-01")).as_deref(), Some(trace));
-        assert_eq!(read(&format!("01-{trace}-00f067aa0ba902b7-01-more")).as_deref(), Some(trace));
+        assert_eq!(
+            read(&format!("01-{trace}-00f067aa0ba902b7-01-more")).as_deref(),
+            Some(trace)
+        );
         for bad in [
             format!("00-{trace}-00f067aa0ba902b7-01-more"),
             format!("ff-{trace}-00f067aa0ba902b7-01"),

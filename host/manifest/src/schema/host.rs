@@ -62,7 +62,12 @@ pub(crate) static HOST: Shape = shape(
             "",
             "Where `fusebox serve` listens, and what it takes from clients.",
         ),
-        key("oidc", Form::Table(&OIDC), "", "Whose tokens are taken besides API keys."),
+        key(
+            "oidc",
+            Form::Table(&OIDC),
+            "",
+            "Whose tokens are taken besides API keys.",
+        ),
         key("retention", Form::Table(&RETENTION), "", "How long things are kept."),
         key(
             "recovery",
@@ -195,7 +200,12 @@ static OIDC: Shape = shape(
             "",
             "Address of the issuer, as its tokens name it; without one, no tokens are taken.",
         ),
-        key("audience", Form::Text, "", "Whom tokens are meant for: this host's name at the issuer."),
+        key(
+            "audience",
+            Form::Text,
+            "",
+            "Whom tokens are meant for: this host's name at the issuer.",
+        ),
         key(
             "roles-claim",
             Form::Text,

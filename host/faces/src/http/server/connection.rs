@@ -67,7 +67,11 @@ where
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
             // Whoever waits here would keep its connection; closed at once it can go elsewhere.
-            return Box::pin(async { Err(io::Error::other("there are as many connections as `listen.connections` allows")) });
+            return Box::pin(async {
+                Err(io::Error::other(
+                    "there are as many connections as `listen.connections` allows",
+                ))
+            });
         };
         // Without it answers wait for the acknowledgement of what was sent before.
         if let Err(error) = stream.set_nodelay(true) {
