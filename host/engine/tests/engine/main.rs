@@ -8,6 +8,7 @@ mod clocks;
 mod crashes;
 mod effects;
 mod faults;
+mod followed;
 mod guest;
 mod hanging_up;
 mod idempotency;
