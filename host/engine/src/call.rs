@@ -59,7 +59,7 @@ async fn pipeline(
     let because = starting::because(&function.policy, &approval);
     let mut run = Run::new(engine, caller, call, &tool, function, input);
     if let Some(following) = following {
-        if let Some(outcome) = Box::pin(joining::join(engine, &run, &following)).await {
+        if let Some(outcome) = Box::pin(joining::join(engine, &run, &following, because.is_some())).await {
             return outcome;
         }
         run.is_followed(following, engine.tasks.stopping());

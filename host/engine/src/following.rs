@@ -95,9 +95,14 @@ impl Following {
         }
     }
 
-    /// The caller does not wait any longer; the call goes on, and one that equals it may join it.
-    pub fn leave(&self) {
+    /// The caller does not wait any longer.
+    pub(crate) fn leave(&self) {
         self.0.left.store(true, Ordering::SeqCst);
+    }
+
+    /// Somebody waits again.
+    pub(crate) fn is_waited_for(&self) {
+        self.0.left.store(false, Ordering::SeqCst);
     }
 
     /// Whether the caller has left.

@@ -88,6 +88,24 @@ impl Host {
         outcome
     }
 
+    /// The caller does not wait for that call any longer. It goes on, and one that equals it may join it.
+    pub fn leave(&self, caller: &Caller, following: &Following) {
+        following.leave();
+        let run = following.seen().borrow().run.clone();
+        if let Some(run) = run {
+            hanging_up::note(&self.engine, Arc::clone(&caller.tenant), run);
+        }
+    }
+
+    /// Somebody has fetched the outcome of a run whose caller had left.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn fetched(&self, caller: &Caller, run: &RunId) -> Result<(), Box<Failure>> {
+        let noted = self.engine.ports.store.lose_caller(&caller.tenant, run, false).await;
+        noted.map_err(|error| refusals::store("it could not be noted that the outcome was fetched", &error))
+    }
+
     async fn carry_out_call(
         &self,
         caller: &Caller,

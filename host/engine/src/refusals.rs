@@ -284,6 +284,15 @@ pub(crate) fn handed_over(run: &RunId) -> Box<Failure> {
     Box::new(failure)
 }
 
+/// A run that a call joined is not over within the time of the call.
+pub(crate) fn goes_on(held: &RunRecord) -> Box<Failure> {
+    let id = &held.id;
+    let message = format!("{id}, which this call joined, is not over: `fusebox runs show {id}` tells how it goes on");
+    let mut failure = caller(Code::KeyInUse, message);
+    failure.run = Some(id.clone());
+    failure
+}
+
 pub(crate) fn no_run(run: &str) -> Box<Failure> {
     caller(
         Code::NotFound,

@@ -103,7 +103,7 @@ async fn only_the_same_call_of_the_same_caller_joins_one_that_was_left() {
     let second = Following::new(JOINS);
     let other = followed(&world, call("slow"), &second);
     assert!(!seen(&second, |seen| seen.run.is_some()).await.joined);
-    first.leave();
+    world.host.leave(&Caller::local(), &first);
     let third = Following::new(JOINS);
     let same = followed(&world, call("slow"), &third);
     let joined = seen(&third, |seen| seen.run.is_some()).await;
@@ -140,7 +140,7 @@ async fn calling_off_a_call_that_joined_leaves_the_run_alone() {
     let first = Following::new(JOINS);
     let made = followed(&world, call("slow"), &first);
     seen(&first, |seen| seen.run.is_some()).await;
-    first.leave();
+    world.host.leave(&Caller::local(), &first);
     let second = Following::new(JOINS);
     followed(&world, call("slow"), &second);
     seen(&second, |seen| seen.joined).await;

@@ -134,7 +134,6 @@ pub(super) async fn call(mcp: &Mcp, mut client: Client, entry: Arc<Entry>, input
             answers::failure(&failure, &around).into()
         }
         Waited::TooLong(run) => {
-            following.leave();
             let now = shared.clock.tick();
             shared
                 .pending
@@ -142,6 +141,7 @@ pub(super) async fn call(mcp: &Mcp, mut client: Client, entry: Arc<Entry>, input
             if client.takes_tasks {
                 tasks::created(mcp, &client.caller, &run).await
             } else {
+                shared.host.leave(&client.caller, &following);
                 answers::not_over(&run, &progress::of_seen(&seen), &around).into()
             }
         }

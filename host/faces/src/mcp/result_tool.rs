@@ -88,6 +88,7 @@ pub(super) async fn call(mcp: &Mcp, caller: &Caller, arguments: &JsonObject) -> 
     };
     let clock = &mcp.0.clock;
     let until = clock.tick() + wait;
+    let mut failed = None;
     if let Some(kept) = mcp.0.pending.find(caller, &run) {
         let mut seen = kept.following.seen();
         let ended = async { seen.wait_for(|seen| seen.outcome.is_some()).await.is_ok() };
@@ -99,20 +100,24 @@ pub(super) async fn call(mcp: &Mcp, caller: &Caller, arguments: &JsonObject) -> 
         let seen = kept.following.seen().borrow().clone();
         match &seen.outcome {
             Some(Ok(reply)) => {
-                let around = around(&run);
-                return answers::success(&reply.output, Some(&kept.entry), &around);
+                fetched(mcp, caller, &run).await;
+                return answers::success(&reply.output, Some(&kept.entry), &around(&run));
             }
-            // The store may know by now how it went on.
-            Some(Err(_)) => {}
+            // The store may know by now how it went on, unless it knows nothing of such runs.
+            Some(Err(failure)) => failed = Some(failure.clone()),
             None => return working(&run, &progress::of_seen(&seen)),
         }
     }
     loop {
         let record = match own(mcp, caller, &run).await {
             Ok(record) => record,
+            Err(failure) if failure.code == Code::NotFound => {
+                return answers::failure(&failed.unwrap_or(failure), &Around::default());
+            }
             Err(failure) => return answers::failure(&failure, &Around::default()),
         };
         if let Some(result) = outcome(mcp, caller, &record).await {
+            fetched(mcp, caller, &run).await;
             return result;
         }
         let left = until.since(clock.tick());
@@ -120,6 +125,13 @@ pub(super) async fn call(mcp: &Mcp, caller: &Caller, arguments: &JsonObject) -> 
             return working(&run, &progress::of_record(&record));
         }
         clock.sleep(left.min(LOOK)).await;
+    }
+}
+
+/// The same call is a new one from now on.
+async fn fetched(mcp: &Mcp, caller: &Caller, run: &RunId) {
+    if let Err(failure) = mcp.0.host.fetched(caller, run).await {
+        tracing::warn!(%run, %failure, "the same call may get this outcome once more");
     }
 }
 
