@@ -14,7 +14,8 @@ use crate::call;
 use crate::catalog::Catalog;
 use crate::engine::Engine;
 use crate::following::Following;
-use crate::hanging_up::Waiting;
+
+use crate::hanging_up::{self, Waiting};
 use crate::history::History;
 use crate::records::LinkRecord;
 use crate::refusals;
