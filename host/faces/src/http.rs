@@ -19,12 +19,13 @@ mod pages;
 mod preferences;
 mod redrives;
 mod refusal;
+mod resource;
 mod runs;
 mod server;
 mod tools;
 mod trace;
 
-pub use auth::Authentication;
+pub use auth::{Authentication, Oidc, OidcTrouble};
 pub use limits::Limits;
 pub use openapi::document;
 pub use server::{Server, Tls, Trouble};
@@ -49,6 +50,8 @@ pub struct HttpDeps {
     pub authentication: Authentication,
     /// How much is taken.
     pub limits: Limits,
+    /// Whether clients come by TLS.
+    pub tls: bool,
     /// The machine's clock.
     pub clock: Arc<dyn Clock>,
     /// Cancelled when the host drains: streams end then.
@@ -83,7 +86,15 @@ pub fn router(host: Arc<Host>, deps: HttpDeps) -> Router {
     if let Some(mcp) = deps.mcp {
         inside = inside.nest("/mcp", mcp);
     }
-    let door = door::Door::new(Arc::clone(&host), deps.authentication, deps.limits);
-    let outside = health::router(description).with_state(app);
+    let issuer = deps
+        .authentication
+        .oidc
+        .as_ref()
+        .map(|issuer| issuer.issuer().to_owned());
+    let door = door::Door::new(Arc::clone(&host), deps.authentication, deps.limits, deps.tls);
+    let mut outside = health::router(description).with_state(app);
+    if let Some(issuer) = issuer {
+        outside = outside.merge(resource::router(&door, issuer));
+    }
     door.guard(inside, outside)
 }

@@ -2,7 +2,7 @@
 
 use super::failed::Failed;
 use super::{Context, wiring::Wiring};
-use crate::http::{Authentication, HttpDeps, Limits, Server, Tls, Trouble, router};
+use crate::http::{Authentication, HttpDeps, Limits, Oidc, Server, Tls, Trouble, router};
 use crate::mcp::{Mcp, Stdio};
 use clap::{Args, ValueEnum};
 use fusebox_core::role::{Role, Roles};
@@ -167,13 +167,26 @@ fn face(
     clock: Arc<dyn Clock>,
     cx: &Context<'_>,
 ) -> Result<axum::Router, Failed> {
+    let settings = cx.wiring.settings()?;
     let roles = arguments.open_loopback.as_ref();
+    let issuer = settings
+        .oidc
+        .clone()
+        .map(|issuer| Oidc::new(issuer, Arc::clone(&clock)));
+    let issuer = issuer.transpose().map_err(|trouble| {
+        Failed::file(
+            trouble.to_string(),
+            "write the issuer's address, such as https://issuer.example, under `[oidc]`",
+        )
+    })?;
     let deps = HttpDeps {
         rules: cx.wiring.rules()?,
         authentication: Authentication {
             open_loopback: roles.map(|roles| roles.iter().copied().collect()),
+            oidc: issuer.map(Arc::new),
         },
-        limits: Limits::from(&cx.wiring.settings()?.listen),
+        limits: Limits::from(&settings.listen),
+        tls: arguments.tls_cert.is_some(),
         clock,
         stop: cx.stop.clone(),
         render_metrics: None,

@@ -1,5 +1,9 @@
 //! Who asks: the bearer of an API key, the bearer of an issuer's token, or nobody on this machine, where that was allowed.
 
+mod oidc;
+
+pub use oidc::{Oidc, OidcTrouble};
+
 use super::refusal::Refusal;
 use super::trace::trace_of;
 use fusebox_core::failure::{Class, Code, Failure};
@@ -19,11 +23,16 @@ const FORWARDED: [HeaderName; 3] = [
 ];
 
 /// Who is let in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Authentication {
     /// What somebody on this machine may be without a key; `None` nobody is let in without one.
     pub open_loopback: Option<Roles>,
+    /// Whose tokens are taken besides API keys.
+    pub oidc: Option<Arc<Oidc>>,
 }
+
+/// How every API key begins.
+const API_KEY: &str = "fbx_";
 
 impl Authentication {
     /// Who sent a request.
@@ -51,7 +60,10 @@ impl Authentication {
     }
 
     async fn bearer_of(&self, host: &Host, token: &str) -> Result<Caller, Refusal> {
-        Ok(host.authenticate(token).await?)
+        match &self.oidc {
+            Some(issuer) if !token.starts_with(API_KEY) => issuer.caller(token).await,
+            _ => Ok(host.authenticate(token).await?),
+        }
     }
 }
 

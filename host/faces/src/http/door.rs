@@ -3,6 +3,7 @@
 use super::auth::Authentication;
 use super::limits::{Limits, Names, Rate, too_large, whole};
 use super::refusal::Refusal;
+use super::resource::METADATA;
 use crate::dto::problem::Problem;
 use axum::Router;
 use axum::body::Body;
@@ -11,7 +12,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use fusebox_core::failure::Code;
 use fusebox_engine::host::Host;
-use http::{HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use http_body::Body as _;
 use std::any::Any;
 use std::net::SocketAddr;
@@ -30,15 +31,20 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub(super) fn new(host: Arc<Host>, authentication: Authentication, limits: Limits) -> Arc<Self> {
+    pub(super) fn new(host: Arc<Host>, authentication: Authentication, limits: Limits, tls: bool) -> Arc<Self> {
         Arc::new(Self {
             host,
             authentication,
-            names: Names::new(&limits.hosts),
+            names: Names::new(&limits.hosts, tls),
             room: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),
             rate: limits.rate.and_then(Rate::new),
             limits,
         })
+    }
+
+    /// Where a client reaches this host by the name that it used: `https://fusebox.example`.
+    pub(super) fn site(&self, headers: &HeaderMap) -> String {
+        self.names.site(headers)
     }
 
     /// `inside` is for those who are known, `outside` for everybody who reaches the host by its name.
@@ -90,10 +96,22 @@ async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) -> R
         )
         .into_response();
     };
+    let site = door.authentication.oidc.is_some().then(|| door.site(request.headers()));
     match door.admitted(request).await {
         Ok(request) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => tell_where(refusal.into_response(), site.as_deref()),
     }
+}
+
+/// Tells whoever is not known where the issuer is named (RFC 9728, 5.1).
+fn tell_where(mut response: Response, site: Option<&str>) -> Response {
+    if let (StatusCode::UNAUTHORIZED, Some(site)) = (response.status(), site) {
+        let value = format!("Bearer realm=\"fusebox\", resource_metadata=\"{site}{METADATA}\"");
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+        }
+    }
+    response
 }
 
 /// Lets those in who ask for this host by its name, from no page of another site.

@@ -84,12 +84,39 @@ impl Rate {
 /// Names under which clients reach the host. A page of somebody else's whose name was pointed at this address is not among them
 /// (DNS rebinding): a name is taken only if it is listed, an address always.
 #[derive(Clone, Debug)]
-pub(super) struct Names(Vec<String>);
+pub(super) struct Names {
+    /// Sites without their schemes, in lower case.
+    listed: Vec<String>,
+    /// Those that were listed with a scheme, with it.
+    schemes: Vec<String>,
+    tls: bool,
+}
 
 impl Names {
     /// `localhost` and those that are listed.
-    pub(super) fn new(listed: &[String]) -> Self {
-        Self(listed.iter().map(|name| bare(name).to_ascii_lowercase()).collect())
+    pub(super) fn new(listed: &[String], tls: bool) -> Self {
+        let lower: Vec<_> = listed
+            .iter()
+            .map(|name| name.trim_end_matches('/').to_ascii_lowercase())
+            .collect();
+        Self {
+            listed: lower.iter().map(|name| bare(name).to_owned()).collect(),
+            schemes: lower.into_iter().filter(|name| name.contains("://")).collect(),
+            tls,
+        }
+    }
+
+    /// Where a client reaches this host by the name that it used, with the scheme that is listed for it.
+    pub(super) fn site(&self, headers: &HeaderMap) -> String {
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default();
+        let host = host.to_ascii_lowercase();
+        let listed = self.schemes.iter().find(|site| bare(site) == host);
+        listed
+            .cloned()
+            .unwrap_or_else(|| format!("{}://{host}", if self.tls { "https" } else { "http" }))
     }
 
     /// Checks for whom a request is, and from which page it comes.
@@ -108,7 +135,7 @@ impl Names {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let Some(origin) = origins.next() else { return Ok(()) };
         let origin = origin.to_str().unwrap_or_default();
-        let same = bare(origin).eq_ignore_ascii_case(host) || self.0.contains(&bare(origin).to_ascii_lowercase());
+        let same = bare(origin).eq_ignore_ascii_case(host) || self.listed.contains(&bare(origin).to_ascii_lowercase());
         if same && origins.next().is_none() && origin.contains("://") {
             return Ok(());
         }
@@ -124,7 +151,7 @@ impl Names {
         !host.contains('@')
             && (name.parse::<IpAddr>().is_ok()
                 || name.eq_ignore_ascii_case("localhost")
-                || self.0.contains(&host.to_ascii_lowercase()))
+                || self.listed.contains(&host.to_ascii_lowercase()))
     }
 }
 
@@ -179,7 +206,10 @@ mod tests {
 
     #[test]
     fn a_name_is_taken_only_if_it_is_listed() {
-        let names = Names::new(&["https://fusebox.example".to_owned(), "tools.example:8443".to_owned()]);
+        let names = Names::new(
+            &["https://fusebox.example".to_owned(), "tools.example:8443".to_owned()],
+            false,
+        );
         for host in [
             "127.0.0.1:7717",
             "[::1]:7717",
@@ -209,7 +239,7 @@ mod tests {
 
     #[test]
     fn only_pages_of_this_host_ask_it() {
-        let names = Names::new(&["https://fusebox.example".to_owned()]);
+        let names = Names::new(&["https://fusebox.example".to_owned()], false);
         let host = &["127.0.0.1:7717"][..];
         assert!(check(&names, host, Some("http://127.0.0.1:7717")));
         assert!(check(&names, host, Some("https://fusebox.example")));
