@@ -71,6 +71,9 @@ struct App {
     render_metrics: Option<RenderMetrics>,
 }
 
+#[cfg(test)]
+mod tests;
+
 /// The whole face as one router; whoever serves it puts the peer's address into requests as `ConnectInfo`.
 pub fn router(host: Arc<Host>, deps: HttpDeps) -> Router {
     let app = Arc::new(App {

@@ -244,7 +244,6 @@ pub(super) async fn debug(
 
 /// What a replay answers: the outcome, or with `dry-run` what would be next.
 #[derive(utoipa::ToSchema)]
-#[schema(no_recursion)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "it describes what is answered, which is one or the other")]
 pub(super) enum ReplayAnswer {

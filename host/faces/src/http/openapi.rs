@@ -90,11 +90,20 @@ pub(super) fn served(mut api: OpenApi) -> String {
     for item in api.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.post, &mut item.delete];
         for operation in operations.into_iter().flatten() {
+            name(operation);
             tell_problems(operation);
         }
     }
     // A document of plain data is always written.
     api.to_pretty_json().unwrap_or_default()
+}
+
+/// Names are of one module each: only with what they are about are they of the whole API.
+fn name(operation: &mut Operation) {
+    let tag = operation.tags.iter().flatten().next().map(|tag| tag.replace(' ', "-"));
+    operation.operation_id = tag
+        .zip(operation.operation_id.take())
+        .map(|(tag, id)| format!("{tag}-{id}"));
 }
 
 /// Whatever goes wrong is told in one way.

@@ -148,5 +148,8 @@ pub(super) async fn resume(
     Extension(caller): Extension<Caller>,
     Path(run): Path<String>,
 ) -> Result<Response, Refusal> {
-    answer(&app.host.resume(&caller, &id(&run)?).await?)
+    let run = id(&run)?;
+    // One that is not there is told from one that cannot go on.
+    app.host.run(&caller, &run).await?;
+    answer(&app.host.resume(&caller, &run).await?)
 }
