@@ -20,6 +20,7 @@ mod crash;
 mod crashes;
 mod debug;
 mod faults;
+mod http;
 mod letters;
 mod mcp;
 mod refusals;

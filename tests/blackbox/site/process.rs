@@ -120,6 +120,11 @@ impl Running {
         }
     }
 
+    /// What it has printed on stdout so far.
+    pub(crate) fn printed(&self) -> String {
+        String::from_utf8_lossy(&self.stdout.read.lock().unwrap()).into_owned()
+    }
+
     /// Whether it has not ended.
     #[cfg(feature = "failpoints")]
     pub(crate) fn runs(&mut self) -> bool {

@@ -5,5 +5,6 @@ mod description;
 mod door;
 mod issuer;
 mod routes;
+mod sockets;
 mod tenants;
 mod world;

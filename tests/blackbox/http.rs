@@ -1,0 +1,5 @@
+//! The HTTP face of `fusebox serve`, asked by a client over a socket.
+
+mod calls;
+mod client;
+mod ends;
