@@ -94,10 +94,56 @@ fn an_approval_is_waited_for_and_never_given_here() {
     );
     assert_eq!(site.upstreams().mails().len(), 0);
 
+    // The same call again asks nobody twice.
+    let again = agent.call("email_send", &mail());
+    assert_eq!(again["_meta"]["fusebox/joined"], true, "{again}");
+    let again = failed(&again);
+    assert_eq!((&again["run"], &again["approval"]), (&body["run"], &body["approval"]));
+    assert_eq!(site.runs().len(), 1);
+
     site.fusebox(&["approvals", "approve", approval]).exits(0);
     let sent = agent.call("fusebox_result", &json!({ "run": run, "wait": 30 }));
     assert_eq!(sent["isError"], false, "{sent}");
     assert_eq!(site.upstreams().mails().len(), 1);
+}
+
+#[test]
+fn what_is_in_doubt_or_in_a_letter_is_not_done_again_for_being_asked_again() {
+    let site = Site::deployed(&["email"]);
+    site.fault(Service::Mail, Fault::ExecuteThenReset, Some(1));
+    let mut agent = Agent::introduced(&site);
+    let doubt = failed(&agent.call("email_send", &mail()));
+    assert_eq!(doubt["code"], "in-doubt");
+    let again = failed(&agent.call("email_send", &mail()));
+    assert_eq!((&again["run"], &again["letter"]), (&doubt["run"], &doubt["letter"]));
+    assert_eq!(again["joined"], true);
+    // Nor by another server, after the first has ended.
+    assert!(agent.end().success());
+    let mut next = Agent::introduced(&site);
+    let again = failed(&next.call("email_send", &mail()));
+    assert_eq!(again["run"], doubt["run"]);
+    assert_eq!(site.upstreams().mails().len(), 1);
+    // Whoever means another mail says so.
+    let key = json!({ "fusebox/idempotency-key": "another" });
+    assert_eq!(next.call_with("email_send", &mail(), key)["isError"], false);
+    assert_eq!(site.upstreams().mails().len(), 2);
+}
+
+#[test]
+fn who_repeats_a_call_after_a_hang_up_gets_the_first_outcome_once() {
+    let site = Site::deployed(&["email"]);
+    site.fault(Service::Mail, Fault::Delay(1_500), Some(1));
+    let mut agent = Agent::introduced(&site);
+    let body = failed(&agent.call_with("email_send", &mail(), json!({ "fusebox/wait-ms": 100 })));
+    assert_eq!(body["code"], "not-over");
+    eventually("the run is over", || site.runs()[0]["state"] == "succeeded");
+    let again = agent.call("email_send", &mail());
+    assert_eq!(again["_meta"]["fusebox/joined"], true, "{again}");
+    assert_eq!(again["_meta"]["fusebox/run"], body["run"]);
+    assert_eq!(site.upstreams().mails().len(), 1);
+    let new = agent.call("email_send", &mail());
+    assert!(new["_meta"].get("fusebox/joined").is_none(), "{new}");
+    assert_eq!(site.upstreams().mails().len(), 2);
 }
 
 #[test]
