@@ -23,7 +23,6 @@ pub(super) fn check(host: &HostFile, table: &Table, cx: &mut Lowering<'_>) {
     secrets(host, table, cx);
     network(host, table, cx);
     webhook(host, table, cx);
-    oidc(host, table, cx);
     if host.retention.keys < KEY_LIFETIME {
         let message = format!(
             "outcomes under a key are kept {} only",
@@ -72,17 +71,6 @@ fn secrets(host: &HostFile, table: &Table, cx: &mut Lowering<'_>) {
             .at(span(inner, "command").or_else(|| span(inner, "source")))
             .help("write `command = [\"pass\", \"show\", \"fusebox/{name}\"]` under `[secrets]`"),
     );
-}
-
-/// A token that is meant for somebody else must not open this host.
-fn oidc(host: &HostFile, table: &Table, cx: &mut Lowering<'_>) {
-    if host.oidc.as_ref().is_some_and(|oidc| oidc.audience.is_empty()) {
-        cx.findings.push(
-            Diagnostic::error(codes::BAD_TEXT, "`oidc.issuer` is set, and `oidc.audience` is not")
-                .at(span(table.table("oidc"), "issuer"))
-                .help("write `audience = \"fusebox\"` under `[oidc]`: the name that the issuer writes into tokens for this host"),
-        );
-    }
 }
 
 fn network(host: &HostFile, table: &Table, cx: &mut Lowering<'_>) {

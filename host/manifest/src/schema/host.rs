@@ -203,7 +203,7 @@ static OIDC: Shape = shape(
         key(
             "audience",
             Form::Text,
-            "",
+            "\"fusebox\"",
             "Whom tokens are meant for: this host's name at the issuer.",
         ),
         key(
