@@ -37,6 +37,7 @@ use axum::routing::get;
 use fusebox_engine::host::Host;
 use fusebox_engine::ports::clock::Clock;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Renders the metrics as Prometheus reads them.
@@ -69,6 +70,8 @@ struct App {
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
     render_metrics: Option<RenderMetrics>,
+    /// Room for clients that follow runs.
+    followers: Arc<Semaphore>,
 }
 
 #[cfg(test)]
@@ -82,6 +85,7 @@ pub fn router(host: Arc<Host>, deps: HttpDeps) -> Router {
         clock: Arc::clone(&deps.clock),
         stop: deps.stop,
         render_metrics: deps.render_metrics,
+        followers: Arc::new(Semaphore::new(events::MOST)),
     });
     let (v1, description) = openapi::routes().split_for_parts();
     let description = openapi::served(description);

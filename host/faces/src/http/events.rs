@@ -17,7 +17,10 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
+/// Runs that are followed at once: each is looked for in the store again and again.
+pub(super) const MOST: usize = 256;
 /// How often the store is looked at.
 const EVERY: Duration = Duration::from_millis(250);
 /// Something is said at least so often, so that a connection that is gone is noticed.
@@ -44,12 +47,15 @@ pub(super) async fn events(
     let run: RunId = id(&run)?;
     // Whoever may not see the run is told so before the stream begins.
     app.host.run(&caller, &run).await?;
+    let place = Arc::clone(&app.followers).try_acquire_owned();
+    let place = place.map_err(|_| Refusal::later(503, format!("{MOST} clients follow runs already"), 5000))?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let follower = Follower {
         seen: last.and_then(Seen::from_token).unwrap_or_default(),
         waiting: VecDeque::new(),
         first: true,
         over: false,
+        _place: place,
         app,
         caller,
         run,
@@ -71,6 +77,7 @@ struct Follower {
     waiting: VecDeque<Event>,
     first: bool,
     over: bool,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Follower {
