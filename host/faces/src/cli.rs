@@ -260,7 +260,7 @@ impl Cli {
             Command::Config(arguments) => config::run(&arguments, cx),
             Command::Policy(arguments) => policy::run(arguments, cx).await,
             Command::Secrets { command } => secrets::run(command, cx),
-            Command::Serve(arguments) => serve::run(&arguments, cx).await,
+            Command::Serve(arguments) => Box::pin(serve::run(&arguments, cx)).await,
             Command::Doctor => doctor::run(cx).await,
             Command::Completions(arguments) => completions::run(&arguments, cx),
         }

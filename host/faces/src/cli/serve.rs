@@ -76,7 +76,7 @@ pub(super) async fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(
     let host = cx.wiring.local("serving").await?;
     if arguments.mcp == Some(McpBy::Stdio) {
         let database = place(cx.wiring, "database")?;
-        return stdio(&host, &database, cx).await;
+        return Box::pin(stdio(&host, &database, cx)).await;
     }
     let clock: Arc<dyn Clock> = Arc::new(cx.clock);
     let mcp = Mcp::new(Arc::clone(&host), Arc::clone(&clock));

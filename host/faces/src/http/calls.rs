@@ -87,6 +87,7 @@ pub(super) fn answer(reply: &Reply) -> Result<Response, Refusal> {
 }
 
 /// A deadline as manifests write durations.
-pub(super) fn deadline(text: &str) -> Result<Duration, Problem> {
-    units::some_duration(text).map_err(|problem| Problem::bad_request(format!("query: deadline: {problem}")))
+pub(super) fn deadline(text: &str) -> Result<Duration, Refusal> {
+    let deadline = units::some_duration(text);
+    deadline.map_err(|problem| Problem::bad_request(format!("query: deadline: {problem}")).into())
 }

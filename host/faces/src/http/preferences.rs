@@ -1,5 +1,6 @@
 //! Headers by which a caller says how a call is to be made: `Idempotency-Key`, and `Prefer` (RFC 7240).
 
+use super::refusal::Refusal;
 use crate::dto::problem::Problem;
 use fusebox_core::failure::Code;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -20,14 +21,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 ///
 /// # Errors
 /// More than one, none in it, too long a one, or characters that no key has.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let bad = |detail: &str| {
-        Problem::new(
+        Refusal::from(Problem::new(
             400,
             Code::BadInput,
             "the idempotency key is none",
             format!("Idempotency-Key: {detail}"),
-        )
+        ))
     };
     let mut values = headers.get_all(KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };

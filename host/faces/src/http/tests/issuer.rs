@@ -144,7 +144,8 @@ async fn whoever_has_a_token_is_who_it_says() {
 async fn a_token_that_is_not_for_this_host_and_now_opens_nothing() {
     let issuer = Issuer::start().await;
     let world = issuer.world().await;
-    let wrong: [(&str, fn(&mut Value)); 8] = [
+    type Change = fn(&mut Value);
+    let wrong: [(&str, Change); 8] = [
         ("expired", |claims| claims["exp"] = json!(now() - 120)),
         ("not yet", |claims| claims["nbf"] = json!(now() + 120)),
         ("of another issuer", |claims| {
