@@ -4,6 +4,7 @@ use super::App;
 use super::answers::unwritable;
 use super::calls::answer;
 use super::extract::{Json as Body, Path, Query, id};
+use super::openapi::Octets;
 use super::pages::{limit, page};
 use super::refusal::Refusal;
 use crate::api::Api as _;
@@ -172,7 +173,7 @@ pub(super) struct MemoryQuery {
 #[utoipa::path(
     get, path = "/v1/dead-letters/{letter}/memory", tag = "dead letters",
     params(("letter" = String, Path, description = "Id of the letter"), MemoryQuery),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"))
+    responses((status = 200, body = Octets, content_type = "application/octet-stream"))
 )]
 pub(super) async fn memory(
     State(app): State<Arc<App>>,
@@ -201,7 +202,7 @@ fn octets(bytes: Vec<u8>) -> Response {
 #[utoipa::path(
     get, path = "/v1/dead-letters/{letter}/coredump", tag = "dead letters",
     params(("letter" = String, Path, description = "Id of the letter")),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"))
+    responses((status = 200, body = Octets, content_type = "application/octet-stream"))
 )]
 pub(super) async fn coredump(
     State(app): State<Arc<App>>,

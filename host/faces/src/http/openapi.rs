@@ -19,6 +19,12 @@ use utoipa_axum::routes;
 ))]
 struct Said;
 
+/// Bytes as they are.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "it describes what is answered")]
+pub(super) struct Octets(Vec<u8>);
+
 /// Every route that is described.
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Said::openapi())

@@ -3,6 +3,7 @@
 use super::App;
 use super::answers::{tagged, tagged_json};
 use super::extract::{Path, Query, id};
+use super::openapi::Octets;
 use super::refusal::Refusal;
 use crate::api::Api as _;
 use crate::deploying::Upload;
@@ -228,7 +229,7 @@ async fn change(app: &App, caller: &Caller, tool: &str, change: ToolChange) -> R
 #[utoipa::path(
     get, path = "/v1/components/{digest}", tag = "tools",
     params(("digest" = String, Path, description = "`sha256:` and 64 hexadecimal digits")),
-    responses((status = 200, body = Vec<u8>, content_type = "application/wasm"), (status = 304, description = "As the client has it"))
+    responses((status = 200, body = Octets, content_type = "application/wasm"), (status = 304, description = "As the client has it"))
 )]
 pub(super) async fn component(
     State(app): State<Arc<App>>,

@@ -87,6 +87,27 @@ async fn ask(rich: &Rich, key: &str, method: &str, path: &str) -> Answer {
     rich.world.send(request(method, &rich.path(path), key, body)).await
 }
 
+/// Fails unless an answer of JSON is as the description says.
+fn is_described(described: &Value, path: &str, answer: &Answer) {
+    let kind = answer.header("content-type");
+    if !kind.ends_with("json") {
+        return;
+    }
+    let answers = &described["paths"][path]["get"]["responses"];
+    let status = answer.status.as_str();
+    let response = answers.get(status).unwrap_or(&answers["default"]);
+    let mut schema = response["content"][kind]["schema"].clone();
+    assert!(!schema.is_null(), "{path}: {status} {kind} is not described");
+    // References lead into the whole document.
+    schema["components"] = described["components"].clone();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<_> = validator
+        .iter_errors(&answer.json())
+        .map(|error| format!("{}: {error}", error.instance_path))
+        .collect();
+    assert!(errors.is_empty(), "{path}: {status}: {errors:#?}\n{}", answer.text);
+}
+
 /// What the owner sees of it all.
 async fn state(rich: &Rich) -> Value {
     let (host, caller) = (&rich.world.host, owner("default"));
@@ -130,6 +151,7 @@ async fn no_operation_reaches_what_another_tenant_has() {
 async fn the_owner_finds_each_of_them() {
     let rich = Rich::new().await;
     let key = rich.world.key("default", Roles::ALL).await;
+    let described: Value = serde_json::from_str(&document()).unwrap();
     for (method, path) in operations().into_iter().filter(|(method, _)| method == "GET") {
         let answer = ask(&rich, &key, &method, &path).await;
         // What a script has is found, and has no memory, no policy and no component of its own to tell of.
@@ -138,5 +160,6 @@ async fn the_owner_finds_each_of_them() {
         if !scripted.iter().any(|end| path.ends_with(end)) {
             assert_eq!(answer.status.as_u16(), 200, "{path}: {}", answer.text);
         }
+        is_described(&described, &path, &answer);
     }
 }
