@@ -36,6 +36,10 @@ pub(crate) enum Deed {
     CloseBreaker,
     CreateKey,
     RevokeKey,
+    /// Other rules have come into force.
+    ChangeRules,
+    /// The rules have refused something.
+    Refuse,
 }
 
 impl Deed {
@@ -60,6 +64,8 @@ impl Deed {
             Self::CloseBreaker => "breaker.close",
             Self::CreateKey => "key.create",
             Self::RevokeKey => "key.revoke",
+            Self::ChangeRules => "rules.change",
+            Self::Refuse => "rules.refuse",
         }
     }
 }
@@ -71,6 +77,8 @@ pub(crate) enum Outcome {
     Begun,
     /// It failed.
     Failed,
+    /// It was seen to have happened.
+    Done,
 }
 
 impl Outcome {
@@ -78,6 +86,7 @@ impl Outcome {
         match self {
             Self::Begun => "begun",
             Self::Failed => "failed",
+            Self::Done => "done",
         }
     }
 }
@@ -94,6 +103,14 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// What has happened without this host's doing.
+    pub(crate) fn done(deed: Deed, subject: impl ToString, detail: Value) -> Self {
+        Self {
+            outcome: Outcome::Done,
+            ..Self::begun(deed, subject, detail)
+        }
+    }
+
     /// A deed that is about to be done.
     pub(crate) fn begun(deed: Deed, subject: impl ToString, detail: Value) -> Self {
         Self {

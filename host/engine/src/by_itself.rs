@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::records::LetterRecord;
 use crate::recovery;
-use crate::replay;
+use crate::replay::{self, Asked};
 use crate::requests::{Begin, Replay};
 use fusebox_core::dead_letter::{Waiting, next_by_itself};
 use fusebox_core::time::Wall;
@@ -130,7 +130,14 @@ async fn replay_one(engine: &Arc<Engine>, letter: &LetterRecord, counts: bool) {
         component: None,
         dry_run: false,
     };
-    match Box::pin(replay::replay(Arc::clone(engine), caller, replay, counts)).await {
+    match Box::pin(replay::replay(
+        Arc::clone(engine),
+        caller,
+        replay,
+        Asked::ByItself { counts },
+    ))
+    .await
+    {
         Ok(_) => tracing::info!(letter = %letter.id, "replayed by itself, and succeeded"),
         Err(failure) => tracing::info!(letter = %letter.id, %failure, "replayed by itself, and did not succeed"),
     }

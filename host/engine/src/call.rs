@@ -1,6 +1,7 @@
 //! The whole pipeline of a call, top to bottom (semantics.md §1).
 
 use crate::attempt::attempt;
+use crate::authorize;
 use crate::budgets::Retries;
 use crate::catalog::{Function, Tool};
 use crate::commit;
@@ -10,7 +11,6 @@ use crate::failures;
 use crate::finish;
 use crate::following::{Following, Stage};
 use crate::joining;
-use crate::ports::authorizer::{Decision, Question};
 use crate::refusals;
 use crate::requests::{Call, Caller, Reply};
 use crate::rest::{self, Rested};
@@ -55,7 +55,7 @@ async fn pipeline(
         .component
         .decode(&function.name, &call.input, tool.limits.host_memory)
         .map_err(|what| refusals::bad_input(&call.tool, &call.function, &what))?;
-    let approval = authorize(engine, caller, &tool, function, &call.input).await?;
+    let approval = authorize::call(engine, caller, &tool, function, input.as_ref(), &[]).await?;
     let because = starting::because(&function.policy, &approval);
     let mut run = Run::new(engine, caller, call, &tool, function, input);
     if let Some(following) = following {
@@ -86,27 +86,6 @@ async fn pipeline(
         Err(refused) => Ended::refused(*refused),
     };
     finish::finish(engine, *run, ended).await
-}
-
-/// Asks the rules, by argument.
-pub(crate) async fn authorize(
-    engine: &Engine,
-    caller: &Caller,
-    tool: &Tool,
-    function: &Function,
-    input: &str,
-) -> Result<Decision, Box<Failure>> {
-    let question = Question {
-        tenant: &caller.tenant,
-        principal: &caller.principal,
-        tool: &tool.policy.name,
-        function: &function.name,
-        input,
-    };
-    match engine.ports.authorizer.decide(&question).await {
-        Decision::Deny { reason } => Err(refusals::denied(reason)),
-        decision => Ok(decision),
-    }
 }
 
 /// Looks at the breakers that the call is sure to need, so that it need not start in order to be refused.

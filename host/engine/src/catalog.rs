@@ -359,6 +359,10 @@ async fn load_current(
     let breaker = engine
         .breakers
         .configured(tenant, &tool_key(&record.name), &tool_breaker(&policy), &stored);
+    engine
+        .ports
+        .authorizer
+        .learn(tenant, &record.name, &component.shape().functions);
     let bulkhead = known
         .filter(|known| known.policy.limits.concurrency == policy.limits.concurrency)
         .map(|known| Arc::clone(&known.bulkhead));

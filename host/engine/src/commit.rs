@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::ports::store::{Cut, Finish, StoreError};
-use crate::records::{ErrorRecord, FailureRecord};
+use crate::records::{ErrorRecord, FailureRecord, RunRecord};
 use crate::refusals;
 use crate::requests::{Call, Caller};
 use crate::runs::Run;
@@ -87,9 +87,39 @@ pub(crate) async fn record_last(engine: &Engine, run: &Run) {
 
 /// Keeps a failure that became no letter in the error log.
 pub(crate) async fn log(engine: &Engine, caller: &Caller, call: &Call, failure: &Failure) {
-    if failure.letter.is_some() || !is_logged(failure.code) {
-        return;
+    if failure.letter.is_none() && is_logged(failure.code) {
+        let matter = Matter {
+            tool: &call.tool,
+            function: &call.function,
+            input: &call.input,
+        };
+        log_refusal(engine, caller, &matter, failure).await;
     }
+}
+
+/// What a refusal is about.
+#[derive(Clone, Copy)]
+pub(crate) struct Matter<'a> {
+    pub(crate) tool: &'a str,
+    /// Empty when the whole tool is meant.
+    pub(crate) function: &'a str,
+    /// As JSON text.
+    pub(crate) input: &'a str,
+}
+
+impl<'a> Matter<'a> {
+    /// The call that a run is.
+    pub(crate) fn of(run: &'a RunRecord) -> Self {
+        Self {
+            tool: &run.tool,
+            function: &run.function,
+            input: &run.input,
+        }
+    }
+}
+
+/// Keeps what was refused in the error log.
+pub(crate) async fn log_refusal(engine: &Engine, caller: &Caller, matter: &Matter<'_>, failure: &Failure) {
     let mut failure = FailureRecord::from(failure);
     let causes = failure.chain.iter_mut();
     for text in causes.chain(&mut failure.error).chain([&mut failure.message]) {
@@ -100,11 +130,11 @@ pub(crate) async fn log(engine: &Engine, caller: &Caller, call: &Call, failure: 
         id: 0,
         tenant: caller.tenant.to_string(),
         at: engine.ports.clock.wall().0,
-        tool: cut(&call.tool),
-        function: cut(&call.function),
+        tool: cut(matter.tool),
+        function: cut(matter.function),
         principal: caller.principal.to_string(),
         failure,
-        input: cut(&call.input),
+        input: cut(matter.input),
     };
     engine.history.error(error).await;
 }

@@ -9,6 +9,7 @@ mod outlook;
 mod stats;
 
 use crate::audit::{Deed, Entry, around};
+use crate::authorize;
 use crate::breakers::Breakers;
 use crate::call;
 use crate::catalog::Catalog;
@@ -17,10 +18,11 @@ use crate::following::Following;
 
 use crate::hanging_up::{self, Waiting};
 use crate::history::History;
+use crate::permission::Action;
 use crate::records::LinkRecord;
 use crate::refusals;
-use crate::replay;
-use crate::requests::{Call, Caller, Deploy, Deployed, Replay, Replayed, Reply, Trial, Tried};
+use crate::replay::{self, Asked};
+use crate::requests::{Begin, Call, Caller, Deploy, Deployed, Replay, Replayed, Reply, Trial, Tried};
 use crate::room::Pool;
 use crate::services::Services;
 use crate::tasks::Tasks;
@@ -36,6 +38,7 @@ use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
 pub use crate::engine::{Alerts, Ports, Settings, Webhook};
+pub use crate::offer::Offer;
 use crate::ports::sandbox::{Component, LoadError};
 use crate::ports::store::StoreError;
 pub use inspect::ToolView;
@@ -113,6 +116,7 @@ impl Host {
         call: Call,
         following: Option<Following>,
     ) -> Result<Reply, Box<Failure>> {
+        caller.may(Action::Call)?;
         let span = tracing::info_span!(
             "call",
             tool = call.tool,
@@ -130,14 +134,24 @@ impl Host {
     /// # Errors
     /// Why the letter is not replayed, or the failure of the replay.
     pub async fn replay(&self, caller: &Caller, replay: Replay) -> Result<Replayed, Box<Failure>> {
+        caller.may(Action::ManageLetters)?;
+        if matches!(replay.from, Begin::Input(_)) {
+            // That is a call of one's own.
+            caller.may(Action::Call)?;
+        }
         let span = tracing::info_span!("replay", letter = %replay.letter);
         let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
         let replayed = async move {
             if replay.dry_run {
-                return replay::replay(engine, caller, replay, false).await;
+                return replay::replay(engine, caller, replay, Asked::ByPerson).await;
             }
             let entry = Entry::begun(Deed::Replay, &replay.letter, json!({ "from": replay.from.name() }));
-            let replayed = Box::pin(replay::replay(Arc::clone(&engine), caller.clone(), replay, false));
+            let replayed = Box::pin(replay::replay(
+                Arc::clone(&engine),
+                caller.clone(),
+                replay,
+                Asked::ByPerson,
+            ));
             around(&engine, &caller, entry, replayed).await
         };
         self.carry_out(Box::pin(replayed.instrument(span))).await
@@ -148,6 +162,7 @@ impl Host {
     /// # Errors
     /// That the component cannot be loaded, has no such function, or takes no such input.
     pub async fn try_component(&self, caller: &Caller, trial: Trial) -> Result<Tried, Box<Failure>> {
+        caller.may(Action::Deploy)?;
         let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
         self.carry_out(Box::pin(trial::run(engine, caller, trial))).await
     }
@@ -173,7 +188,8 @@ impl Host {
         })
     }
 
-    /// Compiles a component, and registers nothing.
+    /// Compiles a component, and registers nothing. It asks for no role: a face that lets others compile asks for
+    /// [`Action::Deploy`] first.
     ///
     /// # Errors
     /// Why it cannot be loaded.
@@ -186,6 +202,7 @@ impl Host {
     /// # Errors
     /// That there is none of that digest, or those of the store.
     pub async fn component(&self, caller: &Caller, digest: Digest) -> Result<Bytes, Box<Failure>> {
+        caller.may(Action::SeeTools)?;
         let found = self.engine.ports.store.component(&caller.tenant, digest).await;
         let found = found.map_err(|error| refusals::store("the component cannot be read", &error))?;
         found.ok_or_else(|| {
@@ -199,6 +216,8 @@ impl Host {
     /// # Errors
     /// That the component cannot be loaded, or the store failed; nothing is registered then.
     pub async fn deploy(&self, caller: &Caller, deploy: Deploy) -> Result<Deployed, Box<Failure>> {
+        caller.may(Action::Deploy)?;
+        authorize::deploy(&self.engine, caller, &deploy.policy.name).await?;
         let (digest, component) = self
             .inspect(deploy.wasm.clone())
             .await
@@ -256,8 +275,18 @@ impl Host {
     /// # Errors
     /// That there is none, that it is over, or those of the store.
     pub async fn cancel(&self, caller: &Caller, run: &RunId) -> Result<(), Box<Failure>> {
-        if self.engine.tasks.cancel(&caller.tenant, run) {
+        let own = if caller.can(Action::ManageRuns) {
+            None
+        } else {
+            caller.may(Action::SeeOwnRuns)?;
+            Some(&*caller.principal)
+        };
+        if self.engine.tasks.cancel(&caller.tenant, own, run) {
             return Ok(());
+        }
+        if own.is_some() {
+            // Others' are as if they were not there.
+            self.run(caller, run).await?;
         }
         match self.engine.ports.store.cancel(&caller.tenant, run).await {
             Ok(true) => Ok(()),

@@ -3,8 +3,10 @@
 mod ended;
 
 use crate::approvals::{self, Gate, Question};
+use crate::authorize;
 use crate::call;
 use crate::catalog::{Function, Tool};
+use crate::commit::Matter;
 use crate::effects::{Called, Stop, Way};
 use crate::ended::Ended;
 use crate::journal::Journal;
@@ -24,8 +26,8 @@ use fusebox_core::idempotency;
 use fusebox_core::ids::RunId;
 use fusebox_core::journal::{self, Resume};
 use fusebox_core::policy::Durability;
-use fusebox_core::role::Roles;
 use fusebox_core::run::State;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// No call is nested deeper.
@@ -38,7 +40,9 @@ struct Callee {
     input: Arc<dyn sandbox::Input>,
     nested: Nested,
     /// Why a person is asked first.
-    because: Option<&'static str>,
+    because: Option<Cow<'static, str>>,
+    /// Through which functions it is called.
+    chain: Arc<[String]>,
 }
 
 /// Makes the call; `None` when the whole attempt was stopped instead.
@@ -82,13 +86,20 @@ async fn callee(way: &Arc<Way>, effect: &Effect, target: &Target, input: &str) -
     let caller = Caller {
         tenant: Arc::clone(&facts.tenant),
         principal: Arc::clone(&facts.principal),
-        roles: Roles::CALLER,
+        roles: facts.roles,
         spelling: facts.spelling,
         trace: facts.trace.clone(),
     };
-    let decision = call::authorize(engine, &caller, &tool, &function, input).await?;
+    let chain = chain(facts);
+    let matter = Matter {
+        tool: callee,
+        function: &function.name,
+        input,
+    };
+    let decision = authorize::call(engine, &caller, &tool, &function, decoded.as_ref(), &chain).await;
+    let decision = authorize::logged(engine, &caller, &matter, decision).await?;
     let because = if facts.tool.policy.interrupts_before(callee, &function.name) {
-        Some("`interrupt-before` in its caller's manifest")
+        Some(Cow::Borrowed("`interrupt-before` in its caller's manifest"))
     } else {
         starting::because(&function.policy, &decision)
     };
@@ -104,7 +115,14 @@ async fn callee(way: &Arc<Way>, effect: &Effect, target: &Target, input: &str) -
         input: decoded,
         nested,
         because,
+        chain,
     })
+}
+
+/// The functions that a call of that run comes from.
+fn chain(facts: &Facts) -> Arc<[String]> {
+    let own = format!("{}.{}", facts.tool.policy.name, facts.function.name);
+    facts.chain.iter().cloned().chain([own]).collect()
 }
 
 /// The tool that an imported interface is pinned to, and the function's name there.
@@ -156,7 +174,7 @@ async fn start(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) ->
         return Err(refusals::not_durable(&parent.tool.policy.name, &parent.function.name));
     }
     let mut run = fresh(way, effect, callee, input);
-    if let Some(because) = callee.because {
+    if let Some(because) = &callee.because {
         match approved(way, effect, &run.facts, because).await? {
             Gate::Open(None) => {}
             Gate::Open(Some(used)) => {
@@ -228,6 +246,8 @@ fn fresh(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) -> Run {
         id: RunId::new(created, engine.ports.entropy.id()),
         tenant: Arc::clone(&parent.tenant),
         principal: Arc::clone(&parent.principal),
+        roles: parent.roles,
+        chain: Arc::clone(&callee.chain),
         spelling: sandbox::Spelling::Kebab,
         trace: parent.trace.clone(),
         tool: Arc::clone(&callee.tool),
@@ -341,13 +361,14 @@ async fn go_on(way: &Arc<Way>, callee: &Callee, record: RunRecord, fresh: Run) -
     let caller = Caller {
         tenant: Arc::clone(&way.facts.tenant),
         principal: Arc::clone(&way.facts.principal),
-        roles: Roles::CALLER,
+        roles: way.facts.roles,
         spelling: fresh.spelling,
         trace: fresh.trace.clone(),
     };
-    let call_key = fresh.call_key;
+    let (call_key, chain) = (fresh.call_key, Arc::clone(&fresh.chain));
     let mut facts = Facts::of(&record, &caller, tool, function, input);
     facts.call_key = call_key;
+    facts.chain = chain;
     let mut run = Run {
         facts: Arc::new(facts),
         attempts: record.attempts.clone(),

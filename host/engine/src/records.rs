@@ -23,6 +23,7 @@ use crate::ports::store::Likeness;
 use fusebox_core::effect::Kind;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, RunId};
+use fusebox_core::role::Roles;
 use fusebox_core::time::Wall;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -236,6 +237,13 @@ pub struct RunRecord {
     pub version: i64,
     /// Who called.
     pub principal: String,
+    /// What they were to the host then; calls that the run makes are authorized by them.
+    #[serde(
+        default = "role_names::caller_alone",
+        skip_serializing_if = "role_names::is_caller_alone",
+        with = "role_names"
+    )]
+    pub roles: Roles,
     /// Name of its state (`fusebox_core::run`).
     pub state: String,
     /// The caller's idempotency key.

@@ -1,7 +1,9 @@
 //! A run that this host takes up: accepted by another process, woken, approved, or left by a host that is gone (durability.md, "Recovery").
 
+use crate::authorize;
 use crate::call;
 use crate::catalog::Tool;
+use crate::commit::Matter;
 use crate::ended::Ended;
 use crate::engine::Engine;
 use crate::failures;
@@ -18,7 +20,6 @@ use crate::starting;
 use fusebox_core::classify;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::journal::{self, Resume};
-use fusebox_core::role::Roles;
 use fusebox_core::run::{State, is_given_up};
 use fusebox_core::time::Tick;
 use std::sync::Arc;
@@ -157,7 +158,9 @@ async fn begins(engine: &Engine, run: &mut Run, record: &RunRecord, why: Wakes) 
     let written = crate::commit::go_on(engine, run, &cut).await;
     written.map_err(|failure| Ended::refused(*failure))?;
     if run.journal.is_empty() && run.attempts.is_empty() {
-        let asked = call::authorize(engine, &caller_of(record), &run.tool, &run.function, &run.raw).await;
+        let caller = caller_of(record);
+        let asked = authorize::call(engine, &caller, &run.tool, &run.function, run.input.as_ref(), &[]).await;
+        let asked = authorize::logged(engine, &caller, &Matter::of(record), asked).await;
         let decision = asked.map_err(|failure| Ended::refused(*failure))?;
         let because = starting::because(&run.function.policy, &decision);
         starting::approved(engine, run, because).await?;
@@ -182,7 +185,7 @@ pub(crate) fn caller_of(record: &RunRecord) -> Caller {
     Caller {
         tenant: Arc::from(record.tenant.as_str()),
         principal: Arc::from(record.principal.as_str()),
-        roles: Roles::CALLER,
+        roles: record.roles,
         spelling: Spelling::Kebab,
         trace: record.trace.clone(),
     }

@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::ports::store::{LetterFilter, StoreError};
 use crate::records::{LetterRecord, RedriveRecord};
 use crate::refusals;
-use crate::replay;
+use crate::replay::{self, Asked};
 use crate::requests::{Begin, Caller, Redrive, Replay};
 use fusebox_core::dead_letter::{Bounds, Kind, Over, Tally};
 use fusebox_core::failure::{Code, Failure};
@@ -119,7 +119,14 @@ async fn one(engine: &Arc<Engine>, caller: &Caller, letter: &LetterRecord) -> Ou
         component: None,
         dry_run: false,
     };
-    match Box::pin(replay::replay(Arc::clone(engine), caller.clone(), replay, false)).await {
+    match Box::pin(replay::replay(
+        Arc::clone(engine),
+        caller.clone(),
+        replay,
+        Asked::ByPerson,
+    ))
+    .await
+    {
         Ok(_) => Outcome::Succeeded,
         Err(failure) if left_alone(failure.code) => Outcome::Skipped,
         Err(_) => Outcome::Failed,

@@ -1,13 +1,16 @@
 //! What a caller is told when the host itself ends a call: each says what happened, where, and what to do next.
 
+use crate::permission::Action;
 use crate::ports::store::StoreError;
 use crate::records::ApprovalRecord;
 use crate::records::{LetterRecord, RunRecord};
+use crate::requests::Caller;
 use crate::tasks::Full;
 use fusebox_core::breaker::Refusal;
 use fusebox_core::dead_letter::{NotReplayable, UNSETTLED};
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::ids::RunId;
+use fusebox_core::role::Role;
 use fusebox_core::run::State;
 use std::time::Duration;
 
@@ -52,6 +55,23 @@ pub(crate) fn bad_input(tool: &str, function: &str, what: &str) -> Box<Failure> 
 
 pub(crate) fn denied(reason: String) -> Box<Failure> {
     Box::new(Failure::new(Code::Denied, Class::Control, reason))
+}
+
+pub(crate) fn role_missing(caller: &Caller, action: Action) -> Box<Failure> {
+    let listed = |roles: &mut dyn Iterator<Item = Role>, and: &str| {
+        let names: Vec<_> = roles.map(Role::name).collect();
+        names.join(and)
+    };
+    let needed = listed(&mut action.roles().iter().copied(), " or ");
+    let has = match caller.roles.is_empty() {
+        true => "none".to_owned(),
+        false => listed(&mut caller.roles.iter(), ", "),
+    };
+    denied(format!(
+        "`{}` may not {}: that needs the role {needed}, and it has {has}",
+        caller.principal,
+        action.phrase()
+    ))
 }
 
 pub(crate) fn needs_approval(run: &RunId, asked: &ApprovalRecord) -> Box<Failure> {

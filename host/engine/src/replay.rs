@@ -1,6 +1,7 @@
 //! Replay of a dead letter: the same run under the same key, authorized again, through the breakers, from where it is told to begin.
 
 use crate::attempt::attempt;
+use crate::authorize;
 use crate::breakers::Cell;
 use crate::call;
 use crate::catalog::{Function, Tool, tool_breaker, tool_key};
@@ -25,12 +26,24 @@ use fusebox_core::retry::Attempts;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Who asked for a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Somebody who needs the permission.
+    ByPerson,
+    /// Nobody: its service is well again, or has to be tried.
+    ByItself {
+        /// Whether it counts among the letter's replays by itself.
+        counts: bool,
+    },
+}
+
 /// Replays one letter.
 pub(crate) async fn replay(
     engine: Arc<Engine>,
     caller: Caller,
     replay: Replay,
-    by_itself: bool,
+    asked: Asked,
 ) -> Result<Replayed, Box<Failure>> {
     let engine = &engine;
     let letter = engine.ports.store.letter(&caller.tenant, &replay.letter).await;
@@ -74,7 +87,8 @@ pub(crate) async fn replay(
             .await
             .map(Replayed::Dry);
     }
-    let approval = call::authorize(engine, &caller, &tool, &function, &letter.run.input).await?;
+    let by = (asked == Asked::ByPerson).then_some(&caller);
+    let approval = authorize::letter(engine, by, &letter.run, &tool, &function, input.as_ref()).await?;
     call::peek(engine, &tool, &function)?;
     let because = starting::because(&function.policy, &approval);
     let length = Facts::lease(engine, &tool);
@@ -115,7 +129,7 @@ pub(crate) async fn replay(
         dry: false,
         waited_for: true,
         replay: true,
-        by_itself,
+        by_itself: asked == Asked::ByItself { counts: true },
         allowed: None,
         spent: None,
         places: Vec::new(),

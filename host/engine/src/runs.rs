@@ -17,6 +17,7 @@ use fusebox_core::idempotency;
 use fusebox_core::ids::{Digest, RunId};
 use fusebox_core::policy::Durability;
 use fusebox_core::retry::Attempts;
+use fusebox_core::role::Roles;
 use fusebox_core::run::State;
 use fusebox_core::time::{Tick, Wall};
 use std::ops::Deref;
@@ -39,6 +40,8 @@ pub(crate) struct Facts {
     pub(crate) id: RunId,
     pub(crate) tenant: Arc<str>,
     pub(crate) principal: Arc<str>,
+    /// What the principal was to the host when it called.
+    pub(crate) roles: Roles,
     pub(crate) spelling: Spelling,
     pub(crate) trace: Option<String>,
     pub(crate) tool: Arc<Tool>,
@@ -53,6 +56,8 @@ pub(crate) struct Facts {
     pub(crate) seed: Seed,
     /// Where it stands in its tree; `None` for a root.
     pub(crate) nested: Option<Nested>,
+    /// The functions that a nested call comes from, its root's first.
+    pub(crate) chain: Arc<[String]>,
     /// Nobody waits for it.
     pub(crate) detached: bool,
     /// How often a host took it over from one that was gone.
@@ -157,6 +162,7 @@ impl Run {
             id: RunId::new(created, engine.ports.entropy.id()),
             tenant: Arc::clone(&caller.tenant),
             principal: Arc::clone(&caller.principal),
+            roles: caller.roles,
             spelling: caller.spelling,
             trace: caller.trace.clone(),
             tool: Arc::clone(tool),
@@ -171,6 +177,7 @@ impl Run {
             created,
             seed: Seed::draw(engine.ports.entropy.as_ref()),
             nested: None,
+            chain: Arc::default(),
             detached: call.detach,
             recoveries: 0,
             durability: function.policy.durability,
@@ -253,6 +260,7 @@ impl Facts {
             id: record.id.clone(),
             tenant: Arc::clone(&caller.tenant),
             principal: Arc::from(record.principal.as_str()),
+            roles: record.roles,
             spelling: caller.spelling,
             trace: record.trace.clone(),
             call_key: record.key.as_ref().map(call_key),
@@ -265,6 +273,7 @@ impl Facts {
             created: Wall(record.created),
             seed: record.seed,
             nested: record.nested.clone(),
+            chain: Arc::default(),
             detached: record.detached,
             recoveries: record.recoveries,
         }
@@ -286,6 +295,7 @@ impl Facts {
             component: self.tool.record.component,
             version: self.tool.record.number,
             principal: self.principal.to_string(),
+            roles: self.roles,
             state: state.name().to_owned(),
             key: self.key.clone(),
             fingerprint: self.input.fingerprint(),

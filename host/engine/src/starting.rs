@@ -9,20 +9,19 @@ use crate::ports::store::Append;
 use crate::refusals;
 use crate::runs::Run;
 use fusebox_core::policy::{Approval, FunctionPolicy};
+use std::borrow::Cow;
 
 /// Why a person is asked first; `None` when nobody is.
-pub(crate) fn because(function: &FunctionPolicy, decision: &Decision) -> Option<&'static str> {
-    if *decision == Decision::Approve {
-        Some("a rule asks for it")
-    } else if function.approval == Approval::Required {
-        Some("`approval = \"required\"` in its manifest")
-    } else {
-        None
+pub(crate) fn because(function: &FunctionPolicy, decision: &Decision) -> Option<Cow<'static, str>> {
+    match decision {
+        Decision::Approve { rule } => Some(format!("the rule `{rule}` asks for it").into()),
+        _ if function.approval == Approval::Required => Some("`approval = \"required\"` in its manifest".into()),
+        _ => None,
     }
 }
 
 /// Lets a root start: at once, or once a person has agreed.
-pub(crate) async fn approved(engine: &Engine, run: &mut Run, because: Option<&str>) -> Result<(), Ended> {
+pub(crate) async fn approved(engine: &Engine, run: &mut Run, because: Option<Cow<'static, str>>) -> Result<(), Ended> {
     let Some(because) = because else { return Ok(()) };
     let question = Question {
         facts: &run.facts,
@@ -31,7 +30,7 @@ pub(crate) async fn approved(engine: &Engine, run: &mut Run, because: Option<&st
         question: "",
         details: &run.raw,
         fingerprint: run.input.fingerprint(),
-        because,
+        because: &because,
         expires: run.function.policy.approval_expires,
     };
     let gate = approvals::gate(engine, &question).await;

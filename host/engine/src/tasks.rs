@@ -95,10 +95,14 @@ impl Tasks {
         }
     }
 
-    /// Cancels a run of this process; `false` when the tenant has none of that id.
-    pub(crate) fn cancel(&self, tenant: &str, run: &RunId) -> bool {
+    /// Cancels a run of this process; `false` when the tenant, or that principal, has none of that id.
+    pub(crate) fn cancel(&self, tenant: &str, principal: Option<&str>, run: &RunId) -> bool {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = running.get(run).filter(|entry| *entry.facts.tenant == *tenant);
+        let own = |entry: &&Entry| principal.is_none_or(|principal| *entry.facts.principal == *principal);
+        let entry = running
+            .get(run)
+            .filter(|entry| *entry.facts.tenant == *tenant)
+            .filter(own);
         entry.map(|entry| entry.cancel.cancel()).is_some()
     }
 

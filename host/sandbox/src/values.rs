@@ -70,6 +70,10 @@ impl Input for Arguments {
         fingerprint(&self.function.params, &self.values)
     }
 
+    fn json(&self) -> Result<String, String> {
+        encode_arguments(&self.function.params, &self.values, u64::MAX).map_err(|error| error.to_string())
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

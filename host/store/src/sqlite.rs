@@ -30,14 +30,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
 use fusebox_engine::ports::store::{
-    Append, ApprovalFilter, AuditFilter, Claim, Cut, ErrorFilter, Fence, Finish, LetterFilter, Likeness, NewRun,
-    Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
+    Append, ApprovalFilter, AuditFilter, Claim, Cut, ErrorFilter, Fence, Finish, LISTED, LetterFilter, Likeness,
+    NewRun, Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
 };
 use fusebox_engine::records::{
     ApprovalRecord, AttemptRecord, AuditEntry, AuditHead, AuditRecord, BreakerRecord, ErrorRecord, JournalRecord,
     KeyRecord, LetterRecord, Page, RedriveRecord, RunRecord, StoredKey, ToolRecord,
 };
 pub use handle::StoreOptions;
+use sql::listed;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Row as _, query};
 use std::path::Path;
@@ -122,7 +123,25 @@ impl Store for SqliteStore {
     }
 
     async fn runs(&self, tenant: &str, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
-        self.all(runs::list(tenant, filter).build(), runs::run).await
+        let Some(principal) = &filter.principal else {
+            return self.all(runs::list(tenant, filter).build(), runs::run).await;
+        };
+        // Who called stands in the body, which may be sealed.
+        let wanted = usize::try_from(listed(filter.limit)).unwrap_or(usize::MAX);
+        let mut page = RunFilter {
+            principal: None,
+            limit: LISTED,
+            ..filter.clone()
+        };
+        let mut runs = Vec::new();
+        while runs.len() < wanted {
+            let rows = self.all(runs::list(tenant, &page).build(), runs::run).await?;
+            let Some(last) = rows.last() else { break };
+            page.after = Some(last.id.clone());
+            runs.extend(rows.into_iter().filter(|run| run.principal == *principal));
+        }
+        runs.truncate(wanted);
+        Ok(runs)
     }
 
     async fn run(&self, tenant: &str, id: &RunId) -> Result<Option<RunRecord>, StoreError> {

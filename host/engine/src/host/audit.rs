@@ -2,6 +2,7 @@
 
 use super::Host;
 use crate::audit;
+use crate::permission::Action;
 use crate::ports::store::AuditFilter;
 use crate::records::{AuditRecord, AuditVerdict};
 use crate::refusals;
@@ -17,6 +18,7 @@ impl Host {
     /// # Errors
     /// Those of the store.
     pub async fn audit(&self, caller: &Caller, filter: &AuditFilter) -> Answer<Vec<AuditRecord>> {
+        caller.may(Action::Audit)?;
         let entries = self.engine.ports.store.audit(&caller.tenant, filter).await;
         entries.map_err(|error| refusals::store("the audit trail cannot be read", &error))
     }
@@ -26,6 +28,7 @@ impl Host {
     /// # Errors
     /// Those of the store.
     pub async fn verify_audit(&self, caller: &Caller, known: Option<Digest>) -> Answer<AuditVerdict> {
+        caller.may(Action::Audit)?;
         audit::verify(&*self.engine.ports.store, &caller.tenant, known).await
     }
 }

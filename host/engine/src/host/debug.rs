@@ -2,6 +2,7 @@
 
 use super::Host;
 use crate::debug::{DebugReport, Debugging};
+use crate::permission::Action;
 use crate::requests::Caller;
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::LetterId;
@@ -16,6 +17,7 @@ impl Host {
     /// # Errors
     /// That there is no such letter, or those of the store.
     pub async fn debug(&self, caller: &Caller, letter: &LetterId) -> Result<DebugReport, Box<Failure>> {
+        caller.may(Action::SeeLetters)?;
         self.debugging(caller, letter, TIME).await?.report(false).await
     }
 
@@ -29,6 +31,7 @@ impl Host {
         letter: &LetterId,
         time: Duration,
     ) -> Result<Debugging, Box<Failure>> {
+        caller.may(Action::SeeLetters)?;
         let letter = self.letter(caller, letter).await?;
         Debugging::of(&self.engine, letter, time).await
     }

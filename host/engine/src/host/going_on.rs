@@ -2,6 +2,8 @@
 
 use super::{Host, stats};
 use crate::audit::{Deed, Entry, around};
+use crate::authorize;
+use crate::permission::Action;
 use crate::ports::store::{ApprovalFilter, LetterFilter, Verdict};
 use crate::records::{ApprovalRecord, JournalRecord, LetterRecord, RedriveRecord, RunRecord};
 use crate::recovery;
@@ -13,6 +15,7 @@ use crate::workers;
 use crate::{alerts, by_itself, retention};
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::{ApprovalId, LetterId, RedriveId, RunId};
+use fusebox_core::run::State;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tracing::Instrument as _;
@@ -25,6 +28,11 @@ impl Host {
     /// # Errors
     /// Why it cannot go on, or its failure.
     pub async fn resume(&self, caller: &Caller, run: &RunId) -> Answer<Reply> {
+        caller.may(Action::ManageRuns)?;
+        let record = self.run(caller, run).await?;
+        if State::from_name(&record.state) == Some(State::Failed) {
+            authorize::resume(&self.engine, caller, &record).await?;
+        }
         let (engine, caller, run) = (Arc::clone(&self.engine), caller.clone(), run.clone());
         let span = tracing::info_span!("resume", %run);
         let resumed = async move {
@@ -50,6 +58,9 @@ impl Host {
     /// # Errors
     /// Those of the store.
     pub async fn journal(&self, caller: &Caller, run: &RunId) -> Answer<Vec<JournalRecord>> {
+        if caller.sees_runs_of()?.is_some() {
+            self.run(caller, run).await?;
+        }
         let journal = self.engine.ports.store.journal(&caller.tenant, run).await;
         journal.map_err(|error| refusals::store("the journal cannot be read", &error))
     }
@@ -59,6 +70,7 @@ impl Host {
     /// # Errors
     /// Those of the store.
     pub async fn approvals(&self, caller: &Caller, filter: &ApprovalFilter) -> Answer<Vec<ApprovalRecord>> {
+        caller.may(Action::SeeApprovals)?;
         let approvals = self.engine.ports.store.approvals(&caller.tenant, filter).await;
         approvals.map_err(|error| refusals::store("the approvals cannot be listed", &error))
     }
@@ -68,6 +80,7 @@ impl Host {
     /// # Errors
     /// That there is none, or those of the store.
     pub async fn approval(&self, caller: &Caller, id: &ApprovalId) -> Answer<ApprovalRecord> {
+        caller.may(Action::SeeApprovals)?;
         let approval = self.engine.ports.store.approval(&caller.tenant, id).await;
         approval
             .map_err(|error| refusals::store("the approval cannot be read", &error))?
@@ -79,6 +92,11 @@ impl Host {
     /// # Errors
     /// That it was decided already, has expired, or that it could not be stored.
     pub async fn decide(&self, caller: &Caller, id: &ApprovalId, verdict: Verdict) -> Answer<ApprovalRecord> {
+        caller.may(Action::Decide)?;
+        let approval = self.approval(caller, id).await?;
+        let run = self.engine.ports.store.run(&caller.tenant, &approval.run).await;
+        let run = run.map_err(|error| refusals::store("the run that waits cannot be read", &error))?;
+        authorize::approve(&self.engine, caller, &approval, run.as_ref()).await?;
         let deed = if verdict.approved { Deed::Approve } else { Deed::Decline };
         let entry = Entry::begun(deed, id, json!({ "by": verdict.by }));
         let decided = async {
@@ -93,6 +111,7 @@ impl Host {
     /// # Errors
     /// That there is none, that it is not in doubt or being replayed, or that there is no such effect.
     pub async fn resolve(&self, caller: &Caller, letter: &LetterId, resolve: Resolve) -> Answer<LetterRecord> {
+        caller.may(Action::ManageLetters)?;
         let entry = Entry::begun(Deed::Resolve, letter, told(&resolve));
         let resolved = Box::pin(resolve::resolve(&self.engine, caller, letter, resolve));
         let letter = around(&self.engine, caller, entry, resolved).await?;
@@ -104,6 +123,7 @@ impl Host {
     /// # Errors
     /// That there is none, or those of the store.
     pub async fn pin(&self, caller: &Caller, letter: &LetterId, pinned: bool) -> Answer<()> {
+        caller.may(Action::ManageLetters)?;
         let deed = if pinned { Deed::Pin } else { Deed::Unpin };
         let done = async {
             match self.engine.ports.store.pin(&caller.tenant, letter, pinned).await {
@@ -120,6 +140,7 @@ impl Host {
     /// # Errors
     /// Those of the store.
     pub async fn expired(&self, caller: &Caller) -> Answer<Vec<LetterId>> {
+        caller.may(Action::SeeLetters)?;
         let expired = self.engine.ports.store.expired(&caller.tenant).await;
         expired.map_err(|error| refusals::store("the letters cannot be listed", &error))
     }
@@ -129,6 +150,7 @@ impl Host {
     /// # Errors
     /// Those of the store.
     pub async fn stats(&self, caller: &Caller) -> Answer<LetterStats> {
+        caller.may(Action::SeeLetters)?;
         let all = LetterFilter {
             limit: u32::MAX,
             ..LetterFilter::default()
@@ -141,6 +163,7 @@ impl Host {
     /// # Errors
     /// That it could not be stored.
     pub async fn redrive(&self, caller: &Caller, redrive: Redrive) -> Answer<RedriveRecord> {
+        caller.may(Action::ManageLetters)?;
         let detail = json!({
             "tool": redrive.tool,
             "class": redrive.class,
@@ -163,6 +186,7 @@ impl Host {
     /// # Errors
     /// Those of the store.
     pub async fn redrives(&self, caller: &Caller) -> Answer<Vec<RedriveRecord>> {
+        caller.may(Action::SeeLetters)?;
         let redrives = self.engine.ports.store.redrives(&caller.tenant).await;
         redrives.map_err(|error| refusals::store("the bulk replays cannot be listed", &error))
     }
@@ -172,6 +196,7 @@ impl Host {
     /// # Errors
     /// That there is none, or those of the store.
     pub async fn redrive_of(&self, caller: &Caller, id: &RedriveId) -> Answer<RedriveRecord> {
+        caller.may(Action::SeeLetters)?;
         redrive::find(&self.engine, caller, id).await
     }
 
@@ -180,6 +205,7 @@ impl Host {
     /// # Errors
     /// That there is none, or those of the store.
     pub async fn cancel_redrive(&self, caller: &Caller, id: &RedriveId) -> Answer<RedriveRecord> {
+        caller.may(Action::ManageLetters)?;
         let cancelled = redrive::cancel(&self.engine, caller, id);
         around(
             &self.engine,
@@ -200,6 +226,7 @@ impl Host {
         id: &RedriveId,
         progress: &(dyn Fn(&RedriveRecord) + Send + Sync),
     ) -> Answer<RedriveRecord> {
+        caller.may(Action::ManageLetters)?;
         redrive::run(&self.engine, caller, id, progress).await
     }
 

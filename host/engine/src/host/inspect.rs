@@ -3,8 +3,10 @@
 use super::Host;
 use crate::audit::{Deed, Entry, around};
 use crate::breakers::Cell;
-use crate::catalog::{tool_breaker, tool_key};
+use crate::catalog::{Tool, tool_breaker, tool_key};
 use crate::memory;
+use crate::offer::{self, Offer};
+use crate::permission::Action;
 use crate::ports::sandbox::Component;
 use crate::ports::store::{ErrorFilter, LetterFilter, RunFilter, ToolChange};
 use crate::records::{BreakerRecord, ErrorRecord, LetterRecord, RunRecord, ToolRecord};
@@ -29,32 +31,60 @@ pub struct ToolView {
     pub component: Arc<dyn Component>,
 }
 
+impl ToolView {
+    pub(crate) fn of(tool: &Tool) -> Self {
+        Self {
+            record: tool.record.clone(),
+            policy: Arc::clone(&tool.policy),
+            component: Arc::clone(&tool.component),
+        }
+    }
+}
+
 type Answer<T> = Result<T, Box<Failure>>;
 
 /// Letters that one entry of the audit trail names.
 const PURGED_AN_ENTRY: usize = 100;
 
 impl Host {
-    /// The newest version of every tool, by name.
+    /// The newest version of every tool, by name; a caller sees those that they may call.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn tools(&self, caller: &Caller) -> Answer<Vec<ToolRecord>> {
-        let tools = self.engine.ports.store.tools(&caller.tenant).await;
-        tools.map_err(|error| refusals::store("the tools cannot be listed", &error))
+        let offered = if caller.can(Action::SeeTools) {
+            None
+        } else {
+            Some(self.offered(caller).await?)
+        };
+        if let Some(offered) = offered {
+            return Ok(offered.into_iter().map(|offer| offer.tool.record).collect());
+        }
+        offer::all(&self.engine, &caller.tenant).await
     }
 
-    /// One tool, loaded.
+    /// What the caller may call: enabled tools, each with the functions that the rules may permit to them.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn offered(&self, caller: &Caller) -> Answer<Vec<Offer>> {
+        caller.may(Action::Call)?;
+        offer::offered(&self.engine, caller).await
+    }
+
+    /// One tool, loaded; to a caller, one that they may call.
     ///
     /// # Errors
     /// That there is none, or that it cannot be loaded.
     pub async fn tool(&self, caller: &Caller, name: &str) -> Answer<ToolView> {
+        if !caller.can(Action::SeeTools) {
+            caller.may(Action::Call)?;
+        }
         let tool = self.engine.catalog.refresh(&self.engine, &caller.tenant, name).await?;
-        Ok(ToolView {
-            record: tool.record.clone(),
-            policy: Arc::clone(&tool.policy),
-            component: Arc::clone(&tool.component),
-        })
+        if !caller.can(Action::SeeTools) && offer::functions(&self.engine, caller, &tool).is_empty() {
+            return Err(refusals::no_tool(name));
+        }
+        Ok(ToolView::of(&tool))
     }
 
     /// Enables, disables or removes a tool; other hosts follow within seconds.
@@ -62,6 +92,10 @@ impl Host {
     /// # Errors
     /// That there is none, or those of the store.
     pub async fn change_tool(&self, caller: &Caller, name: &str, change: ToolChange) -> Answer<()> {
+        caller.may(match change {
+            ToolChange::Remove => Action::RemoveTools,
+            ToolChange::Enable | ToolChange::Disable => Action::SwitchTools,
+        })?;
         let deed = match change {
             ToolChange::Enable => Deed::Enable,
             ToolChange::Disable => Deed::Disable,
@@ -79,22 +113,31 @@ impl Host {
         around(&self.engine, caller, Entry::begun(deed, name, json!({})), changed).await
     }
 
-    /// Runs, newest first.
+    /// Runs, newest first; a caller sees their own.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn runs(&self, caller: &Caller, filter: &RunFilter) -> Answer<Vec<RunRecord>> {
-        let runs = self.engine.ports.store.runs(&caller.tenant, filter).await;
+        let filter = RunFilter {
+            principal: caller
+                .sees_runs_of()?
+                .map(str::to_owned)
+                .or_else(|| filter.principal.clone()),
+            ..filter.clone()
+        };
+        let runs = self.engine.ports.store.runs(&caller.tenant, &filter).await;
         runs.map_err(|error| refusals::store("the runs cannot be listed", &error))
     }
 
-    /// One run.
+    /// One run; a caller finds their own.
     ///
     /// # Errors
     /// That there is none, or those of the store.
     pub async fn run(&self, caller: &Caller, id: &RunId) -> Answer<RunRecord> {
+        let own = caller.sees_runs_of()?;
         let run = self.engine.ports.store.run(&caller.tenant, id).await;
         run.map_err(|error| refusals::store("the run cannot be read", &error))?
+            .filter(|run| own.is_none_or(|principal| run.principal == principal))
             .ok_or_else(|| refusals::no_run(id.as_str()))
     }
 
@@ -103,6 +146,7 @@ impl Host {
     /// # Errors
     /// Those of the store.
     pub async fn letters(&self, caller: &Caller, filter: &LetterFilter) -> Answer<Vec<LetterRecord>> {
+        caller.may(Action::SeeLetters)?;
         let letters = self.engine.ports.store.letters(&caller.tenant, filter).await;
         letters.map_err(|error| refusals::store("the letters cannot be listed", &error))
     }
@@ -112,6 +156,7 @@ impl Host {
     /// # Errors
     /// That there is none, or those of the store.
     pub async fn letter(&self, caller: &Caller, id: &LetterId) -> Answer<LetterRecord> {
+        caller.may(Action::SeeLetters)?;
         let letter = self.engine.ports.store.letter(&caller.tenant, id).await;
         let letter = letter
             .map_err(|error| refusals::store("the letter cannot be read", &error))?
@@ -124,6 +169,7 @@ impl Host {
     /// # Errors
     /// That there is none, or those of the store.
     pub async fn letter_of(&self, caller: &Caller, run: &RunId) -> Answer<LetterRecord> {
+        caller.may(Action::SeeLetters)?;
         let letter = self.engine.ports.store.letter_of(&caller.tenant, run).await;
         let letter = letter
             .map_err(|error| refusals::store("the letter cannot be read", &error))?
@@ -146,6 +192,7 @@ impl Host {
     /// # Errors
     /// Those of the store.
     pub async fn purge(&self, caller: &Caller, ids: &[LetterId]) -> Answer<Vec<LetterId>> {
+        caller.may(Action::ManageLetters)?;
         let mut purged = Vec::new();
         for part in ids.chunks(PURGED_AN_ENTRY) {
             let letters: Vec<_> = part.iter().map(LetterId::as_str).collect();
@@ -165,6 +212,7 @@ impl Host {
     /// # Errors
     /// Those of the store.
     pub async fn retain(&self, caller: &Caller) -> Answer<u64> {
+        caller.may(Action::Retain)?;
         let gone = self
             .engine
             .ports
@@ -179,6 +227,7 @@ impl Host {
     /// # Errors
     /// That there is no such memory, or that a page of it is lost.
     pub async fn memory(&self, caller: &Caller, letter: &LetterId, range: MemoryRange) -> Answer<Vec<u8>> {
+        caller.may(Action::SeeLetters)?;
         let letter = self.letter(caller, letter).await?;
         memory::read(&self.engine, &letter, range).await
     }
@@ -188,6 +237,7 @@ impl Host {
     /// # Errors
     /// That it keeps no state, or that a page of it is lost.
     pub async fn coredump(&self, caller: &Caller, letter: &LetterId) -> Answer<Vec<u8>> {
+        caller.may(Action::SeeLetters)?;
         let letter = self.letter(caller, letter).await?;
         memory::coredump(&self.engine, &letter).await
     }
@@ -197,6 +247,7 @@ impl Host {
     /// # Errors
     /// Those of the store.
     pub async fn breakers(&self, caller: &Caller) -> Answer<Vec<BreakerRecord>> {
+        caller.may(Action::Breakers)?;
         let stored = self.engine.ports.store.breakers(&caller.tenant).await;
         let mut breakers = stored.map_err(|error| refusals::store("the breakers cannot be listed", &error))?;
         for cell in self.engine.breakers.of_tenant(&caller.tenant) {
@@ -216,6 +267,7 @@ impl Host {
     /// # Errors
     /// That no deployed tool has such a breaker, or that the order could not be stored.
     pub async fn order_breaker(&self, caller: &Caller, key: &str, order: BreakerOrder) -> Answer<BreakerRecord> {
+        caller.may(Action::Breakers)?;
         let cell = self.breaker(caller, key).await?;
         let deed = match order {
             BreakerOrder::ForceOpen => Deed::OpenBreaker,
@@ -256,6 +308,7 @@ impl Host {
     /// # Errors
     /// Those of the store.
     pub async fn errors(&self, caller: &Caller, filter: &ErrorFilter) -> Answer<Vec<ErrorRecord>> {
+        caller.may(Action::SeeErrors)?;
         let errors = self.engine.ports.store.errors(&caller.tenant, filter).await;
         errors.map_err(|error| refusals::store("the error log cannot be read", &error))
     }

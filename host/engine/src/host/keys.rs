@@ -3,6 +3,7 @@
 use super::Host;
 use crate::api_keys::{self, Token};
 use crate::audit::{Deed, Entry, around};
+use crate::permission::Action;
 use crate::ports::sandbox::Spelling;
 use crate::records::{KeyRecord, StoredKey, millis};
 use crate::refusals;
@@ -35,6 +36,7 @@ impl Host {
     /// # Errors
     /// A name that is none, no roles, roles that the caller lacks, another tenant, or those of the store.
     pub async fn create_key(&self, caller: &Caller, new: NewKey) -> Answer<(KeyRecord, String)> {
+        caller.may(Action::Keys)?;
         may_create(caller, &new)?;
         let ports = &self.engine.ports;
         let made = api_keys::make(&*ports.entropy);
@@ -69,6 +71,7 @@ impl Host {
     /// # Errors
     /// Those of the store.
     pub async fn keys(&self, caller: &Caller) -> Answer<Vec<KeyRecord>> {
+        caller.may(Action::Keys)?;
         let keys = self.engine.ports.store.keys(&caller.tenant).await;
         keys.map_err(|error| refusals::store("the keys cannot be listed", &error))
     }
@@ -78,6 +81,7 @@ impl Host {
     /// # Errors
     /// That there is none, or those of the store.
     pub async fn revoke_key(&self, caller: &Caller, id: &str) -> Answer<KeyRecord> {
+        caller.may(Action::Keys)?;
         let all = self.keys(caller).await?;
         let key = all.into_iter().find(|key| key.id == id);
         let key = key.ok_or_else(|| refusals::no_key(id))?;

@@ -2,6 +2,7 @@
 
 use super::Host;
 use crate::journal::Journal;
+use crate::permission::Action;
 use crate::records::LetterRecord;
 use crate::recovery;
 use crate::requests::Caller;
@@ -53,6 +54,7 @@ impl Host {
     /// # Errors
     /// That the tool's version cannot be loaded any more, or those of the store.
     pub async fn outlook(&self, caller: &Caller, letter: &LetterRecord) -> Result<Outlook, Box<Failure>> {
+        caller.may(Action::SeeLetters)?;
         let engine = &self.engine;
         let run = &letter.run;
         let tool = engine

@@ -302,6 +302,10 @@ impl Tenant {
             filter.tool.as_ref().is_none_or(|tool| *tool == run.tool)
                 && filter.state.as_ref().is_none_or(|state| *state == run.state)
                 && filter.since.is_none_or(|since| run.created >= since)
+                && filter
+                    .principal
+                    .as_ref()
+                    .is_none_or(|principal| *principal == run.principal)
         });
         runs.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
         if let Some(after) = &filter.after {

@@ -65,6 +65,11 @@ pub struct Schemas {
 pub trait Input: Send + Sync {
     /// SHA-256 of the value in canonical form: spelling and absent options do not matter.
     fn fingerprint(&self) -> Digest;
+    /// The value as a JSON object with a property for each parameter, spelled as in WIT, whatever the caller wrote.
+    ///
+    /// # Errors
+    /// That a value is not of its type, which decoding rules out.
+    fn json(&self) -> Result<String, String>;
     /// For the component that made it.
     fn as_any(&self) -> &dyn Any;
 }

@@ -112,6 +112,10 @@ impl Input for ScriptedInput {
         digest_of(self.0.to_string().as_bytes())
     }
 
+    fn json(&self) -> Result<String, String> {
+        Ok(self.0.to_string())
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -16,6 +16,7 @@ mod keys;
 mod leases;
 mod letters;
 mod mortal;
+mod permissions;
 mod pipeline;
 mod recovery;
 mod replaying;

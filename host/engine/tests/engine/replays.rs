@@ -6,7 +6,7 @@ use fusebox_core::effect::NotSent;
 use fusebox_core::failure::{Class, Code};
 use fusebox_core::policy::{Approval, Idempotency, ServicePolicy};
 use fusebox_engine::host::Host;
-use fusebox_engine::ports::authorizer::{Authorizer, Decision, Question};
+use fusebox_engine::ports::authorizer::{Authorizer, Decision, Listing, Question};
 use fusebox_engine::requests::{Begin, Caller, Replay};
 use fusebox_engine::testing::scripted_transport::{not_sent, status};
 use std::sync::Arc;
@@ -54,6 +54,10 @@ impl Authorizer for Thoughtful {
     async fn decide(&self, _question: &Question<'_>) -> Decision {
         sleep(self.0.as_secs()).await;
         Decision::Allow
+    }
+
+    fn may_list(&self, _listing: &Listing<'_>) -> bool {
+        true
     }
 }
 

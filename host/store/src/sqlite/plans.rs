@@ -23,6 +23,7 @@ fn lists() -> Vec<String> {
                 tool: text("t").filter(|_| on(0)),
                 state,
                 since: Some(1).filter(|_| on(1)),
+                principal: None,
                 after: Some(run_id(1)).filter(|_| on(2)),
                 limit: 0,
             };

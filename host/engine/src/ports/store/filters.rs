@@ -12,6 +12,8 @@ pub struct RunFilter {
     pub state: Option<String>,
     /// Only created at or after, milliseconds since 1970.
     pub since: Option<i64>,
+    /// Only of that principal.
+    pub principal: Option<String>,
     /// Only those that come after that one in the list.
     pub after: Option<RunId>,
     /// At most so many; zero means 100.

@@ -13,6 +13,7 @@ use crate::records::{
 use crate::requests::digest_of;
 use bytes::Bytes;
 use fusebox_core::ids::{Digest, LetterId, OwnerId, RunId};
+use fusebox_core::role::Roles;
 use fusebox_core::time::Wall;
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ pub fn run(n: u64) -> RunRecord {
         component: digest_of(b"component"),
         version: 1,
         principal: "local".to_owned(),
+        roles: Roles::ALL,
         state: "running".to_owned(),
         key: None,
         fingerprint: digest_of(b"payload"),

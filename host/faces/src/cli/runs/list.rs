@@ -42,6 +42,7 @@ pub(super) async fn run(list: Arguments, cx: &mut Context<'_>) -> Result<(), Fai
         tool: list.tool,
         state: list.state,
         since: list.since.map(|ago| (cx.now() - ago).0),
+        principal: None,
         after: None,
         limit: list.limit,
     };
