@@ -68,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) database: PathBuf,
     /// Folder of compiled components.
     pub(crate) cache: PathBuf,
+    /// Folder of Cedar rules.
+    pub(crate) rules: PathBuf,
     /// The file of secrets.
     pub(crate) secrets: PathBuf,
     /// Values of secrets in variables, by the secret's name.
@@ -131,7 +133,12 @@ impl Config {
             (None, Some(home)) => home.join("fusebox/compiled"),
             (None, None) => return Err(no_home("cache")),
         };
+        let rules = match &host.rules {
+            Some(path) => rules_folder(place(path))?,
+            None => default("rules")?,
+        };
         Ok(Self {
+            rules,
             secrets: host
                 .secrets
                 .file
@@ -151,6 +158,17 @@ impl Config {
             secret_variables,
         })
     }
+}
+
+/// A folder that was named and is not there is a mistake, and would let roles alone decide.
+fn rules_folder(folder: PathBuf) -> Result<PathBuf, Failed> {
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    Err(Failed::file(
+        format!("there is no folder of rules {}", folder.display()),
+        "change `rules` in the operator's file, or create the folder",
+    ))
 }
 
 fn no_home(setting: &str) -> Failed {

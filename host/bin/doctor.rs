@@ -60,6 +60,7 @@ pub(crate) async fn checkup(process: &Process) -> Vec<Checkup> {
         },
         Err(failed) => unwell("compiler and cache", &failed),
     });
+    found.extend(rules(process, &config.rules).await);
     found.push(match process.keeper().and_then(|keeper| keeper.list()) {
         Ok(secrets) => well(
             "secrets",
@@ -68,6 +69,37 @@ pub(crate) async fn checkup(process: &Process) -> Vec<Checkup> {
         Err(failed) => unwell("secrets", &failed),
     });
     found
+}
+
+/// The rule files; their types are checked where there is a database with tools.
+async fn rules(process: &Process, folder: &Path) -> Vec<Checkup> {
+    let host = match process.config() {
+        Ok(config) if config.database.exists() => process.local("looking at the rules").await,
+        _ => process.scratch().await,
+    };
+    let caller = Caller::local();
+    let found = async {
+        let host = host?;
+        Ok::<_, Failed>((host.rule_findings(&caller).await?, host.rules(&caller)?))
+    };
+    match found.await {
+        Ok((findings, rules)) if findings.is_empty() && rules.is_empty() => {
+            vec![well("rules", "none: roles alone decide".to_owned())]
+        }
+        Ok((findings, rules)) if findings.is_empty() => {
+            vec![well("rules", format!("{} in force, {}", rules.len(), folder.display()))]
+        }
+        Ok((findings, _)) => findings
+            .into_iter()
+            .map(|finding| Checkup {
+                what: "rules".to_owned(),
+                state: if finding.is_error { State::Unwell } else { State::Note },
+                found: format!("{}: {}", finding.place, finding.message),
+                help: finding.help,
+            })
+            .collect(),
+        Err(failed) => vec![unwell("rules", &failed)],
+    }
 }
 
 async fn database(process: &Process, path: &Path) -> Vec<Checkup> {

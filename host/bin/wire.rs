@@ -1,16 +1,16 @@
-//! Puts a host together: the only place that names SQLite, wasmtime and hyper.
+//! Puts a host together: the only place that names SQLite, wasmtime, Cedar and hyper.
 
 use crate::config::{Config, Environment};
 use crate::policies::Policies;
 use crate::secrets::{KeptSecrets, Source};
 use crate::{doctor, encryption};
 use async_trait::async_trait;
+use fusebox_authz::CedarAuthorizer;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_egress::{HttpTransport, NetworkSettings};
 use fusebox_engine::guests::GuestRuntime;
 use fusebox_engine::host::{Alerts, Host, Ports, Settings, Webhook};
 use fusebox_engine::memory_store::MemoryStore;
-use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::{Clock, SystemClock};
 use fusebox_engine::ports::entropy::OsEntropy;
 use fusebox_engine::ports::store::Store;
@@ -120,10 +120,12 @@ impl Process {
             .map_err(|error| Failed::file(error.to_string(), "mend `network.extra-roots` in the operator's file"))?;
         #[cfg(feature = "failpoints")]
         let transport = crate::failpoints::Transport::around(transport);
+        let authorizer = CedarAuthorizer::open(config.rules.clone());
+        authorizer.watch(Arc::clone(&self.clock));
         let ports = Ports {
             store,
             sandbox: self.sandbox().await?,
-            authorizer: Arc::new(AllowAll),
+            authorizer,
             clock: Arc::clone(&self.clock),
             entropy: Arc::new(OsEntropy),
             secrets: Arc::new(self.keeper()?),
@@ -265,6 +267,7 @@ impl Wiring for Process {
         Ok(vec![
             ("database", config.database.clone()),
             ("cache", config.cache.clone()),
+            ("rules", config.rules.clone()),
             ("secrets.file", config.secrets.clone()),
         ])
     }

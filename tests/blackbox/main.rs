@@ -13,6 +13,7 @@
 )]
 
 mod approvals;
+mod authorization;
 mod boundary;
 mod cli;
 #[cfg(feature = "failpoints")]

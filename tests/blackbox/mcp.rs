@@ -1,6 +1,6 @@
 //! MCP, as an agent speaks it: JSON-RPC by hand, against the binary, real tools, and upstreams that fail on command.
 
-mod agent;
+pub(crate) mod agent;
 mod calls;
 mod listing;
 mod messages;

@@ -182,13 +182,6 @@ impl CedarAuthorizer {
             Err(reason) => Decision::Deny { reason },
         }
     }
-
-    /// The Cedar schema of a tenant's tools that were learned, for editors and people.
-    #[must_use]
-    pub fn schema(&self, tenant: &str) -> String {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        schema::text(known.get(tenant).unwrap_or(&Tools::new()))
-    }
 }
 
 #[async_trait]
@@ -243,6 +236,11 @@ impl Authorizer for CedarAuthorizer {
             },
             _ => seen.findings.clone(),
         }
+    }
+
+    fn schema(&self, tenant: &str) -> String {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        schema::text(known.get(tenant).unwrap_or(&Tools::new()))
     }
 
     fn version(&self) -> u64 {

@@ -183,7 +183,8 @@ fn nobody_else(decision: Decision, question: &Question<'_>) -> Asked<()> {
     }
 }
 
-fn about<'a>(caller: &'a Caller, act: Act, tool: &'a str) -> Question<'a> {
+/// A question of the caller about a whole tool.
+pub(crate) fn about<'a>(caller: &'a Caller, act: Act, tool: &'a str) -> Question<'a> {
     Question {
         tenant: &caller.tenant,
         principal: &caller.principal,
@@ -198,7 +199,8 @@ fn about<'a>(caller: &'a Caller, act: Act, tool: &'a str) -> Question<'a> {
     }
 }
 
-fn arguments<'a>(tool: &'a Tool, function: &str, input: &'a dyn Input) -> Option<Arguments<'a>> {
+/// What rules may know of arguments.
+pub(crate) fn arguments<'a>(tool: &'a Tool, function: &str, input: &'a dyn Input) -> Option<Arguments<'a>> {
     let shapes = &tool.component.shape().functions;
     Some(Arguments {
         component: tool.record.component,

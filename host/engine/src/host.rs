@@ -6,6 +6,7 @@ mod going_on;
 mod inspect;
 mod keys;
 mod outlook;
+mod rules;
 mod stats;
 
 use crate::audit::{Deed, Entry, around};

@@ -46,6 +46,7 @@ mod rest;
 mod resuming;
 mod retention;
 mod room;
+pub mod rules;
 mod runs;
 mod services;
 mod starting;

@@ -83,13 +83,7 @@ async fn callee(way: &Arc<Way>, effect: &Effect, target: &Target, input: &str) -
     }
     let decoded = tool.component.decode(&function.name, input, tool.limits.host_memory);
     let decoded = decoded.map_err(|what| refusals::bad_input(callee, &function.name, &what))?;
-    let caller = Caller {
-        tenant: Arc::clone(&facts.tenant),
-        principal: Arc::clone(&facts.principal),
-        roles: facts.roles,
-        spelling: facts.spelling,
-        trace: facts.trace.clone(),
-    };
+    let caller = facts.caller();
     let chain = chain(facts);
     let matter = Matter {
         tool: callee,
@@ -359,11 +353,8 @@ async fn go_on(way: &Arc<Way>, callee: &Callee, record: RunRecord, fresh: Run) -
         .map_err(|what| refusals::bad_input(&record.tool, &record.function, &what))?;
     let journal = recovery::read_journal(engine, &record, &tool).await?;
     let caller = Caller {
-        tenant: Arc::clone(&way.facts.tenant),
-        principal: Arc::clone(&way.facts.principal),
-        roles: way.facts.roles,
         spelling: fresh.spelling,
-        trace: fresh.trace.clone(),
+        ..way.facts.caller()
     };
     let (call_key, chain) = (fresh.call_key, Arc::clone(&fresh.chain));
     let mut facts = Facts::of(&record, &caller, tool, function, input);

@@ -36,6 +36,8 @@ pub enum Action {
     Audit,
     /// See every tool, whoever may call it, and its component.
     SeeTools,
+    /// See and try the rules in force.
+    SeeRules,
     /// Enable and disable tools.
     SwitchTools,
     /// Remove tools.
@@ -46,7 +48,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Call,
         Self::SeeOwnRuns,
         Self::SeeRuns,
@@ -61,6 +63,7 @@ impl Action {
         Self::Keys,
         Self::Audit,
         Self::SeeTools,
+        Self::SeeRules,
         Self::SwitchTools,
         Self::RemoveTools,
         Self::Deploy,
@@ -81,7 +84,7 @@ impl Action {
             | Self::Retain
             | Self::Keys
             | Self::Audit => &[Role::Operator],
-            Self::SeeTools | Self::SwitchTools => &[Role::Operator, Role::Deployer],
+            Self::SeeTools | Self::SeeRules | Self::SwitchTools => &[Role::Operator, Role::Deployer],
             Self::RemoveTools | Self::Deploy => &[Role::Deployer],
         }
     }
@@ -102,6 +105,7 @@ impl Action {
             Self::Keys => "manage API keys",
             Self::Audit => "read the audit trail",
             Self::SeeTools => "see deployed tools",
+            Self::SeeRules => "see the rules",
             Self::SwitchTools => "enable or disable tools",
             Self::RemoveTools => "remove tools",
             Self::Deploy => "deploy tools",
@@ -180,10 +184,14 @@ mod tests {
             Keys,
             Audit,
             SeeTools,
+            SeeRules,
             SwitchTools,
         ];
         assert_eq!(may(Role::Operator), operator);
-        assert_eq!(may(Role::Deployer), [SeeTools, SwitchTools, RemoveTools, Deploy]);
+        assert_eq!(
+            may(Role::Deployer),
+            [SeeTools, SeeRules, SwitchTools, RemoveTools, Deploy]
+        );
     }
 
     #[test]

@@ -243,6 +243,7 @@ pub struct RunRecord {
         skip_serializing_if = "role_names::is_caller_alone",
         with = "role_names"
     )]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, required = false))]
     pub roles: Roles,
     /// Name of its state (`fusebox_core::run`).
     pub state: String,

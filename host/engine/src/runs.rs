@@ -279,6 +279,17 @@ impl Facts {
         }
     }
 
+    /// Whoever called it, for what it asks in their name.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller {
+            tenant: Arc::clone(&self.tenant),
+            principal: Arc::clone(&self.principal),
+            roles: self.roles,
+            spelling: self.spelling,
+            trace: self.trace.clone(),
+        }
+    }
+
     /// What the keys of its effects are made of.
     pub(crate) fn key_owner(&self) -> KeyOwner {
         self.call_key

@@ -148,7 +148,7 @@ enum Command {
     },
     /// Effective settings, and where each came from
     Config(config::Arguments),
-    /// The effective policy of a function, and the line that set each value
+    /// The effective policy of a function, and the rules that say who may do what
     Policy(policy::Arguments),
     /// Secrets that the host adds to requests; guests never see them
     Secrets {

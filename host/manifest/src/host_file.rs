@@ -32,6 +32,8 @@ pub struct HostFile {
     pub database: Option<PathSetting>,
     /// Folder of compiled components; likewise.
     pub cache: Option<PathSetting>,
+    /// Folder of Cedar rules; likewise.
+    pub rules: Option<PathSetting>,
     /// Level of what the host says on stderr: `error`, `warn`, `info`, `debug` or `trace`.
     pub log: String,
     /// How long a host owns a run without renewing.
@@ -281,6 +283,7 @@ fn build(settings: Settings) -> HostFile {
     HostFile {
         database: s.path("database"),
         cache: s.path("cache"),
+        rules: s.path("rules"),
         log: s.text("log").unwrap_or_default(),
         lease: s.duration("lease"),
         drain: s.duration("drain"),

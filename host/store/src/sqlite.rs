@@ -440,7 +440,7 @@ impl Store for SqliteStore {
     }
 
     async fn audit_trail(&self, tenant: &str, after: i64, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
-        let query = query(audit::TRAIL).bind(tenant).bind(after).bind(sql::listed(limit));
+        let query = query(audit::TRAIL).bind(tenant).bind(after).bind(listed(limit));
         // An entry that cannot be read is not passed over.
         self.whole(query, |_, row| audit::record(row)).await
     }

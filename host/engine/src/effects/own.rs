@@ -2,6 +2,7 @@
 
 use super::Way;
 use super::ledger::Ending;
+use crate::offer;
 use crate::ports::sandbox::{Got, Offered, Scope, StateAsk, Told};
 use crate::ports::store::{Space, StateWrite};
 use crate::records::millis;
@@ -81,6 +82,7 @@ impl Way {
     pub(super) async fn offered(&self) -> Ending {
         let mut offered = Vec::new();
         let policy = &self.facts.tool.policy;
+        let caller = self.facts.caller();
         let mut names: Vec<_> = policy.tools.iter().map(|grant| grant.tool.as_str()).collect();
         names.dedup();
         for name in names {
@@ -88,7 +90,7 @@ impl Way {
             let Ok(tool) = self.engine.catalog.get(&self.engine, &self.facts.tenant, name).await else {
                 continue;
             };
-            for shape in &tool.component.shape().functions {
+            for shape in offer::functions(&self.engine, &caller, &tool) {
                 if policy.may_call(name, &shape.name) {
                     let described = tool.policy.function(&shape.name).description.clone();
                     offered.push(Offered {

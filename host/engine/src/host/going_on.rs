@@ -12,7 +12,7 @@ use crate::refusals;
 use crate::requests::{Caller, LetterStats, Redrive, Reply, Resolve};
 use crate::resolve;
 use crate::workers;
-use crate::{alerts, by_itself, retention};
+use crate::{alerts, by_itself, retention, rules};
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::{ApprovalId, LetterId, RedriveId, RunId};
 use fusebox_core::run::State;
@@ -238,6 +238,7 @@ impl Host {
             by_itself::work(engine()),
             alerts::work(engine()),
             retention::work(engine()),
+            rules::work(engine()),
         );
     }
 }

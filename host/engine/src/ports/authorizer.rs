@@ -170,6 +170,11 @@ pub trait Authorizer: Send + Sync {
         Vec::new()
     }
 
+    /// The types of the tools that were learned, in the language of the rules; empty where it has none.
+    fn schema(&self, _tenant: &str) -> String {
+        String::new()
+    }
+
     /// Grows by one when other rules come into force.
     fn version(&self) -> u64 {
         0

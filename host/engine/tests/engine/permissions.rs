@@ -8,6 +8,7 @@ use fusebox_core::role::{Role, Roles};
 use fusebox_core::time::Wall;
 use fusebox_engine::following::{Following, Terms};
 use fusebox_engine::host::{Host, NewKey};
+use fusebox_engine::ports::authorizer::Act;
 use fusebox_engine::ports::store::{
     ApprovalFilter, AuditFilter, ErrorFilter, LetterFilter, RunFilter, ToolChange, Verdict,
 };
@@ -105,6 +106,19 @@ fn redrive_id() -> RedriveId {
     RedriveId::new(Wall(1), 1)
 }
 
+fn rule_trial() -> fusebox_engine::rules::Trial {
+    fusebox_engine::rules::Trial {
+        principal: "somebody".to_owned(),
+        roles: Roles::CALLER,
+        act: Act::Call,
+        tool: "pure".to_owned(),
+        function: Some("run".to_owned()),
+        input: "{}".to_owned(),
+        chain: Vec::new(),
+        run_by: None,
+    }
+}
+
 fn new_key() -> NewKey {
     NewKey {
         name: "ci".to_owned(),
@@ -162,6 +176,10 @@ fn methods() -> Vec<Method> {
             let following = Following::new(Terms::default());
             host.follow(&caller, call("pure"), &following).await
         };
+        rules [O D] |host, caller| async move { host.rules(&caller) };
+        rule_findings [O D] |host, caller| host.rule_findings(&caller);
+        rule_schema [O D] |host, caller| host.rule_schema(&caller);
+        judge [O D] |host, caller| host.judge(&caller, &rule_trial());
         create_key [O] |host, caller| host.create_key(&caller, new_key());
         keys [O] |host, caller| host.keys(&caller);
         revoke_key [O] |host, caller| host.revoke_key(&caller, "none");

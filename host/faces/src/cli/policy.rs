@@ -1,4 +1,9 @@
-//! `fusebox policy explain`: the effective policy of one function, and the line that set each value.
+//! `fusebox policy`: the effective policy of one function, and the rules that say who may do what.
+
+mod cases;
+mod rules;
+
+pub(super) use rules::shown;
 
 use super::call::target;
 use super::{Context, Failed, manifests};
@@ -16,18 +21,31 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the effective policy of a function: each value, who set it, and what cut it
+    /// Show the effective policy of a function: each value, who set it, and what cut it; without one, the rules in force
     #[command(after_help = "\
 Examples:
+  fusebox policy explain
   fusebox policy explain search.query
   fusebox policy explain query --manifest search.toml")]
     Explain {
         /// TOOL.FUNCTION of a deployed tool, or a function of the manifest
-        target: String,
+        target: Option<String>,
         /// A manifest that need not be deployed
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", requires = "target")]
         manifest: Option<PathBuf>,
     },
+    /// Try the rules in force with the cases of a file
+    #[command(after_help = "\
+Example:
+  fusebox policy test policies/cases.toml
+
+A case has principal, roles, action, function, input and what is expected: allow, deny or approval.")]
+    Test {
+        /// File of cases
+        file: PathBuf,
+    },
+    /// Print the types that rules know of the deployed tools, as a Cedar schema for an editor
+    Schema,
 }
 
 /// Runs the command.
@@ -35,7 +53,15 @@ Examples:
 /// # Errors
 /// A tool or function that is not there, or files with errors.
 pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
-    let Command::Explain { target, manifest } = arguments.command;
+    let (target, manifest) = match arguments.command {
+        Command::Explain { target: None, .. } => return rules::explain(cx).await,
+        Command::Explain {
+            target: Some(target),
+            manifest,
+        } => (target, manifest),
+        Command::Test { file } => return cases::run(&file, cx).await,
+        Command::Schema => return rules::schema(cx).await,
+    };
     let rows = match manifest {
         Some(path) => of_file(&path, &target, cx).await?,
         None => of_deployed(&target, cx).await?,

@@ -48,6 +48,7 @@ pub(super) async fn list(
         tool: query.tool,
         state: query.state,
         since: query.since,
+        principal: None,
         after: query.after.as_deref().map(id).transpose()?,
         limit: limit + 1,
     };

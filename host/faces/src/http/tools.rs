@@ -18,6 +18,7 @@ use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use fusebox_core::failure::Code;
+use fusebox_engine::permission::Action;
 use fusebox_engine::ports::store::ToolChange;
 use fusebox_engine::requests::Caller;
 use http::{HeaderMap, StatusCode};
@@ -109,6 +110,7 @@ pub(super) async fn deploy(
     Query(query): Query<DeployQuery>,
     parts: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, Refusal> {
+    caller.may(Action::Deploy)?;
     let parts = parts.map_err(|error| {
         Problem::new(
             415,

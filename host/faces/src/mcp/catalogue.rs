@@ -157,20 +157,11 @@ impl Catalogue {
 
 /// The tools that are switched on, each with the functions that the caller may call.
 async fn offers(host: &Host, caller: &Caller) -> Result<Vec<(ToolView, Vec<String>)>, Box<Failure>> {
-    let mut offers = Vec::new();
-    for record in host.tools(caller).await?.into_iter().filter(|tool| tool.enabled) {
-        match host.tool(caller, &record.name).await {
-            Ok(view) => {
-                let functions = view.component.shape().functions.iter();
-                let functions = functions.map(|shape| shape.name.clone()).collect();
-                offers.push((view, functions));
-            }
-            Err(failure) => {
-                tracing::warn!(tool = record.name, %failure, "the tool cannot be loaded, so it is not listed")
-            }
-        }
-    }
-    Ok(offers)
+    let offered = host.offered(caller).await?.into_iter().map(|offer| {
+        let functions = offer.functions.into_iter().map(|shape| shape.name).collect();
+        (offer.tool, functions)
+    });
+    Ok(offered.collect())
 }
 
 /// Of two functions with one name the first tool's is listed.

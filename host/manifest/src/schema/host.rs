@@ -27,6 +27,12 @@ pub(crate) static HOST: Shape = shape(
             "Folder with presets of your own, relative to this file; each `NAME.toml` is a preset.",
         ),
         key(
+            "rules",
+            Form::Path,
+            "",
+            "Folder with Cedar rules, relative to this file; `rules` beside it without it. Each `NAME.cedar` in it counts.",
+        ),
+        key(
             "log",
             Form::Word(&["error", "warn", "info", "debug", "trace"]),
             "\"warn\"",
