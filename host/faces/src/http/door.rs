@@ -1,6 +1,6 @@
 //! The door: what every request passes before a handler sees it.
 
-use super::auth::Authentication;
+use super::auth::{Authentication, denied};
 use super::limits::{Limits, Names, Rate, too_large, whole};
 use super::refusal::Refusal;
 use super::resource::METADATA;
@@ -11,6 +11,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use fusebox_core::failure::Code;
+use fusebox_core::role::Role;
 use fusebox_engine::host::Host;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use http_body::Body as _;
@@ -76,6 +77,10 @@ impl Door {
         }
         let caller = caller?;
         let uploads = parts.method == Method::POST && parts.uri.path() == "/v1/tools";
+        // The largest bodies are read for those alone who may send them.
+        if uploads && !caller.roles.has(Role::Deployer) {
+            return Err(denied("deploying is for whoever has the role `deployer`"));
+        }
         let most = if uploads { self.limits.upload } else { self.limits.body };
         if body.size_hint().lower() > most as u64 {
             return Err(too_large(most));

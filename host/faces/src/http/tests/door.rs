@@ -4,7 +4,7 @@ use super::world::{World, request};
 use crate::http::Authentication;
 use axum::body::Body;
 use fusebox_core::policy::RateLimit;
-use fusebox_core::role::Roles;
+use fusebox_core::role::{Role, Roles};
 use std::time::Duration;
 
 fn open() -> Authentication {
@@ -64,6 +64,26 @@ async fn bodies_are_bounded() {
     world.post("", call, "{}").await.is(200);
     world
         .post("", call, &format!("{{\"a\":\"{}\"}}", "x".repeat(32)))
+        .await
+        .problem(413, "bad-input");
+}
+
+#[tokio::test]
+async fn large_bodies_are_read_for_those_who_may_deploy() {
+    let world = World::with(open(), |limits| {
+        limits.body = 16;
+        limits.upload = 64;
+    })
+    .await;
+    let deployer = world.key_of(Role::Deployer).await;
+    let body = "x".repeat(32);
+    world.post("", "/v1/tools", &body).await.problem(403, "denied");
+    world
+        .post(&deployer, "/v1/tools", &body)
+        .await
+        .problem(415, "bad-input");
+    world
+        .post(&deployer, "/v1/tools", &body.repeat(3))
         .await
         .problem(413, "bad-input");
 }
