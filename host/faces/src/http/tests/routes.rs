@@ -205,3 +205,27 @@ async fn a_host_that_drains_is_not_ready_and_ends_what_follows_runs() {
     let events = world.get(&key, &format!("{location}/events")).await.is(200);
     assert!(events.text.contains("event: drain"), "{}", events.text);
 }
+
+#[tokio::test]
+async fn each_role_is_let_do_what_is_its_own() {
+    let world = World::new().await;
+    world.deploy_answer().await;
+    let (caller, operator) = (world.key_of(Role::Caller).await, world.key_of(Role::Operator).await);
+    let other = world
+        .post(&operator, "/v1/keys", "{\"name\":\"other\",\"roles\":[\"caller\"]}")
+        .await;
+    other.problem(403, "denied");
+    let reply = world.post(&caller, CALL, "{}").await.is(200).json();
+    let run = format!("/v1/runs/{}", reply["run"].as_str().unwrap());
+    world.get(&caller, &run).await.is(200);
+    world.get(&operator, &run).await.is(200);
+    world.post(&operator, CALL, "{}").await.problem(403, "denied");
+    for path in ["/v1/keys", "/v1/audit", "/v1/breakers", "/v1/errors", "/v1/redrives"] {
+        world.get(&caller, path).await.problem(403, "denied");
+        world.get(&operator, path).await.is(200);
+    }
+    world
+        .send(request("DELETE", "/v1/tools/answer", &caller, ""))
+        .await
+        .problem(403, "denied");
+}
