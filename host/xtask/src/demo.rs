@@ -2,14 +2,12 @@
 
 mod incidents;
 mod promises;
-mod simulator;
-mod stage;
 
+use crate::stage::{Ran, Stage};
 use crate::{guests, steps};
 use anyhow::{Context, Result, bail};
 use promises::Promises;
 use serde_json::{Value, json};
-use stage::{Ran, Stage};
 use std::time::Duration;
 
 /// Exit codes of the binary that the demo expects (`fusebox --help` lists all).
@@ -25,6 +23,9 @@ mod exit {
 
 /// How long the search service's breaker stays open in the demo.
 const COOLDOWN: Duration = Duration::from_secs(2);
+
+/// Short times, so that nobody waits long.
+const SETTINGS: &str = "lease = \"3s\"\nrecovery = { poll = \"200ms\" }\nauto-replay = { rate = \"20/s\" }\n";
 
 /// Runs the demo.
 ///
@@ -44,7 +45,7 @@ pub(crate) fn run() -> Result<()> {
         "fusebox-simulator",
     ])?;
     let mut demo = Demo {
-        stage: Stage::open(COOLDOWN)?,
+        stage: Stage::open("demo", SETTINGS)?,
         promises: Promises::default(),
     };
     demo.deploy()?;
@@ -81,6 +82,11 @@ impl Demo {
             "Deploy the example tools",
             "compiled ahead of time, registered by digest; grants come from the manifests alone",
         );
+        let breaker = format!(
+            "breaker = {{ failure-threshold = 3, cooldown = \"{}s\" }}\nhosts = ",
+            COOLDOWN.as_secs()
+        );
+        self.stage.change("search.toml", &[("hosts = ", &breaker)])?;
         let tools = ["calculator", "search", "llm", "email", "ledger", "faulty"];
         let mut arguments = vec!["deploy".to_owned()];
         arguments.extend(tools.iter().map(|tool| format!("{tool}.toml")));

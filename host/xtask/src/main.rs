@@ -7,11 +7,13 @@
 )]
 
 mod bench;
+mod clients;
 mod demo;
 mod folders;
 mod guests;
 mod packages;
 mod process;
+mod stage;
 mod steps;
 mod test;
 mod tools;
@@ -34,6 +36,7 @@ enum Task {
     /// Everything that has to hold: format, lints, tests, docs, licences
     Test,
     Guests(guests::Arguments),
+    Clients(clients::Arguments),
     /// What the call boundary costs, as one table of ratios
     Bench,
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test => test::run(),
         Task::Guests(arguments) => guests::run(&arguments),
+        Task::Clients(arguments) => clients::run(&arguments),
         Task::Bench => bench::run(),
     };
     match done {

@@ -1,4 +1,4 @@
-//! The compilers of Python and JavaScript guests, from PyPI and npm, pinned by hash and kept in the cache.
+//! What guests and tests need from PyPI and npm, pinned by hash and kept in the cache.
 
 use crate::folders;
 use crate::process::{self, Tool};
@@ -40,17 +40,22 @@ const NPM: Tool = Tool {
     elsewhere: "see https://nodejs.org/en/download",
 };
 
-/// What the requirements file of a Python guest asks for, as a folder for `PYTHONPATH`.
+/// The compiler of a Python guest, as a folder for `PYTHONPATH`.
 pub(crate) fn python(guest: &Path) -> Result<PathBuf> {
+    from_pypi(
+        guest,
+        "the compiler of Python guests (17 MB, 60 MB on disk, some seconds)",
+    )
+}
+
+/// What the requirements file in a folder asks for, as a folder for `PYTHONPATH`; `what` is said before it is fetched.
+pub(crate) fn from_pypi(of: &Path, what: &str) -> Result<PathBuf> {
     PYTHON.require()?;
-    let requirements = guest.join("requirements.txt");
+    let requirements = of.join("requirements.txt");
     let cache = folders::cache("python")?;
     folders::cached(&cache, &key(&[&requirements])?, |work| {
         PIP.require()?;
-        println!(
-            "Fetching the compiler of Python guests (17 MB, 60 MB on disk, some seconds) into {}",
-            cache.display()
-        );
+        println!("Fetching {what} into {}", cache.display());
         process::run_quietly(
             Command::new("python3")
                 .args([
@@ -70,17 +75,22 @@ pub(crate) fn python(guest: &Path) -> Result<PathBuf> {
     })
 }
 
-/// What the lock file of a JavaScript guest asks for, as the folder of its programs.
+/// The compiler of a JavaScript guest, as the folder of its programs.
 pub(crate) fn javascript(guest: &Path) -> Result<PathBuf> {
+    from_npm(
+        guest,
+        "the compiler of JavaScript guests (14 MB, 38 MB on disk, some seconds)",
+    )
+}
+
+/// What the lock file in a folder asks for, as the folder of its programs; `what` is said before it is fetched.
+pub(crate) fn from_npm(of: &Path, what: &str) -> Result<PathBuf> {
     NODE.require()?;
-    let files = ["package.json", "package-lock.json"].map(|name| guest.join(name));
+    let files = ["package.json", "package-lock.json"].map(|name| of.join(name));
     let cache = folders::cache("npm")?;
     let entry = folders::cached(&cache, &key(&[&files[0], &files[1]])?, |work| {
         NPM.require()?;
-        println!(
-            "Fetching the compiler of JavaScript guests (14 MB, 38 MB on disk, some seconds) into {}",
-            cache.display()
-        );
+        println!("Fetching {what} into {}", cache.display());
         for file in &files {
             let name = file.file_name().context("a file has a name")?;
             fs::copy(file, work.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;

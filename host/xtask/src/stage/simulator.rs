@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use ureq::Agent;
 
 /// A running simulator; it ends with this value.
-pub(super) struct Simulator {
+pub(crate) struct Simulator {
     process: Child,
     agent: Agent,
     ports: Value,
@@ -16,7 +16,7 @@ pub(super) struct Simulator {
 
 impl Simulator {
     /// Starts the binary on five free ports.
-    pub(super) fn start(binary: &Path) -> Result<Self> {
+    pub(crate) fn start(binary: &Path) -> Result<Self> {
         let mut process = Command::new(binary)
             .args(["--base-port", "0"])
             .stdout(Stdio::piped())
@@ -35,25 +35,25 @@ impl Simulator {
     }
 
     /// The port of a service.
-    pub(super) fn port(&self, service: &str) -> Result<u64> {
+    pub(crate) fn port(&self, service: &str) -> Result<u64> {
         self.ports[service]
             .as_u64()
             .with_context(|| format!("the simulator has no `{service}`"))
     }
 
     /// How many requests a service has got.
-    pub(super) fn count(&self, service: &str) -> Result<usize> {
+    pub(crate) fn count(&self, service: &str) -> Result<usize> {
         let requests = self.get(&format!("/requests?service={service}"))?;
         Ok(requests.as_array().context("requests are a list")?.len())
     }
 
     /// How many mails were really sent.
-    pub(super) fn mails(&self) -> Result<usize> {
+    pub(crate) fn mails(&self) -> Result<usize> {
         Ok(self.get("/mails")?.as_array().context("mails are a list")?.len())
     }
 
     /// Appends a fault to a service's script.
-    pub(super) fn fault(&self, service: &str, fault: Value, times: Option<u64>) -> Result<()> {
+    pub(crate) fn fault(&self, service: &str, fault: Value, times: Option<u64>) -> Result<()> {
         let mut order = json!({ "service": service, "fault": fault });
         if let Some(times) = times {
             order["times"] = json!(times);
@@ -68,7 +68,7 @@ impl Simulator {
     }
 
     /// Empties a service's script.
-    pub(super) fn clear(&self, service: &str) -> Result<()> {
+    pub(crate) fn clear(&self, service: &str) -> Result<()> {
         println!("  (the simulator is told: {service} is well)");
         self.checked(
             self.agent
@@ -78,14 +78,14 @@ impl Simulator {
     }
 
     /// Has the model say these messages next.
-    pub(super) fn script(&self, messages: Value) -> Result<()> {
+    pub(crate) fn script(&self, messages: Value) -> Result<()> {
         println!("  (the simulated model will say: {messages})");
         let put = self.agent.put(self.url("/llm/script")?);
         self.checked(put.content_type("application/json").send(messages.to_string())?)
     }
 
     /// Has a service take so many requests in so many milliseconds, and answer 429 to more.
-    pub(super) fn rate_limit(&self, service: &str, requests: u64, millis: u64) -> Result<()> {
+    pub(crate) fn rate_limit(&self, service: &str, requests: u64, millis: u64) -> Result<()> {
         let order = json!({ "service": service, "requests": requests, "per-ms": millis });
         println!("  (the simulator is told: {order})");
         let put = self.agent.put(self.url("/rate-limit")?);
@@ -93,12 +93,12 @@ impl Simulator {
     }
 
     /// Everything as at the start.
-    pub(super) fn reset(&self) -> Result<()> {
+    pub(crate) fn reset(&self) -> Result<()> {
         self.checked(self.agent.post(self.url("/reset")?).send_empty()?)
     }
 
     /// What the admin API answers.
-    pub(super) fn get(&self, path: &str) -> Result<Value> {
+    pub(crate) fn get(&self, path: &str) -> Result<Value> {
         let text = self.agent.get(self.url(path)?).call()?.body_mut().read_to_string()?;
         Ok(serde_json::from_str(&text)?)
     }

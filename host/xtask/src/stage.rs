@@ -1,12 +1,16 @@
 //! A folder with an operator's file, manifests, secrets and a running simulator, where commands are typed and shown.
 
-use super::simulator::Simulator;
+mod serving;
+mod simulator;
+
 use crate::{folders, steps};
 use anyhow::{Context, Result, ensure};
+pub(crate) use serving::Serving;
+pub(crate) use simulator::Simulator;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Ports that the example manifests name, and the services of the simulator behind them.
@@ -25,52 +29,24 @@ const SECRETS: [(&str, &str, &str); 3] = [
 ];
 
 /// A command that ended.
-pub(super) struct Ran {
-    pub(super) code: i32,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
-    pub(super) took: Duration,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
 }
 
-/// A host that serves.
-pub(super) struct Host(Child);
-
-impl Host {
-    /// Ends it as a crash would.
-    pub(super) fn kill(mut self) -> Result<()> {
-        self.0.kill()?;
-        self.0.wait()?;
-        Ok(())
-    }
-
-    /// Asks it to end, and waits until it has handed over what it has.
-    pub(super) fn drain(&mut self) {
-        let asked = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
-        if asked.is_err() || self.0.wait().is_err() {
-            println!("  (a host could not be asked to end)");
-        }
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None)) {
-            self.drain();
-        }
-    }
-}
-
-/// Where the demo takes place.
-pub(super) struct Stage {
+/// A place below `target/`, made afresh.
+pub(crate) struct Stage {
     folder: PathBuf,
     binary: PathBuf,
     simulator: Simulator,
 }
 
 impl Stage {
-    /// Sets the stage up afresh below `target/demo`.
-    pub(super) fn open(cooldown: Duration) -> Result<Self> {
-        let folder = folders::root().join("target/demo");
+    /// Sets the stage up afresh below `target/NAME`: the operator's file with these lines in it besides the network, and the guests.
+    pub(crate) fn open(name: &str, settings: &str) -> Result<Self> {
+        let folder = folders::root().join("target").join(name);
         if folder.exists() {
             fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
         }
@@ -82,12 +58,13 @@ impl Stage {
         };
         fs::write(
             stage.folder.join("fusebox.toml"),
-            "lease = \"3s\"\nrecovery = { poll = \"200ms\" }\nauto-replay = { rate = \"20/s\" }\n\n\
-             [network]\nallow = [\"127.0.0.1\"]   # the upstreams of the demo run on this machine\n",
+            format!(
+                "{settings}\n[network]\nallow = [\"127.0.0.1\"]   # the upstreams of the stage run on this machine\n"
+            ),
         )?;
         let guests = folders::guests();
         for entry in fs::read_dir(&guests).with_context(|| format!("{} cannot be read", guests.display()))? {
-            stage.place(&entry?.path(), cooldown)?;
+            stage.place(&entry?.path())?;
         }
         for (name, value, service) in SECRETS {
             stage.keep_secret(name, value, service)?;
@@ -96,7 +73,7 @@ impl Stage {
     }
 
     /// Copies a component, or a manifest with the ports of this simulator in it.
-    fn place(&self, file: &Path, cooldown: Duration) -> Result<()> {
+    fn place(&self, file: &Path) -> Result<()> {
         let name = file.file_name().context("a file has a name")?;
         let to = self.folder.join(name);
         if file.extension().is_none_or(|end| end != "toml") {
@@ -106,13 +83,6 @@ impl Stage {
         let mut text = fs::read_to_string(file)?;
         for (port, service) in PORTS {
             text = text.replace(port, &self.simulator.port(service)?.to_string());
-        }
-        if name == "search.toml" {
-            let breaker = format!(
-                "breaker = {{ failure-threshold = 3, cooldown = \"{}s\" }}\nhosts = ",
-                cooldown.as_secs()
-            );
-            text = text.replacen("hosts = ", &breaker, 1);
         }
         fs::write(to, text)?;
         Ok(())
@@ -136,12 +106,12 @@ impl Stage {
     }
 
     /// Writes a file.
-    pub(super) fn write(&self, name: &str, text: &str) -> Result<()> {
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<()> {
         Ok(fs::write(self.folder.join(name), text)?)
     }
 
     /// Changes a manifest, and says how.
-    pub(super) fn change(&self, manifest: &str, changes: &[(&str, &str)]) -> Result<()> {
+    pub(crate) fn change(&self, manifest: &str, changes: &[(&str, &str)]) -> Result<()> {
         let mut text = fs::read_to_string(self.folder.join(manifest))?;
         for (from, to) in changes {
             ensure!(text.contains(from), "{manifest} has no `{from}`");
@@ -151,46 +121,40 @@ impl Stage {
         self.write(manifest, &text)
     }
 
-    /// Starts a host that serves.
-    pub(super) fn serve(&self) -> Result<Host> {
-        println!("$ fusebox serve &");
-        let log = fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.folder.join("serve.log"))?;
-        let child = Command::new(&self.binary)
-            .arg("serve")
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()?;
-        Ok(Host(child))
+    /// Starts a host that serves; what it says goes to that file of the folder.
+    pub(crate) fn serve(&self, arguments: &[&str], log: &str) -> Result<Serving> {
+        println!("$ fusebox serve {} &", arguments.join(" "));
+        Serving::start(&self.binary, &self.folder, arguments, log)
+    }
+
+    /// The binary.
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
     }
 
     /// The folder.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// The simulator.
-    pub(super) fn simulator(&self) -> &Simulator {
+    pub(crate) fn simulator(&self) -> &Simulator {
         &self.simulator
     }
 
     /// Says what comes, and what to look at.
-    pub(super) fn title(&self, title: &str, look_at: &str) {
+    pub(crate) fn title(&self, title: &str, look_at: &str) {
         println!("\n=== {title}\n    {look_at}\n");
     }
 
     /// Waits, and says so.
-    pub(super) fn wait(&self, time: Duration) {
+    pub(crate) fn wait(&self, time: Duration) {
         println!("  (waiting {:.1} s)", time.as_secs_f32());
         std::thread::sleep(time);
     }
 
     /// Runs a command and shows it with all that it prints.
-    pub(super) fn fusebox(&self, arguments: &[&str]) -> Result<Ran> {
+    pub(crate) fn fusebox(&self, arguments: &[&str]) -> Result<Ran> {
         let typed: Vec<_> = arguments.iter().map(|argument| quoted(argument)).collect();
         println!("$ fusebox {}", typed.join(" "));
         let ran = self.quietly(arguments)?;
@@ -202,7 +166,7 @@ impl Stage {
     }
 
     /// Runs a command and shows nothing.
-    pub(super) fn quietly(&self, arguments: &[&str]) -> Result<Ran> {
+    pub(crate) fn quietly(&self, arguments: &[&str]) -> Result<Ran> {
         let start = Instant::now();
         let output = Command::new(&self.binary)
             .args(arguments)
