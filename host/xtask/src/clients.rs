@@ -1,5 +1,6 @@
 //! `cargo xtask clients`: clients that others wrote, against a host that serves: what they can do with it is what was promised.
 
+mod api;
 mod packages;
 mod site;
 mod suites;

@@ -45,7 +45,7 @@ pub(crate) fn run() -> Result<()> {
         "fusebox-simulator",
     ])?;
     let mut demo = Demo {
-        stage: Stage::open("demo", SETTINGS)?,
+        stage: Stage::open("demo", "debug", SETTINGS)?,
         promises: Promises::default(),
     };
     demo.deploy()?;

@@ -11,6 +11,7 @@ mod clients;
 mod demo;
 mod folders;
 mod guests;
+mod load;
 mod packages;
 mod process;
 mod stage;
@@ -37,6 +38,7 @@ enum Task {
     Test,
     Guests(guests::Arguments),
     Clients(clients::Arguments),
+    Load(load::Arguments),
     /// What the call boundary costs, as one table of ratios
     Bench,
 }
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Guests(arguments) => guests::run(&arguments),
         Task::Clients(arguments) => clients::run(&arguments),
+        Task::Load(arguments) => load::run(&arguments),
         Task::Bench => bench::run(),
     };
     match done {

@@ -44,16 +44,17 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Sets the stage up afresh below `target/NAME`: the operator's file with these lines in it besides the network, and the guests.
-    pub(crate) fn open(name: &str, settings: &str) -> Result<Self> {
+    /// Sets the stage up afresh below `target/NAME`: the binaries of a profile, the operator's file with these lines
+    /// besides the network, and the guests.
+    pub(crate) fn open(name: &str, profile: &str, settings: &str) -> Result<Self> {
         let folder = folders::root().join("target").join(name);
         if folder.exists() {
             fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
         }
         fs::create_dir_all(&folder)?;
         let stage = Self {
-            simulator: Simulator::start(&steps::binary("fusebox-simulator"))?,
-            binary: steps::binary("fusebox"),
+            simulator: Simulator::start(&steps::binary(profile, "fusebox-simulator"))?,
+            binary: steps::binary(profile, "fusebox"),
             folder,
         };
         fs::write(

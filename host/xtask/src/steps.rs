@@ -13,9 +13,9 @@ pub(crate) fn target() -> PathBuf {
         .map_or_else(|| folders::root().join("target"), |folder| folders::root().join(folder))
 }
 
-/// A binary that a step before has built.
-pub(crate) fn binary(name: &str) -> PathBuf {
-    target().join("debug").join(name)
+/// A binary that a step before has built; `profile` is `debug` or `release`.
+pub(crate) fn binary(profile: &str, name: &str) -> PathBuf {
+    target().join(profile).join(name)
 }
 
 /// Says something before it takes time.

@@ -15,7 +15,7 @@ async function inspect(era, ...request) {
       ? [stdio.command, ...stdio.args, "--cwd", stdio.cwd]
       : ["--transport", "http", "--server-url", http.url.href, "--header", `Authorization: ${http.headers.authorization}`];
   const { stdout } = await run(process.execPath, [inspector, "--cli", ...target, "--protocol-era", era, "--format", "json", ...request]);
-  return JSON.parse(stdout);
+  return JSON.parse(stdout).result;
 }
 
 for (const era of ["legacy", "modern"]) {
@@ -23,6 +23,6 @@ for (const era of ["legacy", "modern"]) {
   assert.ok(tools.some(({ name }) => name === "calculator_evaluate"), JSON.stringify(tools));
   const call = ["--method", "tools/call", "--tool-name", "calculator_evaluate", "--tool-args-json"];
   const result = await inspect(era, ...call, JSON.stringify({ expression: "6 * 7" }));
-  assert.equal((result.result ?? result).structuredContent.result, 42, JSON.stringify(result));
+  assert.equal(result.structuredContent.result, 42, JSON.stringify(result));
   console.log(`  ok tools/list and tools/call, ${era}`);
 }

@@ -87,7 +87,7 @@ export async function drive({ client, call, changes }) {
   });
 
   await step("a tool's error, and bad input", async () => {
-    assert.equal(failure(await call("calculator_evaluate", { expression: "1 +" })).code, "tool-error");
+    assert.equal(failure(await call("calculator_evaluate", { expression: "1 +" })).code, "tool-failed");
     const bad = failure(await call("search_query", { text: "sandbox", limit: -1 }));
     assert.equal(bad.code, "bad-input");
     assert.match(bad.message, /limit/);

@@ -71,7 +71,7 @@ async def calls(client, _changes):
 
 
 async def errors(client, _changes):
-    assert failure(await client.call_tool("calculator_evaluate", {"expression": "1 +"}))["code"] == "tool-error"
+    assert failure(await client.call_tool("calculator_evaluate", {"expression": "1 +"}))["code"] == "tool-failed"
     bad = failure(await client.call_tool("search_query", {"text": "sandbox", "limit": -1}))
     assert bad["code"] == "bad-input" and "limit" in bad["message"], bad
     try:
@@ -148,7 +148,7 @@ async def main():
     changes = []
 
     async def heard(message):
-        if isinstance(message, mcp_types.ToolListChangedNotification):
+        if MODE == "legacy" and isinstance(message, mcp_types.ToolListChangedNotification):
             changes.append(message)
 
     if TRANSPORT == "stdio":

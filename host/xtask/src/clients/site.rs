@@ -30,7 +30,7 @@ pub(super) struct Site {
 impl Site {
     /// Sets everything up below `target/clients`.
     pub(super) fn open() -> Result<Self> {
-        let stage = Stage::open("clients", SETTINGS)?;
+        let stage = Stage::open("clients", "debug", SETTINGS)?;
         place_conformance(stage.folder())?;
         let mut deploy = vec!["deploy".to_owned()];
         deploy.extend(TOOLS.iter().map(|tool| format!("{tool}.toml")));
@@ -56,11 +56,6 @@ impl Site {
     /// The folder of the host.
     pub(super) fn folder(&self) -> &Path {
         self.stage.folder()
-    }
-
-    /// The stage.
-    pub(super) fn stage(&self) -> &Stage {
-        &self.stage
     }
 
     /// The address of the host.

@@ -1,7 +1,7 @@
 //! What is run: each suite is one client, or one of its transports.
 
-use super::packages;
 use super::site::Site;
+use super::{api, packages};
 use anyhow::Result;
 
 /// One client against the host.
@@ -43,6 +43,7 @@ pub(super) const ALL: &[Suite] = &[
     suite("inspector http", |site| node(site, "inspector.mjs", "http")),
     suite("openai-agents stdio", |site| python(site, &["agent.py", "stdio"])),
     suite("openai-agents http", |site| python(site, &["agent.py", "http"])),
+    suite("schemathesis", api::schemathesis),
 ];
 
 /// The conformance suite of the older revisions of the protocol.

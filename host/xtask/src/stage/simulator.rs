@@ -99,7 +99,8 @@ impl Simulator {
 
     /// What the admin API answers.
     pub(crate) fn get(&self, path: &str) -> Result<Value> {
-        let text = self.agent.get(self.url(path)?).call()?.body_mut().read_to_string()?;
+        let mut answer = self.agent.get(self.url(path)?).call()?;
+        let text = answer.body_mut().with_config().limit(u64::MAX).read_to_string()?;
         Ok(serde_json::from_str(&text)?)
     }
 

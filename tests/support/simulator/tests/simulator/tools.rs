@@ -85,6 +85,14 @@ async fn a_plan_is_made_of_the_words_of_the_user() {
 }
 
 #[tokio::test]
+async fn a_content_of_parts_is_as_good_as_a_text() {
+    let simulator = Simulator::start(0).await.unwrap();
+    let parts = json!([{"type": "text", "text": "search "}, {"type": "text", "text": "x"}]);
+    let asked = say(&simulator, &[json!({"role": "user", "content": parts})]).await;
+    assert_eq!(asked["tool_calls"][0]["function"]["name"], "search_query");
+}
+
+#[tokio::test]
 async fn an_error_ends_the_plan_and_is_said() {
     let simulator = Simulator::start(0).await.unwrap();
     let outcome = r#"{"error":"a person declined"}"#;

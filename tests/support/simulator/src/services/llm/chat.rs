@@ -1,6 +1,6 @@
 //! A request for a completion, and the rules of the API that a conversation has to keep.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -24,12 +24,30 @@ pub(super) struct Completion {
 #[derive(Deserialize, Hash)]
 pub(super) struct Message {
     role: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     content: Option<String>,
     #[serde(default)]
     tool_calls: Vec<Call>,
     #[serde(default)]
     tool_call_id: Option<String>,
+}
+
+/// The content of a message: a text, or a list of parts that are texts, as frameworks send the results of tools.
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Content {
+        Text(String),
+        Parts(Vec<Part>),
+    }
+    #[derive(Deserialize)]
+    struct Part {
+        text: String,
+    }
+    Ok(Option::deserialize(from)?.map(|content| match content {
+        Content::Text(text) => text,
+        Content::Parts(parts) => parts.into_iter().map(|part| part.text).collect(),
+    }))
 }
 
 /// A call that the model asked for.

@@ -1,0 +1,107 @@
+//! wrk, the load generator, and what it counts.
+
+use crate::folders;
+use crate::process::{self, Tool};
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// wrk ends with 1 when it is asked for its version.
+const WRK: Tool = Tool {
+    what: "wrk",
+    probe: &["sh", "-c", "command -v wrk"],
+    debian: "apt-get install wrk",
+    macos: "brew install wrk",
+    elsewhere: "see https://github.com/wg/wrk",
+};
+
+/// No answer takes longer, or it counts as lost.
+const PATIENCE: &str = "60s";
+
+/// One kind of call.
+pub(super) struct Call<'a> {
+    pub(super) url: String,
+    pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) body: String,
+}
+
+/// What wrk has counted (tests/load/call.lua).
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Counted {
+    pub(super) seconds: f64,
+    /// Calls that have succeeded.
+    pub(super) good: u64,
+    /// Calls that were refused with 429 or 503.
+    pub(super) refused: u64,
+    /// Those of them that did not say when to come again.
+    pub(super) without_wait: u64,
+    /// Calls that were answered anything else.
+    pub(super) failed: u64,
+    /// The first of those answers.
+    pub(super) first_failure: String,
+    connect: u64,
+    read: u64,
+    write: u64,
+    timeout: u64,
+    pub(super) p50_us: f64,
+    pub(super) p99_us: f64,
+    pub(super) max_us: f64,
+}
+
+impl Counted {
+    /// Connections that were refused or broken, and answers that did not come.
+    pub(super) fn broken(&self) -> u64 {
+        self.connect + self.read + self.write + self.timeout
+    }
+}
+
+/// Makes sure that wrk is there: on Debian by apt, where that is allowed.
+///
+/// # Errors
+/// The command that installs it.
+pub(super) fn install() -> Result<()> {
+    if WRK.require().is_ok() {
+        return Ok(());
+    }
+    if process::is_debian() {
+        let install = ["install", "--yes", "--no-install-recommends", "wrk"];
+        // Where it may not install, the error below names the command.
+        let _ = process::succeeds(
+            Command::new("apt-get")
+                .args(install)
+                .env("DEBIAN_FRONTEND", "noninteractive"),
+        );
+    }
+    WRK.require()
+}
+
+/// Makes calls for so long over so many connections.
+pub(super) fn run(call: &Call<'_>, connections: u32, time: Duration) -> Result<Counted> {
+    let headers: Vec<_> = call
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    let output = Command::new("wrk")
+        .args(["--threads", if connections == 1 { "1" } else { "2" }])
+        .args(["--connections", &connections.to_string()])
+        .args(["--duration", &format!("{}s", time.as_secs().max(1))])
+        .args(["--timeout", PATIENCE, "--script"])
+        .arg(folders::root().join("tests/load/call.lua"))
+        .arg(&call.url)
+        .env("LOAD_BODY", &call.body)
+        .env("LOAD_HEADERS", headers.join("\n"))
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start wrk")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let counted = said.lines().rfind(|line| line.starts_with('{')).with_context(|| {
+        format!(
+            "wrk ended with {}: {said}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        )
+    })?;
+    serde_json::from_str(counted).with_context(|| format!("wrk said: {counted}"))
+}
