@@ -11,8 +11,11 @@ const { FUSEBOX, FUSEBOX_FOLDER, FUSEBOX_KEY, FUSEBOX_URL, SIMULATOR } = process
 /** The command that speaks MCP on its standard input and output. */
 export const stdio = { command: FUSEBOX, args: ["serve", "--mcp", "stdio"], cwd: FUSEBOX_FOLDER, stderr: "pipe" };
 
-/** Where MCP is spoken by HTTP, and the headers that say who asks. */
-export const http = { url: new URL(FUSEBOX_URL), headers: { authorization: `Bearer ${FUSEBOX_KEY}` } };
+/** Where MCP is spoken by HTTP, and the headers that say who asks: nobody without a key. */
+export const http = {
+  url: new URL(FUSEBOX_URL),
+  headers: FUSEBOX_KEY ? { authorization: `Bearer ${FUSEBOX_KEY}` } : {},
+};
 
 /** A command of an operator's shell; its JSON lines. */
 async function fusebox(...args) {

@@ -16,7 +16,8 @@ def server():
     if sys.argv[1] == "stdio":
         command = {"command": ENVIRONMENT["FUSEBOX"], "args": ["serve", "--mcp", "stdio"]}
         return MCPServerStdio({**command, "cwd": ENVIRONMENT["FUSEBOX_FOLDER"]}, client_session_timeout_seconds=60)
-    headers = {"authorization": f"Bearer {ENVIRONMENT['FUSEBOX_KEY']}"}
+    key = ENVIRONMENT.get("FUSEBOX_KEY")
+    headers = {"authorization": f"Bearer {key}"} if key else {}
     return MCPServerStreamableHttp(
         {"url": ENVIRONMENT["FUSEBOX_URL"], "headers": headers}, client_session_timeout_seconds=60
     )

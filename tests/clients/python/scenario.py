@@ -16,6 +16,8 @@ from mcp_types.version import LATEST_HANDSHAKE_VERSION
 
 ENVIRONMENT = os.environ
 TRANSPORT, MODE = sys.argv[1:]
+KEY = ENVIRONMENT.get("FUSEBOX_KEY")
+HEADERS = {"authorization": f"Bearer {KEY}"} if KEY else {}
 
 
 def fusebox(*arguments):
@@ -156,7 +158,7 @@ async def main():
             command=ENVIRONMENT["FUSEBOX"], args=["serve", "--mcp", "stdio"], cwd=ENVIRONMENT["FUSEBOX_FOLDER"]
         )
     else:
-        http = httpx2.AsyncClient(headers={"authorization": f"Bearer {ENVIRONMENT['FUSEBOX_KEY']}"}, timeout=60)
+        http = httpx2.AsyncClient(headers=HEADERS, timeout=60)
         server = streamable_http_client(ENVIRONMENT["FUSEBOX_URL"], http_client=http)
     async with Client(server, mode=MODE, message_handler=heard) as client:
         expected = LATEST_HANDSHAKE_VERSION if MODE == "legacy" else MODE
