@@ -36,12 +36,7 @@ impl Site {
         deploy.extend(TOOLS.iter().map(|tool| format!("{tool}.toml")));
         let deploy: Vec<_> = deploy.iter().map(String::as_str).collect();
         succeed(&stage, &deploy)?;
-        let made = succeed(&stage, &["keys", "create", "clients", "--role", "caller", "--json"])?;
-        let made: Value = serde_json::from_str(&made).with_context(|| format!("this is no JSON: {made}"))?;
-        let key = made["token"]
-            .as_str()
-            .context("`keys create` names no token")?
-            .to_owned();
+        let key = key(&stage, &["caller"])?;
         let mut serving = stage.serve(&["--http", "127.0.0.1:0", "--open-loopback"], "serve.log")?;
         Ok(Self {
             url: serving.url()?,
@@ -106,7 +101,17 @@ fn place_conformance(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn succeed(stage: &Stage, command: &[&str]) -> Result<String> {
+/// The token of a new key with these roles.
+pub(super) fn key(stage: &Stage, roles: &[&str]) -> Result<String> {
+    let mut create = vec!["keys", "create", "clients", "--json"];
+    create.extend(roles.iter().flat_map(|role| ["--role", role]));
+    let made = succeed(stage, &create)?;
+    let made: Value = serde_json::from_str(&made).with_context(|| format!("this is no JSON: {made}"))?;
+    Ok(made["token"].as_str().context("a new key has a token")?.to_owned())
+}
+
+/// Runs a command of the host that has to end well; what it printed.
+pub(super) fn succeed(stage: &Stage, command: &[&str]) -> Result<String> {
     let ran = stage.quietly(command)?;
     ensure!(
         ran.code == 0,
