@@ -71,7 +71,7 @@ impl Demo {
             .simulator()
             .fault("llm", json!({ "delay-ms": 5 }), Some(30))?;
         self.stage.simulator().fault("llm", json!({ "status": 503 }), None)?;
-        let host = self.stage.serve(&[], "serve.log")?;
+        let host = self.stage.serve(&["--http", "none"], "serve.log")?;
         let runs = self.detached(
             "pipeline.run",
             (1..=6).map(|n| json!({ "label": format!("outage {n}") })),
@@ -125,7 +125,7 @@ impl Demo {
             "search.query",
             (0..200).map(|n| json!({ "text": format!("limit {n}") })),
         )?;
-        let host = self.stage.serve(&[], "serve.log")?;
+        let host = self.stage.serve(&["--http", "none"], "serve.log")?;
         let start = Instant::now();
         let other = self
             .stage
@@ -161,7 +161,7 @@ impl Demo {
             self.stage.simulator().fault("llm", json!({ "delay-ms": 1 }), Some(9))?;
             self.stage.simulator().fault("llm", json!({ "status": 503 }), Some(1))?;
         }
-        let host = self.stage.serve(&[], "serve.log")?;
+        let host = self.stage.serve(&["--http", "none"], "serve.log")?;
         let runs = self.detached(
             "pipeline.run",
             (1..=4).map(|n| json!({ "label": format!("flaky {n}") })),
@@ -203,14 +203,14 @@ impl Demo {
         self.stage
             .simulator()
             .fault("llm", json!({ "delay-ms": 3000 }), Some(1))?;
-        let worker = self.stage.serve(&[], "serve.log")?;
+        let worker = self.stage.serve(&["--http", "none"], "serve.log")?;
         let runs = self.detached("pipeline.run", [json!({ "label": "killed" })].into_iter())?;
         self.until("step 28 is under way", |demo| {
             Ok(demo.stage.simulator().count("llm")? == 14)
         })?;
         println!("  (kill -9)");
         worker.kill()?;
-        let another = self.stage.serve(&[], "serve.log")?;
+        let another = self.stage.serve(&["--http", "none"], "serve.log")?;
         self.until("another worker has finished it", |demo| Ok(demo.succeeded(&runs)? == 1))?;
         drop(another);
         let (steps, twice) = self.steps("llm", &["killed: what comes in step 28?"])?;
