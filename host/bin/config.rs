@@ -24,6 +24,8 @@ pub(crate) struct Environment {
     pub(crate) no_color: bool,
     /// `RUST_LOG`, for those who look for a defect.
     pub(crate) log_filter: Option<String>,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, where `otlp.endpoint` is not set.
+    pub(crate) collector: Option<String>,
 }
 
 impl Environment {
@@ -43,6 +45,7 @@ impl Environment {
             cache_home: home("XDG_CACHE_HOME", ".cache"),
             no_color: set("NO_COLOR").is_some(),
             log_filter: set("RUST_LOG").and_then(|value| value.into_string().ok()),
+            collector: set("OTEL_EXPORTER_OTLP_ENDPOINT").and_then(|value| value.into_string().ok()),
         }
     }
 }

@@ -5,9 +5,12 @@ mod doctor;
 mod encryption;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod log;
+mod metrics;
 mod policies;
 mod secrets;
 mod signals;
+mod traces;
 mod wire;
 
 use config::Environment;
@@ -61,13 +64,6 @@ fn main() -> ExitCode {
     let mut answers =
         (std::io::stdin().is_terminal() && stderr.is_terminal()).then(|| BufReader::new(std::io::stdin()));
     let process = Process::new(environment);
-    process.start_log(style == Style::Colour);
-    if let Ok(config) = process.config()
-        && !look.json
-    {
-        // Nobody may read stderr; a warning stops nothing.
-        let _ = stderr.write_all(render(&config.warnings, style).as_bytes());
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -75,6 +71,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    process.start_log(style == Style::Colour, runtime.handle());
+    if let Ok(config) = process.config()
+        && !look.json
+    {
+        // Nobody may read stderr; a warning stops nothing.
+        let _ = stderr.write_all(render(&config.warnings, style).as_bytes());
+    }
     let watched = stderr.is_terminal();
     let stop = CancellationToken::new();
     let mut context = Context {

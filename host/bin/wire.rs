@@ -3,7 +3,8 @@
 use crate::config::{Config, Environment};
 use crate::policies::Policies;
 use crate::secrets::{KeptSecrets, Source};
-use crate::{doctor, encryption};
+use crate::traces::OtelTracer;
+use crate::{doctor, encryption, log, metrics, traces};
 use async_trait::async_trait;
 use fusebox_authz::CedarAuthorizer;
 use fusebox_core::failure::{Class, Code, Failure};
@@ -11,21 +12,26 @@ use fusebox_egress::{HttpTransport, NetworkSettings};
 use fusebox_engine::guests::GuestRuntime;
 use fusebox_engine::host::{Alerts, Host, Ports, Settings, Webhook};
 use fusebox_engine::memory_store::MemoryStore;
+use fusebox_engine::meters::MeteredStore;
 use fusebox_engine::ports::clock::{Clock, SystemClock};
 use fusebox_engine::ports::entropy::OsEntropy;
 use fusebox_engine::ports::store::Store;
+use fusebox_engine::ports::tracer::{NoTracer, Tracer};
 use fusebox_faces::api::Api;
 use fusebox_faces::cli::{Checkup, Failed, SecretKeeper, Wiring};
 use fusebox_faces::deploying::Rules;
+use fusebox_faces::http::RenderMetrics;
 use fusebox_faces::local::Local;
 use fusebox_manifest::{HostFile, Presets, SecretSource};
 use fusebox_sandbox::{CompileCommand, SandboxSettings, WasmSandbox};
 use fusebox_store::{SqliteStore, StoreOptions};
+use metrics_exporter_prometheus::PrometheusHandle;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
-use tracing_subscriber::EnvFilter;
 
 /// This process, which opens what a command asks for and nothing else.
 pub(crate) struct Process {
@@ -35,6 +41,8 @@ pub(crate) struct Process {
     sandbox: OnceCell<Arc<WasmSandbox>>,
     host: OnceCell<Arc<Host>>,
     scratch: OnceCell<Arc<Host>>,
+    metrics: OnceLock<PrometheusHandle>,
+    traces: OnceLock<SdkTracerProvider>,
 }
 
 impl Process {
@@ -47,18 +55,37 @@ impl Process {
             sandbox: OnceCell::new(),
             host: OnceCell::new(),
             scratch: OnceCell::new(),
+            metrics: OnceLock::new(),
+            traces: OnceLock::new(),
         }
     }
 
     /// Lets the host speak on stderr, as loud as the settings say.
-    pub(crate) fn start_log(&self, colour: bool) {
-        let level = self.config().map_or("warn", |config| config.host.log.as_str());
-        let filter = self.environment.log_filter.clone().unwrap_or_else(|| level.to_owned());
-        tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn")))
-            .with_ansi(colour)
-            .with_writer(std::io::stderr)
-            .init();
+    pub(crate) fn start_log(&self, colour: bool, runtime: &Handle) {
+        let config = self.config().ok();
+        let level = config.as_ref().map_or("warn", |config| config.host.log.as_str());
+        let filter = self.environment.log_filter.as_deref().unwrap_or(level);
+        let json = config.as_ref().is_some_and(|config| config.host.log_format == "json");
+        let form = if json {
+            log::Form::Json
+        } else {
+            log::Form::Text { colour }
+        };
+        let collector = config.and_then(|config| traces::collector(config, self.environment.collector.as_deref()));
+        let provider = collector
+            .map(|collector| traces::start(&collector, runtime))
+            .transpose();
+        let started = provider.as_ref().ok().and_then(Option::as_ref);
+        log::start(form, filter, started);
+        match provider {
+            Ok(Some(provider)) => {
+                // It is started once.
+                let _ = self.traces.set(provider);
+            }
+            Ok(None) => {}
+            // What is only to be watched goes on unwatched.
+            Err(failed) => tracing::warn!("{}", failed.brief().0),
+        }
     }
 
     /// The effective settings, read once.
@@ -78,6 +105,9 @@ impl Process {
     pub(crate) async fn close(&self) {
         for host in [self.host.get(), self.scratch.get()].into_iter().flatten() {
             host.drain().await;
+        }
+        if let Some(provider) = self.traces.get() {
+            traces::flush(provider.clone()).await;
         }
     }
 
@@ -111,6 +141,7 @@ impl Process {
     async fn start(&self, store: Arc<dyn Store>) -> Result<Arc<Host>, Failed> {
         #[cfg(feature = "failpoints")]
         let store = crate::failpoints::store(store);
+        let store = self.metered(store);
         let config = self.config()?;
         let settings = &config.host;
         let threads = settings.guest_threads.unwrap_or_else(processors);
@@ -130,6 +161,7 @@ impl Process {
             entropy: Arc::new(OsEntropy),
             secrets: Arc::new(self.keeper()?),
             transport: Arc::new(transport),
+            tracer: self.tracer(),
             policies: Arc::new(Policies {
                 host: settings.clone(),
                 presets: config.presets.clone(),
@@ -137,6 +169,22 @@ impl Process {
             guests,
         };
         Ok(Host::start(ports, limits(settings)).await?)
+    }
+
+    /// The store, timed where this process is watched.
+    fn metered(&self, store: Arc<dyn Store>) -> Arc<dyn Store> {
+        if self.metrics.get().is_none() {
+            return store;
+        }
+        Arc::new(MeteredStore::new(store, Arc::clone(&self.clock)))
+    }
+
+    fn tracer(&self) -> Arc<dyn Tracer> {
+        if self.traces.get().is_some() {
+            Arc::new(OtelTracer)
+        } else {
+            Arc::new(NoTracer)
+        }
     }
 
     fn network(&self, config: &Config) -> NetworkSettings {
@@ -244,6 +292,17 @@ impl Wiring for Process {
     async fn scratch(&self) -> Result<Arc<Host>, Failed> {
         let open = || async { self.start(Arc::new(MemoryStore::new())).await };
         self.scratch.get_or_try_init(open).await.cloned()
+    }
+
+    fn metrics(&self) -> Result<RenderMetrics, Failed> {
+        let handle = match self.metrics.get() {
+            Some(handle) => handle.clone(),
+            None => {
+                let handle = metrics::install(Arc::clone(&self.clock))?;
+                self.metrics.get_or_init(|| handle).clone()
+            }
+        };
+        Ok(Arc::new(move || handle.render()))
     }
 
     fn rules(&self) -> Result<Arc<Rules>, Failed> {

@@ -13,6 +13,7 @@ use fusebox_engine::ports::entropy::OsEntropy;
 use fusebox_engine::ports::policies::PolicySource;
 use fusebox_engine::ports::secrets::{SecretError, Secrets};
 use fusebox_engine::ports::store::Store;
+use fusebox_engine::ports::tracer::NoTracer;
 use fusebox_engine::ports::transport::{ExchangeError, Incoming, Outgoing, Transport};
 use fusebox_engine::requests::{Call, Caller, Deploy, Reply};
 use fusebox_sandbox::{CompileCommand, SandboxSettings, WasmSandbox};
@@ -70,6 +71,7 @@ impl Boundary {
             entropy: Arc::new(OsEntropy),
             secrets: Arc::new(Nothing),
             transport: Arc::new(Nothing),
+            tracer: Arc::new(NoTracer),
             policies: Arc::new(Always(policy.clone())),
             guests,
         };

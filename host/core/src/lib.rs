@@ -18,3 +18,4 @@ pub mod retry_after;
 pub mod role;
 pub mod run;
 pub mod time;
+pub mod trace;

@@ -8,6 +8,7 @@ use crate::journal::Stored;
 use crate::ports::sandbox::{AttemptEnd, AttemptReport, AttemptSpec};
 use crate::records::{AttemptRecord, Log, millis};
 use crate::runs::Run;
+use crate::spans;
 use fusebox_core::classify::{self, End, Evidence, Judgement};
 use fusebox_core::policy::Durability;
 use fusebox_core::retry::Attempts;
@@ -63,9 +64,7 @@ impl Attempted {
 /// Makes one attempt of a run, within its deadline; `permit` is that of the tool's own breaker.
 pub(crate) async fn attempt(engine: &Arc<Engine>, run: &mut Run, permit: Held, attempts: Attempts) -> Attempted {
     let number = run.next_attempt();
-    let span = tracing::info_span!(
-        "attempt", number, tool = run.tool.policy.name, function = run.function.name, run = %run.id, class = tracing::field::Empty
-    );
+    let span = spans::attempt(run, number);
     let clock = &engine.ports.clock;
     let (start, started) = (clock.tick(), clock.wall());
     let left = run.deadline.since(start);
@@ -82,6 +81,7 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, run: &mut Run, permit: Held, a
     let took = clock.tick().since(start);
     let end = end_of(&report.end);
     settled.stop = settled.stop.filter(|stop| stop.applies(&report.end));
+    let interrupted = settled.stop.is_some() || run.dry;
     let judgement = classify::judge(&Evidence {
         end,
         effects: &settled.effects,
@@ -89,7 +89,13 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, run: &mut Run, permit: Held, a
         errors: &run.function.policy.errors,
     });
     if let Some(judgement) = &judgement {
-        span.record("class", judgement.class.name());
+        span.record("fusebox.class", judgement.class.name());
+        spans::error(&span, judgement.class.name());
+    }
+    if !interrupted {
+        run.function
+            .meters
+            .attempted(judgement.as_ref().map(|judgement| judgement.class));
     }
     permit.settle(classify::verdict_of_tool(end, judgement.as_ref()), took, start + took);
     Attempted {

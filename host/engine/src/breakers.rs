@@ -8,6 +8,7 @@ mod tests;
 use lock::{Lock, Locked};
 pub(crate) use sync::Published;
 
+use crate::meters::BreakerMeters;
 use crate::ports::clock::Clock;
 use crate::ports::entropy::Entropy;
 use crate::ports::store::Store;
@@ -28,6 +29,7 @@ pub(crate) struct Cell {
     tenant: Arc<str>,
     key: Arc<str>,
     links: Arc<Links>,
+    meters: BreakerMeters,
     inner: Lock<Inner>,
     /// Held while the state is written, so that two writers of one host do not take each other for another host.
     publishing: tokio::sync::Mutex<()>,
@@ -57,6 +59,7 @@ impl Cell {
         key: &str,
         policy: &BreakerPolicy,
         stored: Option<&BreakerRecord>,
+        meters: BreakerMeters,
     ) -> Self {
         let (now, wall) = (links.clock.tick(), links.clock.wall());
         let known = stored.and_then(|record| Some((record, stored_of(record, wall)?)));
@@ -75,6 +78,7 @@ impl Cell {
                 changed: known.as_ref().map_or(wall, |(record, _)| Wall(record.changed)),
             }),
             links: Arc::clone(links),
+            meters,
             publishing: tokio::sync::Mutex::new(()),
         }
     }
@@ -91,7 +95,14 @@ impl Cell {
             entropy: Arc::clone(entropy),
             changes: mpsc::unbounded_channel().0,
         });
-        Arc::new(Self::new(&links, &Arc::from(""), key, policy, None))
+        Arc::new(Self::new(
+            &links,
+            &Arc::from(""),
+            key,
+            policy,
+            None,
+            BreakerMeters::none(),
+        ))
     }
 
     fn lock(&self) -> Locked<'_, Inner> {
@@ -101,6 +112,17 @@ impl Cell {
     /// Whose it is: `search`, `TOOL/search` or `tool:TOOL`.
     pub(crate) fn key(&self) -> &str {
         &self.key
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn key_shared(&self) -> &Arc<str> {
+        &self.key
+    }
+
+    /// Where it is.
+    pub(crate) fn state(&self) -> State {
+        let now = self.links.clock.tick();
+        self.lock().breaker.stored(now).state
     }
 
     /// Whether a call has a chance, so that it need not start in order to be refused.
@@ -133,6 +155,7 @@ impl Cell {
         let Some(changed) = changed else { return };
         inner.jitter = self.links.entropy.fraction();
         inner.changed = self.links.clock.wall();
+        self.meters.changed(changed.to);
         tracing::info!(
             breaker = &*self.key,
             tenant = &*self.tenant,
@@ -281,7 +304,14 @@ impl Breakers {
             }
             None => {
                 let stored = stored.iter().find(|record| record.key == key);
-                let cell = Arc::new(Cell::new(&self.links, tenant, key, policy, stored));
+                let cell = Arc::new(Cell::new(
+                    &self.links,
+                    tenant,
+                    key,
+                    policy,
+                    stored,
+                    BreakerMeters::new(key),
+                ));
                 cells.insert(&cell, self.links.clock.tick());
                 cell
             }
@@ -295,6 +325,12 @@ impl Breakers {
             .by_tenant
             .get(tenant)
             .map_or_else(Vec::new, |cells| cells.values().cloned().collect())
+    }
+
+    /// Every breaker that is in memory, of every tenant.
+    pub(crate) fn all(&self) -> Vec<Arc<Cell>> {
+        let cells = self.lock();
+        cells.by_tenant.values().flat_map(HashMap::values).cloned().collect()
     }
 
     fn tenants(&self) -> Vec<Arc<str>> {

@@ -17,6 +17,7 @@ use crate::rest::{self, Rested};
 use crate::resuming::{self, Resuming, Steps};
 use crate::room;
 use crate::runs::{self, Claimed, Run};
+use crate::spans;
 use crate::starting;
 use crate::stops::{self, Stopped};
 use fusebox_core::classify::Judgement;
@@ -36,10 +37,32 @@ pub(crate) async fn call(
     call: Call,
     following: Option<Following>,
 ) -> Result<Reply, Box<Failure>> {
-    let result = pipeline(&engine, &caller, &call, following).await;
+    let result = counted(&engine, &caller, &call, following).await;
     if let Err(failure) = &result {
+        spans::failed(failure);
         Box::pin(commit::log(&engine, &caller, &call, failure)).await;
     }
+    result
+}
+
+/// Finds the function that the call is counted by, and carries it out.
+async fn counted(
+    engine: &Arc<Engine>,
+    caller: &Caller,
+    call: &Call,
+    following: Option<Following>,
+) -> Result<Reply, Box<Failure>> {
+    let started = engine.ports.clock.tick();
+    let found = engine.catalog.get(engine, &caller.tenant, &call.tool).await;
+    let found = found.and_then(|tool| {
+        let function = Arc::clone(tool.function(&call.function)?);
+        Ok((tool, function))
+    });
+    let (tool, function) = found.inspect_err(|failure| engine.meters.refused(failure.code))?;
+    let result = pipeline(engine, caller, call, (tool, &function), following).await;
+    function
+        .meters
+        .called(&result, engine.ports.clock.tick().since(started));
     result
 }
 
@@ -47,10 +70,9 @@ async fn pipeline(
     engine: &Arc<Engine>,
     caller: &Caller,
     call: &Call,
+    (tool, function): (Arc<Tool>, &Arc<Function>),
     following: Option<Following>,
 ) -> Result<Reply, Box<Failure>> {
-    let tool = engine.catalog.get(engine, &caller.tenant, &call.tool).await?;
-    let function = tool.function(&call.function)?;
     let input = tool
         .component
         .decode(&function.name, &call.input, tool.limits.host_memory)
@@ -68,7 +90,7 @@ async fn pipeline(
         Claimed::Run(run) => run,
         Claimed::Outcome(outcome) => return outcome,
     };
-    tracing::Span::current().record("run", run.id.as_str());
+    spans::is_run(run.id.as_str());
     if run.detached {
         return Ok(Reply::accepted(run.id.clone()));
     }
@@ -168,6 +190,7 @@ async fn attempts(engine: &Arc<Engine>, run: &mut Run) -> Ended {
             retry::Decision::Again { after, charge } => {
                 retries.charged(service_of(run, &judgement), charge);
                 retries.waited(after);
+                run.function.meters.retried();
                 let failed = Failed::between(run, attempted, failure, after);
                 let cut = resumes.map(|resumes| run.journal.cut(&resumes.cut)).unwrap_or_default();
                 if let Err(lost) = Box::pin(commit::go_on(engine, run, &cut)).await {

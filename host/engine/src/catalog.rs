@@ -2,6 +2,7 @@
 
 use crate::breakers::Cell;
 use crate::engine::Engine;
+use crate::meters::FunctionMeters;
 use crate::ports::sandbox::Component;
 use crate::records::ToolRecord;
 use crate::refusals;
@@ -40,6 +41,7 @@ pub(crate) struct Tool {
 pub(crate) struct Function {
     pub(crate) name: String,
     pub(crate) policy: FunctionPolicy,
+    pub(crate) meters: FunctionMeters,
     /// The service that its last run failed at: the one whose breaker is worth a look before the next.
     pub(crate) last_failed: ArcSwapOption<Service>,
 }
@@ -82,6 +84,7 @@ impl Tool {
         let functions = component.shape().functions.iter().map(|shape| {
             let function = Function {
                 name: shape.name.clone(),
+                meters: FunctionMeters::new(&policy.name, &shape.name),
                 policy: policy.function(&shape.name).clone(),
                 last_failed: ArcSwapOption::empty(),
             };

@@ -27,6 +27,7 @@ use crate::ports::store::StateWrite;
 use crate::records::ApprovalRecord;
 use crate::runs::{Facts, Parent};
 use crate::services::Service;
+use crate::spans;
 use async_trait::async_trait;
 use fusebox_core::effect::Answer;
 use fusebox_core::journal::Diverged;
@@ -172,17 +173,14 @@ impl Effects for Way {
             self.ledger.stop(Stop::Drain);
             return Err(Stopped);
         }
-        let span = tracing::info_span!(
-            parent: &self.span, "effect", seq, kind = effect.kind.name(), method = effect.method,
-            service = service.as_ref().map_or("", |service| &service.name), answer = tracing::field::Empty
-        );
+        let span = spans::effect(&self.span, &effect, &ask);
         let timer = matches!(ask, Ask::Timer { .. });
         let waited_for = (!timer).then(|| InFlight::new(&way));
         let performed = async move {
             let _waited_for = waited_for;
             let end = way.perform(ask, effect, service, known, by_key, first).await;
             if let Some((end, state)) = end {
-                Span::current().record("answer", answers::shown(Some(&end.answer)));
+                spans::answered(&end.answer, &answers::shown(Some(&end.answer)));
                 way.settle(seq, end, state).await;
             }
         };

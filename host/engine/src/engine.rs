@@ -4,6 +4,7 @@ use crate::breakers::Breakers;
 use crate::catalog::Catalog;
 use crate::guests::GuestRuntime;
 use crate::history::History;
+use crate::meters::HostMeters;
 use crate::ports::authorizer::Authorizer;
 use crate::ports::clock::Clock;
 use crate::ports::entropy::Entropy;
@@ -11,6 +12,7 @@ use crate::ports::policies::PolicySource;
 use crate::ports::sandbox::{Component, LoadError, Sandbox};
 use crate::ports::secrets::Secrets;
 use crate::ports::store::Store;
+use crate::ports::tracer::Tracer;
 use crate::ports::transport::Transport;
 use crate::requests::digest_of;
 use crate::room::Pool;
@@ -41,6 +43,8 @@ pub struct Ports {
     pub secrets: Arc<dyn Secrets>,
     /// Sends requests.
     pub transport: Arc<dyn Transport>,
+    /// Ties spans to traces that go beyond this process.
+    pub tracer: Arc<dyn Tracer>,
     /// From manifests to policies.
     pub policies: Arc<dyn PolicySource>,
     /// Where guests compute.
@@ -149,6 +153,7 @@ pub(crate) struct Engine {
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) tasks: Tasks,
     pub(crate) pool: Pool,
+    pub(crate) meters: HostMeters,
 }
 
 impl Engine {

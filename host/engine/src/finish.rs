@@ -95,7 +95,12 @@ async fn succeed(
         return Ok(reply);
     }
     match Box::pin(commit(engine, &run, finish)).await {
-        Ok(()) => Ok(reply),
+        Ok(()) => {
+            if run.letter.is_some() {
+                engine.meters.replayed(true);
+            }
+            Ok(reply)
+        }
         Err(error) => unstored(&run, reply, &error),
     }
 }
@@ -161,6 +166,7 @@ async fn fail(engine: &Engine, mut run: Run, mut failed: Failed) -> Result<Reply
     // What becomes a letter may have sent something before it was replayed; this replay alone does not tell.
     let keep_key = kind.is_some() || idempotency::keeps_key(Some(failed.failure.code), run.began);
     let mut failure = failed.failure.clone();
+    let replayed = run.letter.is_some();
     let letter = match kind {
         Some(kind) => {
             let letter = letters::write(engine, &run, failed, kind, &mut record, now).await;
@@ -186,7 +192,10 @@ async fn fail(engine: &Engine, mut run: Run, mut failed: Failed) -> Result<Reply
     };
     if run.hold.get().is_some() || kind.is_some() {
         return match commit(engine, &run, finish).await {
-            Ok(()) => Err(Box::new(failure)),
+            Ok(()) => {
+                count(engine, &run, &failure, kind, replayed);
+                Err(Box::new(failure))
+            }
             Err(error) => Err(unwritten(&run, failure, &error)),
         };
     }
@@ -194,6 +203,17 @@ async fn fail(engine: &Engine, mut run: Run, mut failed: Failed) -> Result<Reply
         engine.history.finished(finish).await;
     }
     Err(Box::new(failure))
+}
+
+/// Counts the letter that a run became, or the replay that failed.
+fn count(engine: &Engine, run: &Run, failure: &Failure, kind: Option<Kind>, replayed: bool) {
+    if replayed {
+        engine.meters.replayed(false);
+    } else if let Some(kind) = kind {
+        let service = failure.service.as_ref().and_then(|name| run.tool.service(name));
+        let letters = service.map_or(&engine.meters.letters, |service| service.meters.letters());
+        letters.enqueued(failure.class, kind);
+    }
 }
 
 /// The state after an event of a run that is being executed; the table allows every one that this module names.

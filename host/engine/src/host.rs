@@ -19,6 +19,7 @@ use crate::following::Following;
 
 use crate::hanging_up::{self, Waiting};
 use crate::history::History;
+use crate::meters::HostMeters;
 use crate::permission::Action;
 use crate::records::LinkRecord;
 use crate::refusals;
@@ -26,6 +27,7 @@ use crate::replay::{self, Asked};
 use crate::requests::{Begin, Call, Caller, Deploy, Deployed, Replay, Replayed, Reply, Trial, Tried};
 use crate::room::Pool;
 use crate::services::Services;
+use crate::spans;
 use crate::tasks::Tasks;
 use crate::trial;
 use bytes::Bytes;
@@ -69,6 +71,7 @@ impl Host {
             breakers,
             tasks: Tasks::new(settings.max_calls),
             pool: Pool::new(settings.instances),
+            meters: HostMeters::new(),
             ports,
             settings,
         });
@@ -118,14 +121,12 @@ impl Host {
         following: Option<Following>,
     ) -> Result<Reply, Box<Failure>> {
         caller.may(Action::Call)?;
-        let span = tracing::info_span!(
-            "call",
-            tool = call.tool,
-            function = call.function,
-            trace = caller.trace,
-            run = tracing::field::Empty
-        );
-        let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
+        let (span, trace) = spans::call(&self.engine, &call.tool, &call.function, caller.trace);
+        let caller = Caller {
+            trace,
+            ..caller.clone()
+        };
+        let engine = Arc::clone(&self.engine);
         self.carry_out(Box::pin(call::call(engine, caller, call, following).instrument(span)))
             .await
     }
@@ -140,7 +141,6 @@ impl Host {
             // That is a call of one's own.
             caller.may(Action::Call)?;
         }
-        let span = tracing::info_span!("replay", letter = %replay.letter);
         let (engine, caller) = (Arc::clone(&self.engine), caller.clone());
         let replayed = async move {
             if replay.dry_run {
@@ -155,7 +155,7 @@ impl Host {
             ));
             around(&engine, &caller, entry, replayed).await
         };
-        self.carry_out(Box::pin(replayed.instrument(span))).await
+        self.carry_out(Box::pin(replayed)).await
     }
 
     /// Tries a component: one attempt, no store, no retry.
@@ -173,7 +173,11 @@ impl Host {
         &self,
         work: impl Future<Output = Result<T, Box<Failure>>> + Send + 'static,
     ) -> Result<T, Box<Failure>> {
-        let place = self.engine.tasks.admit().map_err(refusals::full)?;
+        let place = self.engine.tasks.admit().map_err(|full| {
+            let failure = refusals::full(full);
+            self.engine.meters.refused(failure.code);
+            failure
+        })?;
         let task = self.engine.tasks.tracker().spawn(async move {
             let _place = place;
             work.await
@@ -295,6 +299,11 @@ impl Host {
             Err(StoreError::Refused { what }) => Err(Box::new(Failure::new(Code::BadInput, Class::Caller, what))),
             Err(error) => Err(refusals::store("the run could not be cancelled", &error)),
         }
+    }
+
+    /// Brings the gauges of what is in memory up to date, for whoever reads them next.
+    pub fn show_gauges(&self) {
+        self.engine.meters.gauges.show(&self.engine);
     }
 
     /// Takes no more calls and cancels those in flight. Effects in flight are waited for by [`Self::drain`].

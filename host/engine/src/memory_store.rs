@@ -13,9 +13,9 @@ mod tenant;
 mod tools;
 
 use crate::ports::store::{
-    Append, ApprovalFilter, AuditFilter, Claim, Cut, ERRORS_KEPT, ErrorFilter, Fence, Finish, LISTED, LetterChange,
-    LetterFilter, Likeness, NewRun, ORPHAN_AFTER, Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange,
-    Verdict,
+    Append, ApprovalFilter, AuditFilter, Backlog, Claim, Cut, ERRORS_KEPT, ErrorFilter, Fence, Finish, LISTED,
+    LetterChange, LetterFilter, Likeness, NewRun, ORPHAN_AFTER, Resolution, RunFilter, Space, Store, StoreError, Taken,
+    ToolChange, Verdict,
 };
 use crate::records::{
     ApprovalRecord, AttemptRecord, AuditEntry, AuditHead, AuditRecord, BreakerRecord, ErrorRecord, JournalRecord,
@@ -318,6 +318,15 @@ impl Store for MemoryStore {
         });
         waiting.truncate(listed(limit));
         Ok(waiting)
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let now = self.now();
+        let mut backlog = Backlog::default();
+        for tenant in self.state().tenants.values() {
+            tenant.add_to(&mut backlog, now);
+        }
+        Ok(backlog)
     }
 
     async fn put_redrive(&self, redrive: &RedriveRecord) -> Result<(), StoreError> {

@@ -18,6 +18,7 @@ use crate::recovery;
 use crate::refusals;
 use crate::requests::Caller;
 use crate::runs::{Facts, Parent, Run};
+use crate::spans;
 use crate::starting;
 use ended::{finish, outcome, refused};
 use fusebox_core::effect::Effect;
@@ -27,8 +28,10 @@ use fusebox_core::ids::RunId;
 use fusebox_core::journal::{self, Resume};
 use fusebox_core::policy::Durability;
 use fusebox_core::run::State;
+use fusebox_core::trace::TraceContext;
 use std::borrow::Cow;
 use std::sync::Arc;
+use tracing::Instrument as _;
 
 /// No call is nested deeper.
 const DEEPEST: u32 = 16;
@@ -51,10 +54,26 @@ pub(crate) async fn call(way: &Arc<Way>, effect: &Effect, target: &Target, input
         Ok(callee) => callee,
         Err(failure) => return Some(refused(&failure)),
     };
+    let started = way.engine.ports.clock.tick();
+    let (tool, function) = (&callee.tool.policy.name, &callee.function.name);
+    let (span, trace) = spans::nested(&way.engine, tool, function, way.facts.trace);
+    let called = run(way, effect, &callee, input, trace).instrument(span).await?;
+    let took = way.engine.ports.clock.tick().since(started);
+    callee.function.meters.called_by_tool(&called.got, took);
+    Some(called)
+}
+
+async fn run(
+    way: &Arc<Way>,
+    effect: &Effect,
+    callee: &Callee,
+    input: &str,
+    trace: Option<TraceContext>,
+) -> Option<Called> {
     if let Err(failure) = call::peek(&way.engine, &callee.tool, &callee.function) {
         return Some(refused(&failure));
     }
-    let mut run = match start(way, effect, &callee, input).await {
+    let mut run = match start(way, effect, callee, input, trace).await {
         Ok(Started::Run(run)) => *run,
         Ok(Started::Outcome(called)) => return Some(called),
         Ok(Started::Over(run, ended)) => return finish(way, effect.seq, *run, ended).await,
@@ -157,7 +176,13 @@ enum Started {
 }
 
 /// Asks a person where that is due, and claims the call where it has to be durable.
-async fn start(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) -> Result<Started, Box<Failure>> {
+async fn start(
+    way: &Arc<Way>,
+    effect: &Effect,
+    callee: &Callee,
+    input: &str,
+    trace: Option<TraceContext>,
+) -> Result<Started, Box<Failure>> {
     let parent = &way.facts;
     let always = callee.function.policy.durability == Durability::Always;
     // One that was made durable late, before its caller was interrupted, has to be found again.
@@ -167,7 +192,8 @@ async fn start(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) ->
     if (always || callee.because.is_some()) && parent.durability == Durability::None {
         return Err(refusals::not_durable(&parent.tool.policy.name, &parent.function.name));
     }
-    let mut run = fresh(way, effect, callee, input);
+    let mut run = fresh(way, effect, callee, input, trace);
+    spans::is_run(run.id.as_str());
     if let Some(because) = &callee.because {
         match approved(way, effect, &run.facts, because).await? {
             Gate::Open(None) => {}
@@ -232,7 +258,7 @@ async fn written(way: &Way, seq: u32, append: Append) -> Result<(), Box<Failure>
 }
 
 /// A run of that call, not claimed.
-fn fresh(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) -> Run {
+fn fresh(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str, trace: Option<TraceContext>) -> Run {
     let (engine, parent) = (&way.engine, &way.facts);
     let created = engine.ports.clock.wall();
     let patience = callee.function.policy.deadline;
@@ -243,7 +269,7 @@ fn fresh(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str) -> Run {
         roles: parent.roles,
         chain: Arc::clone(&callee.chain),
         spelling: sandbox::Spelling::Kebab,
-        trace: parent.trace.clone(),
+        trace,
         tool: Arc::clone(&callee.tool),
         function: Arc::clone(&callee.function),
         input: Arc::clone(&callee.input),

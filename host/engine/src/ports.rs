@@ -8,4 +8,5 @@ pub mod policies;
 pub mod sandbox;
 pub mod secrets;
 pub mod store;
+pub mod tracer;
 pub mod transport;

@@ -25,6 +25,7 @@ use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, RunId};
 use fusebox_core::role::Roles;
 use fusebox_core::time::Wall;
+use fusebox_core::trace::TraceContext;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -276,9 +277,10 @@ pub struct RunRecord {
     #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub letter: Option<LetterId>,
-    /// Trace id in hexadecimal.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub trace: Option<String>,
+    /// The span that called it, as a `traceparent`: whoever goes on with it goes on in that trace.
+    #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub trace: Option<TraceContext>,
     /// Where it stands in its tree; `None` for a root.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub nested: Option<Nested>,

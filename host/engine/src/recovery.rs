@@ -16,6 +16,7 @@ use crate::records::{FailureRecord, RunRecord};
 use crate::refusals;
 use crate::requests::{Caller, Reply};
 use crate::runs::{Facts, Run};
+use crate::spans;
 use crate::starting;
 use fusebox_core::classify;
 use fusebox_core::failure::{Class, Code, Failure};
@@ -24,6 +25,7 @@ use fusebox_core::run::{State, is_given_up};
 use fusebox_core::time::Tick;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument as _;
 
 /// A run that was taken, and since when and for how long this host holds it.
 pub(crate) struct Lease {
@@ -34,6 +36,11 @@ pub(crate) struct Lease {
 
 /// Goes on with a run to its end, or to its next rest; `waited_for` says that somebody waits for the end here.
 pub(crate) async fn go_on(engine: &Arc<Engine>, lease: Lease, waited_for: bool) -> Result<Reply, Box<Failure>> {
+    let span = spans::resume(engine, &lease.taken);
+    resume(engine, lease, waited_for).instrument(span).await
+}
+
+async fn resume(engine: &Arc<Engine>, lease: Lease, waited_for: bool) -> Result<Reply, Box<Failure>> {
     let why = lease.taken.why;
     let record = lease.taken.run.clone();
     let mut run = match take_up(engine, lease, waited_for).await {
@@ -45,7 +52,10 @@ pub(crate) async fn go_on(engine: &Arc<Engine>, lease: Lease, waited_for: bool) 
         Ok(()) => call::execute(engine, &mut run).await,
         Err(ended) => ended,
     };
-    finish::finish(engine, run, ended).await
+    let function = Arc::clone(&run.function);
+    let result = finish::finish(engine, run, ended).await;
+    function.meters.ended(&result);
+    result
 }
 
 struct NotTaken {
@@ -187,7 +197,7 @@ pub(crate) fn caller_of(record: &RunRecord) -> Caller {
         principal: Arc::from(record.principal.as_str()),
         roles: record.roles,
         spelling: Spelling::Kebab,
-        trace: record.trace.clone(),
+        trace: record.trace,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::recovery;
 use crate::refusals;
 use crate::requests::{Begin, Call, Caller, DryRun, Replay, Replayed, Reply};
 use crate::runs::{self, Facts, Run};
+use crate::spans;
 use crate::starting;
 use fusebox_core::dead_letter::{self, Form, Kind, NotReplayable, State};
 use fusebox_core::failure::{Code, Failure};
@@ -25,6 +26,7 @@ use fusebox_core::journal::{self, Cut, Resume};
 use fusebox_core::retry::Attempts;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument as _;
 
 /// Who asked for a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,19 @@ pub(crate) async fn replay(
     let letter = letter
         .map_err(|error| refusals::store("the letter cannot be read", &error))?
         .ok_or_else(|| refusals::no_letter(replay.letter.as_str()))?;
+    let span = spans::replay(engine, &letter, caller.trace);
+    replay_letter(engine, caller, letter, replay, asked)
+        .instrument(span)
+        .await
+}
+
+async fn replay_letter(
+    engine: &Arc<Engine>,
+    caller: Caller,
+    letter: LetterRecord,
+    replay: Replay,
+    asked: Asked,
+) -> Result<Replayed, Box<Failure>> {
     if State::from_name(&letter.state) == Some(State::Replayed) {
         return succeeded_before(engine, &caller, &letter).await.map(Replayed::Done);
     }

@@ -9,6 +9,7 @@ use fusebox_core::ids::{Digest, LetterId, RunId};
 use fusebox_core::policy::ToolPolicy;
 use fusebox_core::role::Roles;
 use fusebox_core::run::State;
+use fusebox_core::trace::TraceContext;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +25,8 @@ pub struct Caller {
     pub roles: Roles,
     /// How names are spelled in JSON that is answered.
     pub spelling: Spelling,
-    /// Trace id in hexadecimal, when the caller brought one.
-    pub trace: Option<String>,
+    /// The span that called, when the caller brought one: `traceparent`.
+    pub trace: Option<TraceContext>,
 }
 
 impl Caller {

@@ -20,6 +20,7 @@ use fusebox_core::retry::Attempts;
 use fusebox_core::role::Roles;
 use fusebox_core::run::State;
 use fusebox_core::time::{Tick, Wall};
+use fusebox_core::trace::TraceContext;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +44,7 @@ pub(crate) struct Facts {
     /// What the principal was to the host when it called.
     pub(crate) roles: Roles,
     pub(crate) spelling: Spelling,
-    pub(crate) trace: Option<String>,
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) tool: Arc<Tool>,
     pub(crate) function: Arc<Function>,
     pub(crate) input: Arc<dyn Input>,
@@ -164,7 +165,7 @@ impl Run {
             principal: Arc::clone(&caller.principal),
             roles: caller.roles,
             spelling: caller.spelling,
-            trace: caller.trace.clone(),
+            trace: caller.trace,
             tool: Arc::clone(tool),
             function: Arc::clone(function),
             input,
@@ -262,7 +263,7 @@ impl Facts {
             principal: Arc::from(record.principal.as_str()),
             roles: record.roles,
             spelling: caller.spelling,
-            trace: record.trace.clone(),
+            trace: record.trace,
             call_key: record.key.as_ref().map(call_key),
             durability: function.policy.durability,
             tool,
@@ -286,7 +287,7 @@ impl Facts {
             principal: Arc::clone(&self.principal),
             roles: self.roles,
             spelling: self.spelling,
-            trace: self.trace.clone(),
+            trace: self.trace,
         }
     }
 
@@ -318,7 +319,7 @@ impl Facts {
             attempts: Vec::new(),
             in_doubt: Vec::new(),
             letter: None,
-            trace: self.trace.clone(),
+            trace: self.trace,
             nested: self.nested.clone(),
             detached: self.detached,
             recoveries: self.recoveries,

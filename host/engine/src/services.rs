@@ -3,6 +3,7 @@
 mod rate_limit;
 
 use crate::breakers::{Breakers, Cell};
+use crate::meters::ServiceMeters;
 use crate::records::BreakerRecord;
 use fusebox_core::budget::Budget;
 use fusebox_core::policy::ServicePolicy;
@@ -21,6 +22,7 @@ pub(crate) struct Service {
     pub(crate) budget: Arc<Mutex<Budget>>,
     pub(crate) bulkhead: Arc<Semaphore>,
     pub(crate) limiter: Option<Arc<RateLimiter>>,
+    pub(crate) meters: Arc<ServiceMeters>,
 }
 
 impl Service {
@@ -46,6 +48,7 @@ impl Service {
                 || policy.rate_limit.map(|limit| Arc::new(RateLimiter::new(limit))),
                 |old| old.limiter.clone(),
             ),
+            meters: old.map_or_else(|| Arc::new(ServiceMeters::new(key)), |old| Arc::clone(&old.meters)),
             breaker,
             policy,
         }
@@ -126,8 +129,14 @@ impl Services {
                 budget: Arc::clone(&today.budget),
                 bulkhead: Arc::clone(&today.bulkhead),
                 limiter: today.limiter.clone(),
+                meters: Arc::clone(&today.meters),
             }),
         }
+    }
+
+    /// Every service that a loaded tool uses, of every tenant.
+    pub(crate) fn all(&self) -> Vec<Arc<Service>> {
+        self.lock().values().filter_map(Weak::upgrade).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Name, Weak<Service>>> {

@@ -22,6 +22,7 @@ pub(crate) enum Full {
 /// The calls of one host.
 pub(crate) struct Tasks {
     places: Arc<Semaphore>,
+    size: usize,
     tracker: TaskTracker,
     stop: CancellationToken,
     draining: CancellationToken,
@@ -32,6 +33,7 @@ impl Tasks {
     pub(crate) fn new(max_calls: usize) -> Self {
         Self {
             places: Arc::new(Semaphore::new(max_calls.min(Semaphore::MAX_PERMITS))),
+            size: max_calls.min(Semaphore::MAX_PERMITS),
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
             draining: CancellationToken::new(),
@@ -47,6 +49,11 @@ impl Tasks {
                 TryAcquireError::NoPermits => Full::Calls,
                 TryAcquireError::Closed => Full::Draining,
             })
+    }
+
+    /// Calls that have a place.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.size.saturating_sub(self.places.available_permits())
     }
 
     /// The tasks that a drain waits for.

@@ -3,7 +3,6 @@
 use crate::engine::Engine;
 use crate::recovery::{self, Lease};
 use std::sync::Arc;
-use tracing::Instrument as _;
 
 /// Runs that are taken at once at most: another host may have places too.
 const BATCH: usize = 32;
@@ -44,7 +43,6 @@ async fn take(engine: &Arc<Engine>) -> usize {
     };
     let count = taken.len();
     for (taken, place) in taken.into_iter().zip(places) {
-        let span = tracing::info_span!("run", run = %taken.run.id, tool = taken.run.tool, function = taken.run.function, why = ?taken.why);
         let engine = Arc::clone(engine);
         let tracker = engine.tasks.tracker().clone();
         let going_on = async move {
@@ -55,7 +53,7 @@ async fn take(engine: &Arc<Engine>) -> usize {
                 Err(failure) => tracing::info!(%run, %failure, "went on, and did not succeed"),
             }
         };
-        tracker.spawn(going_on.instrument(span));
+        tracker.spawn(going_on);
     }
     count
 }

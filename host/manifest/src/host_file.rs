@@ -36,6 +36,10 @@ pub struct HostFile {
     pub rules: Option<PathSetting>,
     /// Level of what the host says on stderr: `error`, `warn`, `info`, `debug` or `trace`.
     pub log: String,
+    /// How it says that: `text` or `json`.
+    pub log_format: String,
+    /// The collector of traces; `None` traces nothing.
+    pub otlp_endpoint: Option<Url>,
     /// How long a host owns a run without renewing.
     pub lease: Duration,
     /// How long a stopping host waits for calls and effects in flight.
@@ -285,6 +289,8 @@ fn build(settings: Settings) -> HostFile {
         cache: s.path("cache"),
         rules: s.path("rules"),
         log: s.text("log").unwrap_or_default(),
+        log_format: s.text("log-format").unwrap_or_default(),
+        otlp_endpoint: s.url("otlp.endpoint"),
         lease: s.duration("lease"),
         drain: s.duration("drain"),
         max_calls: usize::try_from(s.number("max-calls")).unwrap_or(usize::MAX),

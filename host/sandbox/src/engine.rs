@@ -1,6 +1,7 @@
 //! The runtime's engines and their settings: one that takes instances from a pool, one that allocates on demand for
 //! components too large for it, one whose code counts fuel, and one whose code lets its state be read while it stands.
 
+use fusebox_engine::ports::sandbox::Pool;
 use sha2::{Digest as _, Sha256};
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
@@ -64,6 +65,8 @@ pub(crate) struct Engines {
     pub(crate) on_demand: Runtime,
     pub(crate) fueled: Runtime,
     pub(crate) debug: Runtime,
+    /// Component instances that the pool has room for.
+    size: u32,
 }
 
 impl Engines {
@@ -74,6 +77,16 @@ impl Engines {
             on_demand: Runtime::new(&config(Variant::Plain))?,
             fueled: Runtime::new(&config(Variant::Fueled))?,
             debug: Runtime::new(&config(Variant::Debug))?,
+            size: pool.max(1),
+        })
+    }
+
+    /// How full the pool is.
+    pub(crate) fn pool(&self) -> Option<Pool> {
+        let metrics = self.pooled.engine.pooling_allocator_metrics()?;
+        Some(Pool {
+            in_use: usize::try_from(metrics.component_instances()).unwrap_or(usize::MAX),
+            size: self.size as usize,
         })
     }
 

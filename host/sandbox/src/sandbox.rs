@@ -16,7 +16,7 @@ use bytes::Bytes;
 use fusebox_core::ids::Digest;
 use fusebox_engine::ports::clock::SystemClock;
 use fusebox_engine::ports::debugger::Debugger;
-use fusebox_engine::ports::sandbox::{Component, LoadError, Sandbox};
+use fusebox_engine::ports::sandbox::{Component, LoadError, Pool, Sandbox};
 use fusebox_engine::records::Snapshot;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -185,6 +185,10 @@ impl Sandbox for WasmSandbox {
 
     fn coredump(&self, snapshot: &Snapshot, pages: &dyn Fn(Digest) -> Option<Bytes>) -> Result<Vec<u8>, String> {
         coredump::coredump(snapshot, pages)
+    }
+
+    fn pool(&self) -> Option<Pool> {
+        self.shared.host.engines.pool()
     }
 
     fn debugger(&self) -> Option<&dyn Debugger> {

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod audit;
+mod backlog;
 mod blobs;
 mod breakers;
 mod errors;
@@ -30,7 +31,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
 use fusebox_engine::ports::store::{
-    Append, ApprovalFilter, AuditFilter, Claim, Cut, ErrorFilter, Fence, Finish, LISTED, LetterFilter, Likeness,
+    Append, ApprovalFilter, AuditFilter, Backlog, Claim, Cut, ErrorFilter, Fence, Finish, LISTED, LetterFilter, Likeness,
     NewRun, Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
 };
 use fusebox_engine::records::{
@@ -345,6 +346,11 @@ impl Store for SqliteStore {
     async fn waiting(&self, limit: u32) -> Result<Vec<LetterRecord>, StoreError> {
         let waiting = letters::waiting(&self.readers, &self.vault, limit).await;
         waiting.map_err(|error| self.failed(error))
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let backlog = backlog::backlog(&self.readers).await;
+        backlog.map_err(|error| self.failed(error))
     }
 
     async fn put_redrive(&self, redrive: &RedriveRecord) -> Result<(), StoreError> {

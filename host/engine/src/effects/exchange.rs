@@ -15,6 +15,10 @@ use fusebox_core::policy::Origin;
 use fusebox_core::retry_after;
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
+use tracing::Span;
+
+/// The header that carries a trace on (W3C Trace Context).
+const TRACEPARENT: &str = "traceparent";
 
 /// The end of one effect: the evidence, what the guest sees, and what a person reads.
 pub(super) struct End {
@@ -89,6 +93,7 @@ impl Way {
             Ok(sent) => sent,
             Err(error) => return End::denied(error.to_string()),
         };
+        let headers = self.traced(headers);
         let permit = match self.permit(service).await {
             Ok(permit) => permit,
             Err(reason) => return End::not_sent(NotSent::BreakerOpen, reason),
@@ -120,8 +125,21 @@ impl Way {
         let end = self
             .end_of(answered, now.since(sent))
             .within(timeout, service, self.bound);
+        service.meters.exchanged(end.took);
         permit.settle(self.verdict(&end, timeout, service), end.took, now);
         end
+    }
+
+    /// The headers with the context of this effect's span, unless the guest or its manifest says another. It is no part of what was asked
+    /// for: the request's digest was taken without it.
+    fn traced(&self, mut headers: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+        let trace = self.engine.ports.tracer.context(&Span::current()).or(self.facts.trace);
+        if let Some(trace) = trace
+            && !headers.iter().any(|(name, _)| name == TRACEPARENT)
+        {
+            headers.push((TRACEPARENT.to_owned(), trace.to_string().into_bytes()));
+        }
+        headers
     }
 
     /// Waits for the rate limit, then for a place in the bulkhead, both within the attempt's time.

@@ -12,13 +12,12 @@ use crate::refusals;
 use crate::requests::{Caller, LetterStats, Redrive, Reply, Resolve};
 use crate::resolve;
 use crate::workers;
-use crate::{alerts, by_itself, retention, rules};
+use crate::{alerts, by_itself, meters, retention, rules};
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::{ApprovalId, LetterId, RedriveId, RunId};
 use fusebox_core::run::State;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tracing::Instrument as _;
 
 type Answer<T> = Result<T, Box<Failure>>;
 
@@ -34,12 +33,11 @@ impl Host {
             authorize::resume(&self.engine, caller, &record).await?;
         }
         let (engine, caller, run) = (Arc::clone(&self.engine), caller.clone(), run.clone());
-        let span = tracing::info_span!("resume", %run);
         let resumed = async move {
             let lease = recovery::take(&engine, &caller, &run).await?;
             recovery::go_on(&engine, lease, true).await
         };
-        self.carry_out(Box::pin(resumed.instrument(span))).await
+        self.carry_out(Box::pin(resumed)).await
     }
 
     /// A run and the runs below it, in the order of their creation.
@@ -239,6 +237,7 @@ impl Host {
             alerts::work(engine()),
             retention::work(engine()),
             rules::work(engine()),
+            meters::work(engine()),
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::tenant::refused;
 use super::{Tenant, listed, span};
-use crate::ports::store::{Fence, Finish, LetterChange, LetterFilter, PAGE_GRACE, StoreError};
+use crate::ports::store::{Backlog, Fence, Finish, LetterChange, LetterFilter, PAGE_GRACE, StoreError};
 use crate::records::{LetterRecord, Seed};
 use fusebox_core::dead_letter::{Kind, State, may_purge};
 use fusebox_core::ids::{Digest, LetterId, OwnerId, RunId};
@@ -149,6 +149,21 @@ impl Tenant {
                 && !self.leased(letter, now)
         });
         waiting.cloned().collect()
+    }
+
+    /// What of this tenant waits for somebody.
+    pub(super) fn add_to(&self, backlog: &mut Backlog, now: i64) {
+        for letter in self.open_letters() {
+            backlog.add(&letter.kind, 1, letter.first_failed);
+        }
+        let pending = self.approvals.values();
+        for approval in pending.filter(|approval| approval.state == "pending" && approval.expires > now) {
+            backlog.approvals += 1;
+            let oldest = backlog
+                .oldest_approval
+                .map_or(approval.asked, |known| known.min(approval.asked));
+            backlog.oldest_approval = Some(oldest);
+        }
     }
 
     /// Letters that retention would close now: by kind, then oldest first.

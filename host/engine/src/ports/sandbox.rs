@@ -461,6 +461,15 @@ pub trait Component: Send + Sync {
     fn attempt(&self, spec: AttemptSpec) -> BoxFuture<'_, AttemptReport>;
 }
 
+/// A pool of instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Instances that live.
+    pub in_use: usize,
+    /// Instances that it has room for.
+    pub size: usize,
+}
+
 /// Compiles components and keeps compiled code.
 #[async_trait]
 pub trait Sandbox: Send + Sync {
@@ -476,6 +485,10 @@ pub trait Sandbox: Send + Sync {
     /// # Errors
     /// What is missing or broken.
     fn coredump(&self, snapshot: &Snapshot, pages: &dyn Fn(Digest) -> Option<Bytes>) -> Result<Vec<u8>, String>;
+    /// How full its pool of instances is; `None` when it has none.
+    fn pool(&self) -> Option<Pool> {
+        None
+    }
     /// The debugger that goes with it; `None` when it has none.
     fn debugger(&self) -> Option<&dyn Debugger> {
         None

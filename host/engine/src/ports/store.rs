@@ -2,12 +2,16 @@
 //!
 //! Leases end by the store's own clock. Every write of an owner carries a [`Fence`] and changes nothing once it is lost.
 
+mod backlog;
 mod filters;
 mod going_on;
+mod methods;
 mod runs;
 
+pub use backlog::Backlog;
 pub use filters::{ApprovalFilter, AuditFilter, ErrorFilter, LetterFilter, Likeness, RunFilter};
 pub use going_on::{Append, Cut, Resolution, Space, StateWrite, Taken, Verdict, Wakes, cancelled};
+pub(crate) use methods::methods;
 pub use runs::{Claim, Fence, Finish, LetterChange, NewRun};
 
 use crate::records::{
@@ -215,6 +219,8 @@ pub trait Store: Send + Sync {
     /// Open letters that replay by themselves once their service is well, of every tenant: fewest replayed first, then oldest. Those whose
     /// `not_before` is to come are left out.
     async fn waiting(&self, limit: u32) -> Result<Vec<LetterRecord>, StoreError>;
+    /// What waits for somebody, every tenant together.
+    async fn backlog(&self) -> Result<Backlog, StoreError>;
     /// Keeps a bulk replay: a new one, or how far it is.
     async fn put_redrive(&self, redrive: &RedriveRecord) -> Result<(), StoreError>;
     /// Bulk replays, newest first.

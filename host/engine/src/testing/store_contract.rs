@@ -139,7 +139,8 @@ macro_rules! store_contract {
                 a_page_goes_on_behind_a_row_that_is_gone,
                 letters_and_questions_go_on_behind_the_last_one;
             tenants: tenants_do_not_see_each_other,
-                tenants_do_not_change_each_other;
+                tenants_do_not_change_each_other,
+                what_waits_is_counted_for_all_tenants_together;
         }
     };
     ($subject:path; $($module:ident: $($clause:ident),+;)+) => {

@@ -13,6 +13,7 @@ use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::Clock as _;
 use fusebox_engine::ports::sandbox::{Ask, AttemptEnd, AttemptSpec, EffectError, Effects, Got, GuestRequest, Stopped};
 use fusebox_engine::ports::store::{RunFilter, Store};
+use fusebox_engine::ports::tracer::NoTracer;
 use fusebox_engine::ports::transport::{ExchangeError, Incoming, Outgoing};
 use fusebox_engine::records::{LetterRecord, RunRecord};
 use fusebox_engine::requests::{Begin, Call, Caller, Deploy, DryRun, Replay, Replayed, Reply};
@@ -255,6 +256,7 @@ pub(crate) fn ports(
         entropy: Arc::new(SeededEntropy::new(seed)),
         secrets: Arc::new(FixedSecrets(BTreeMap::from([("KEY".to_owned(), "s3cret".to_owned())]))),
         transport: Arc::clone(transport) as _,
+        tracer: Arc::new(NoTracer),
         policies: Arc::clone(policies) as _,
         guests: GuestRuntime::current(),
     }

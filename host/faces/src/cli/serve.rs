@@ -2,7 +2,7 @@
 
 use super::failed::Failed;
 use super::{Context, wiring::Wiring};
-use crate::http::{Authentication, HttpDeps, Limits, Oidc, Server, Tls, Trouble, router};
+use crate::http::{Authentication, HttpDeps, Limits, Oidc, RenderMetrics, Server, Tls, Trouble, router};
 use crate::mcp::{Mcp, Stdio};
 use clap::{Args, ValueEnum};
 use fusebox_core::role::{Role, Roles};
@@ -73,6 +73,8 @@ fn role(text: &str) -> Result<Role, String> {
 /// # Errors
 /// What the host refused, or why it cannot listen.
 pub(super) async fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
+    // Before the host is opened, so that everything counts.
+    let render = cx.wiring.metrics()?;
     let host = cx.wiring.local("serving").await?;
     if arguments.mcp == Some(McpBy::Stdio) {
         let database = place(cx.wiring, "database")?;
@@ -88,7 +90,7 @@ pub(super) async fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(
     };
     let drain = cx.wiring.settings()?.drain;
     let answering = server.map(|server| {
-        let router = face(arguments, &host, &mcp, clock, cx)?;
+        let router = face(arguments, &host, &mcp, (clock, render), cx)?;
         Ok::<_, Failed>(tokio::spawn(server.serve(router, cx.stop.clone(), drain)))
     });
     let answering = answering.transpose()?;
@@ -164,7 +166,7 @@ fn face(
     arguments: &Arguments,
     host: &Arc<Host>,
     mcp: &Mcp,
-    clock: Arc<dyn Clock>,
+    (clock, render): (Arc<dyn Clock>, RenderMetrics),
     cx: &Context<'_>,
 ) -> Result<axum::Router, Failed> {
     let settings = cx.wiring.settings()?;
@@ -189,10 +191,19 @@ fn face(
         tls: arguments.tls_cert.is_some(),
         clock,
         stop: cx.stop.clone(),
-        render_metrics: None,
+        render_metrics: Some(shown(host, render)),
         mcp: Some(mcp.router()),
     };
     Ok(router(Arc::clone(host), deps))
+}
+
+/// Metrics with the gauges as they are when somebody asks.
+fn shown(host: &Arc<Host>, render: RenderMetrics) -> RenderMetrics {
+    let host = Arc::clone(host);
+    Arc::new(move || {
+        host.show_gauges();
+        render()
+    })
 }
 
 /// What is said when it begins and when it ends.

@@ -3,6 +3,7 @@
 use super::failed::Failed;
 use crate::api::Api;
 use crate::deploying::Rules;
+use crate::http::RenderMetrics;
 use async_trait::async_trait;
 use fusebox_engine::host::Host;
 use fusebox_manifest::{HostFile, Presets};
@@ -20,6 +21,9 @@ pub trait Wiring: Send + Sync {
     async fn local(&self, what: &str) -> Result<Arc<Host>, Failed>;
     /// A host whose store is this process's memory, for what needs no database.
     async fn scratch(&self) -> Result<Arc<Host>, Failed>;
+    /// What this process counts and measures, as Prometheus reads it. Counting begins with the first call, so it comes before the host is opened;
+    /// the gauges are those of [`Host::show_gauges`].
+    fn metrics(&self) -> Result<RenderMetrics, Failed>;
     /// By what this process admits manifests.
     fn rules(&self) -> Result<Arc<Rules>, Failed>;
     /// The operator's file with variables and flags over it, and the hosts that secrets were set for.

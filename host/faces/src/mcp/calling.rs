@@ -6,6 +6,7 @@ use super::progress::{self, Reporter};
 use super::{Mcp, tasks};
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::ids::RunId;
+use fusebox_core::trace::TraceContext;
 use fusebox_engine::following::{Following, Seen, Terms};
 use fusebox_engine::requests::{Call, Caller, Reply};
 use rmcp::ErrorData;
@@ -55,12 +56,9 @@ impl Wishes {
         })
     }
 
-    /// The trace that the call is part of (W3C Trace Context, `traceparent`).
-    fn trace(&self) -> Option<String> {
-        let mut parts = self.traceparent.as_deref()?.split('-').skip(1);
-        let trace = parts.next()?;
-        let is_id = trace.len() == 32 && trace.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        (is_id && trace.bytes().any(|byte| byte != b'0')).then(|| trace.to_owned())
+    /// The span that called (W3C Trace Context, `traceparent`); one that is malformed is left out.
+    fn trace(&self) -> Option<TraceContext> {
+        self.traceparent.as_deref()?.parse().ok()
     }
 }
 
@@ -244,7 +242,8 @@ mod tests {
         let wishes = Wishes::read(&all).unwrap();
         assert_eq!(wishes.key.as_deref(), Some("order-42"));
         assert_eq!(wishes.wait, Some(Duration::from_millis(250)));
-        assert_eq!(wishes.trace().as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
+        let trace = wishes.trace().unwrap();
+        assert_eq!((trace.span, trace.sampled), (0xb7ad_6b71_6920_3331, true));
         assert_eq!(Wishes::read(&meta(json!({}))).unwrap(), Wishes::default());
         for wrong in [
             json!({ "fusebox/idempotency-key": 7 }),

@@ -39,6 +39,12 @@ pub(crate) static HOST: Shape = shape(
             "What the host says about itself on stderr.",
         ),
         key(
+            "log-format",
+            Form::Word(&["text", "json"]),
+            "\"text\"",
+            "How it says that: lines for people, or a JSON object a line.",
+        ),
+        key(
             "lease",
             Form::SomeDuration,
             "\"30s\"",
@@ -101,6 +107,7 @@ pub(crate) static HOST: Shape = shape(
             "",
             "What is worth an alert, and where alerts go.",
         ),
+        key("otlp", Form::Table(&OTLP), "", "Where traces go."),
         key("pool", Form::Table(&POOL), "", "Room for guests."),
         key(
             "compile",
@@ -317,6 +324,16 @@ static AUTO_REPLAY: Shape = shape(
         ),
         key("max", Form::Count(1, 1_000), "3", "Replays of one letter."),
     ],
+);
+
+static OTLP: Shape = shape(
+    "`otlp`",
+    &[key(
+        "endpoint",
+        Form::Url,
+        "",
+        "A collector that takes OTLP over HTTP, such as \"http://127.0.0.1:4318\"; nothing is traced without one.",
+    )],
 );
 
 static ALERTS: Shape = shape(

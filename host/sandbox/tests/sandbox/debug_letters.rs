@@ -12,6 +12,7 @@ use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::SystemClock;
 use fusebox_engine::ports::entropy::OsEntropy;
+use fusebox_engine::ports::tracer::NoTracer;
 use fusebox_engine::requests::{Call, Caller, Deploy};
 use fusebox_engine::testing::fixed_ports::{FixedPolicies, FixedSecrets};
 use fusebox_engine::testing::scripted_transport::{ScriptedTransport, status_with};
@@ -57,6 +58,7 @@ impl Place {
             entropy: Arc::new(OsEntropy),
             secrets: Arc::new(FixedSecrets::default()),
             transport: Arc::clone(&transport) as _,
+            tracer: Arc::new(NoTracer),
             policies: Arc::new(policies),
             guests: GUESTS.clone(),
         };

@@ -2,9 +2,12 @@
 
 use super::Subject;
 use super::samples::{
-    LEASE, TENANT, attempt, breaker, dead, error, fresh, letter_id, new_run, owner, page, put_letter, run_id, tool,
+    LEASE, TENANT, approval, approval_id, attempt, breaker, dead, error, fresh, letter_id, new_run, owner, page,
+    put_letter, run_id, tool,
 };
-use crate::ports::store::{ErrorFilter, Fence, LetterFilter, RunFilter, Store, StoreError, ToolChange};
+use crate::ports::store::{
+    Backlog, ErrorFilter, Fence, LetterChange, LetterFilter, RunFilter, Store, StoreError, ToolChange, Verdict,
+};
 use crate::requests::digest_of;
 use std::time::Duration;
 
@@ -90,4 +93,50 @@ pub async fn tenants_do_not_change_each_other(subject: &dyn Subject) {
     assert_eq!(store.page(OTHER, page(1).digest).await.unwrap(), None);
 
     assert_eq!(seen(&*store, TENANT).await, before);
+}
+
+pub async fn what_waits_is_counted_for_all_tenants_together(subject: &dyn Subject) {
+    let store = subject.store();
+    assert_eq!(store.backlog().await.unwrap(), Backlog::default());
+    put_letter(&*store, 1, |letter| letter.first_failed = 3_000).await;
+    put_letter(&*store, 2, |letter| "known-bad".clone_into(&mut letter.kind)).await;
+    let mut elsewhere = new_run(3, None).run;
+    OTHER.clone_into(&mut elsewhere.tenant);
+    let mut finish = dead(&elsewhere, 3);
+    if let LetterChange::Enqueue(letter) = &mut finish.letter {
+        letter.first_failed = 2_000;
+    }
+    store.record_finished(vec![finish]).await.unwrap();
+    let asks = new_run(4, None);
+    let fence = fresh(&*store, asks.clone()).await;
+    let question = approval(4, &asks.run);
+    let asked = question.asked;
+    store.suspend(&fence, asks.run, question, Vec::new()).await.unwrap();
+
+    let backlog = store.backlog().await.unwrap();
+    assert_eq!(backlog.letters, [2, 1, 0], "retryable, known-bad, in-doubt");
+    assert_eq!(
+        (backlog.oldest, backlog.approvals, backlog.oldest_approval),
+        (Some(2_000), 1, Some(asked))
+    );
+
+    store.purge(OTHER, &[letter_id(3)]).await.unwrap();
+    store.purge(TENANT, &[letter_id(1)]).await.unwrap();
+    store
+        .decide(
+            TENANT,
+            &approval_id(4),
+            &Verdict {
+                approved: true,
+                by: "ann".to_owned(),
+                reason: None,
+            },
+        )
+        .await
+        .unwrap();
+    let backlog = store.backlog().await.unwrap();
+    assert_eq!(
+        (backlog.letters, backlog.approvals, backlog.oldest_approval),
+        ([0, 1, 0], 0, None)
+    );
 }
