@@ -28,9 +28,19 @@ local function is_good(status, body)
   return status == 200 and not body:find('"isError":true', 1, true) and not body:find('"error":{', 1, true)
 end
 
+-- Over MCP a refusal is a result like every other, and says in its body when to come again.
+local function is_refused_tool(status, body)
+  return status == 200 and body:find('"code":"overloaded"', 1, true)
+end
+
 function response(status, headers, body)
   if is_good(status, body) then
     good = good + 1
+  elseif is_refused_tool(status, body) then
+    refused = refused + 1
+    if not body:find("retry_after_ms", 1, true) then
+      without_wait = without_wait + 1
+    end
   elseif status == 429 or status == 503 then
     refused = refused + 1
     if not (headers["retry-after"] or headers["Retry-After"]) then
