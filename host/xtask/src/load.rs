@@ -315,7 +315,7 @@ impl Load {
         self.stage
             .simulator()
             .fault("search", json!({ "delay-ms": 1000 }), None)?;
-        let url = format!("{}/v1/tools/search/functions/query/calls", self.url);
+        let url = format!("{}/v1/tools/calculator/functions/evaluate/calls", self.url);
         let refusals = std::thread::spawn(move || refused_after(&url, time));
         self.phase(
             "overloaded",
@@ -390,8 +390,8 @@ fn refused_after(url: &str, time: Duration) -> Result<Vec<Duration>> {
     let mut refused = Vec::new();
     while start.elapsed() < time {
         let sent = Instant::now();
-        let body = format!("{{\"text\":\"another client {}\",\"limit\":1}}", refused.len());
-        let answer = agent.post(url).content_type("application/json").send(body)?;
+        let asked = agent.post(url).content_type("application/json");
+        let answer = asked.send(r#"{"expression":"1"}"#)?;
         if matches!(answer.status().as_u16(), 429 | 503) {
             refused.push(sent.elapsed());
             std::thread::sleep(Duration::from_millis(20));
