@@ -131,7 +131,10 @@ impl Load {
         // Each search is kept, so that the table of runs can be compared with what the upstream has counted.
         stage.change("search.toml", &[("retry = ", "durability = \"always\"\nretry = ")])?;
         // Slow is no fault here, so that no attempt is given up for it.
-        stage.change("search.toml", &[("timeout = \"5s\"", "timeout = \"5m\"")])?;
+        stage.change(
+            "search.toml",
+            &[("timeout = \"5s\"", "timeout = \"5m\"\ndeadline = \"10m\"")],
+        )?;
         let deployed = stage.quietly(&["deploy", "calculator.toml", "search.toml"])?;
         ensure!(deployed.code == 0, "the tools cannot be deployed: {}", deployed.stderr);
         let mut serving = stage.serve(

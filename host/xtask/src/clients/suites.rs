@@ -53,6 +53,7 @@ const NEXT: &str = "conformance-2026";
 
 /// What a suite does not hold the host to stands in a file with its reason; what of it holds all the same is a failure too.
 fn conformance(site: &Site, package: &str, revision: &str) -> Result<()> {
+    site.forget_letters()?;
     let script = format!("node_modules/{package}/dist/index.js");
     let baseline = packages::sources().join(format!("conformance/baseline-{revision}.yml"));
     let results = site.folder().join(format!("conformance-{revision}"));
