@@ -12,6 +12,11 @@ use std::path::{Path, PathBuf};
 /// Name of the operator's file.
 const FILE: &str = "fusebox.toml";
 
+/// A variable with this before the name of a secret holds its value.
+pub(crate) const SECRET_PREFIX: &str = "FUSEBOX_SECRET_";
+/// The variable with the key that the command line shows to a host.
+pub(crate) const KEY_VARIABLE: &str = "FUSEBOX_KEY";
+
 /// What the process was started with.
 pub(crate) struct Environment {
     /// The operator's file as named on the command line or in `FUSEBOX_CONFIG`.
@@ -218,7 +223,7 @@ fn partition(variables: &BTreeMap<String, String>) -> (BTreeMap<String, String>,
     let mut secrets = BTreeMap::new();
     let mut settings = BTreeMap::new();
     for (name, value) in variables {
-        match name.strip_prefix("FUSEBOX_SECRET_") {
+        match name.strip_prefix(SECRET_PREFIX) {
             Some(secret) => secrets.insert(secret.to_owned(), value.clone()),
             // These two say where to look, and are no settings themselves.
             None if matches!(name.as_str(), "FUSEBOX_CONFIG" | "FUSEBOX_WASM") => None,

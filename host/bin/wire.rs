@@ -331,6 +331,12 @@ impl Wiring for Process {
         ])
     }
 
+    fn private_variables(&self) -> Result<Vec<String>, Failed> {
+        let secrets = self.config()?.secret_variables.keys();
+        let names = secrets.map(|name| format!("{}{name}", crate::config::SECRET_PREFIX));
+        Ok(names.chain([crate::config::KEY_VARIABLE.to_owned()]).collect())
+    }
+
     fn secrets(&self) -> Result<Arc<dyn SecretKeeper>, Failed> {
         Ok(Arc::new(self.keeper()?))
     }

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod breakers;
+mod build;
 mod call;
 mod check;
 mod completions;
@@ -13,10 +14,13 @@ mod doctor;
 mod errors;
 mod explain;
 mod failed;
+mod init;
 mod input;
+mod man;
 mod manifests;
 mod moments;
 mod output;
+mod place;
 mod policy;
 mod progress;
 mod runs;
@@ -91,6 +95,10 @@ pub enum When {
 enum Command {
     /// One sandboxed call of a component: no manifest, no database, nothing granted
     Try(trial::Arguments),
+    /// Make a tool that builds: sources, interface, manifest
+    Init(init::Arguments),
+    /// Build a tool by the commands of its manifest, and check what came of it
+    Build(build::Arguments),
     /// Check manifests, with their components, and report every problem at once
     Check(check::Arguments),
     /// Explain a code such as FB0106
@@ -161,6 +169,8 @@ enum Command {
     Doctor,
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+    /// Write a manual page for each command into a folder
+    Man(man::Arguments),
 }
 
 /// What a command works with.
@@ -240,6 +250,8 @@ impl Cli {
     pub async fn run(self, cx: &mut Context<'_>) -> Result<(), Failed> {
         match self.command {
             Command::Try(arguments) => trial::run(arguments, cx).await,
+            Command::Init(arguments) => init::run(&arguments, cx),
+            Command::Build(arguments) => build::run(&arguments, cx).await,
             Command::Check(arguments) => check::run(arguments, cx).await,
             Command::Explain(arguments) => explain::run(&arguments, cx),
             Command::Schema(arguments) => schema::run(&arguments, cx),
@@ -263,6 +275,7 @@ impl Cli {
             Command::Serve(arguments) => Box::pin(serve::run(&arguments, cx)).await,
             Command::Doctor => doctor::run(cx).await,
             Command::Completions(arguments) => completions::run(&arguments, cx),
+            Command::Man(arguments) => man::run(&arguments, cx),
         }
     }
 }

@@ -37,7 +37,7 @@ pub use host_file::{
 };
 pub use json_schema::{Kind, json_schema};
 pub use links::check_links;
-pub use lower::Lowered;
+pub use lower::{Build, Lowered};
 pub use manifest::Manifest;
 pub use presets::{EMBEDDED, Preset, Presets};
 pub use provenance::{Clamp, Provenance, SetBy};

@@ -31,10 +31,19 @@ pub struct Lowered {
     pub component: ComponentRef,
     /// Folder or file with its WIT source, relative to the manifest.
     pub wit: Option<String>,
-    /// Command that builds it.
-    pub build: Option<String>,
+    /// How it is built.
+    pub build: Option<Build>,
     /// What the manifest lets happen beyond the defaults, one sentence each: printed at each deploy, and audited.
     pub widens: Vec<String>,
+}
+
+/// How a component is built from its sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// Commands, one a line.
+    pub command: String,
+    /// What the commands need, for somebody with whom they failed.
+    pub help: Option<String>,
 }
 
 /// The ceiling of one value.
@@ -185,7 +194,7 @@ pub(crate) fn manifest(table: &Table, presets: &Presets, host: &HostFile) -> (Op
     let lowered = table.component("component").map(|(component, _)| Lowered {
         component: component.clone(),
         wit: owned("wit"),
-        build: table.table("build").text("command").map(|(text, _)| text.to_owned()),
+        build: build(table.table("build")),
         widens: std::mem::take(&mut cx.widens),
         provenance: std::mem::take(&mut cx.provenance),
         policy,
@@ -195,6 +204,14 @@ pub(crate) fn manifest(table: &Table, presets: &Presets, host: &HostFile) -> (Op
         words.describe(lowered);
     }
     (lowered, cx.findings)
+}
+
+fn build(table: &Table) -> Option<Build> {
+    let owned = |key: &str| table.text(key).map(|(text, _)| text.to_owned());
+    Some(Build {
+        command: owned("command")?,
+        help: owned("help"),
+    })
 }
 
 /// A component that is somewhere this version cannot fetch it from.

@@ -6,7 +6,7 @@ use crate::document;
 use crate::form::ComponentRef;
 use crate::host_file::HostFile;
 use crate::links;
-use crate::lower::{self, Lowered};
+use crate::lower::{self, Build, Lowered};
 use crate::presets::Presets;
 use crate::schema::MANIFEST;
 use crate::words::Words;
@@ -54,6 +54,12 @@ impl Manifest {
     #[must_use]
     pub fn wit(&self) -> Option<&str> {
         self.lowered.as_ref()?.wit.as_deref()
+    }
+
+    /// How its component is built, when it says so.
+    #[must_use]
+    pub fn build(&self) -> Option<&Build> {
+        self.lowered.as_ref()?.build.as_ref()
     }
 
     /// The place of the value at `path`, when the manifest set it.

@@ -128,18 +128,26 @@ pub(crate) static MANIFEST: Shape = shape(
             "build",
             Form::Table(&BUILD),
             "",
-            "How the component is built; kept as text.",
+            "How `fusebox build` builds the component; a host never runs it.",
         ),
     ],
 );
 
 static BUILD: Shape = shape(
     "`build`",
-    &[required(
-        "command",
-        Form::Text,
-        "Command that builds the component, run by people in the manifest's folder.",
-    )],
+    &[
+        required(
+            "command",
+            Form::Text,
+            "Commands that build the component, one a line, run in the manifest's folder without a shell.",
+        ),
+        key(
+            "help",
+            Form::Text,
+            "",
+            "What the commands need, said to somebody with whom they failed.",
+        ),
+    ],
 );
 
 static WORDS: Shape = shape(

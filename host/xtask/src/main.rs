@@ -9,11 +9,13 @@
 mod bench;
 mod clients;
 mod demo;
+mod dist;
 mod folders;
 mod guests;
 mod load;
 mod packages;
 mod process;
+mod readme;
 mod stage;
 mod steps;
 mod test;
@@ -39,6 +41,8 @@ enum Task {
     Guests(guests::Arguments),
     Clients(clients::Arguments),
     Load(load::Arguments),
+    Readme(readme::Arguments),
+    Dist(dist::Arguments),
     /// What the call boundary costs, as one table of ratios
     Bench,
 }
@@ -50,6 +54,8 @@ fn main() -> ExitCode {
         Task::Guests(arguments) => guests::run(&arguments),
         Task::Clients(arguments) => clients::run(&arguments),
         Task::Load(arguments) => load::run(&arguments),
+        Task::Readme(arguments) => readme::run(&arguments),
+        Task::Dist(arguments) => dist::run(&arguments),
         Task::Bench => bench::run(),
     };
     match done {

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that has to hold, in the order in which it fails soonest.
 
-use crate::{clients, guests, load, steps, tools};
+use crate::{clients, dist, guests, load, readme, steps, tools};
 use anyhow::Result;
 use std::process::Command;
 use std::time::Duration;
@@ -58,6 +58,8 @@ pub(crate) fn run() -> Result<()> {
     ])?;
     clients::check(None)?;
     load::check("debug", LOAD)?;
+    readme::check(&readme::Language::ALL)?;
+    dist::make(dist::Profile::Dev)?;
     steps::cargo(&["test", "--workspace", "--doc", "--locked"])?;
     steps::run(
         "documentation",

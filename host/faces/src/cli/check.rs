@@ -15,7 +15,7 @@ Examples:
   fusebox check search.toml
   fusebox check tools/*.toml --json")]
 pub(super) struct Arguments {
-    /// Manifests of tools
+    /// Manifests of tools, or their folders
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }

@@ -20,7 +20,7 @@ Examples:
   fusebox deploy tools/*.toml
   fusebox deploy search.toml --accept sha256:…    (where nobody can be asked whether it may do more than before)")]
 pub(super) struct Arguments {
-    /// Manifests of tools
+    /// Manifests of tools, or their folders
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Accept that what has this digest, component and manifest, may do more than the version before

@@ -1,6 +1,7 @@
 //! Manifests as files: read with their components and WIT sources, for what `check`, `deploy` and `policy explain` share.
 
 use super::moments::amount;
+use super::place;
 use super::wiring::Wiring;
 use super::{Context, Failed};
 use crate::deploying::{self, Checked, Surroundings, Upload, not_deployed};
@@ -85,6 +86,7 @@ impl Surroundings for Around<'_> {
 pub(super) fn read(paths: &[PathBuf], cx: &Context<'_>) -> Result<Vec<Upload>, Failed> {
     let rules = cx.wiring.rules()?;
     let each = paths.iter().map(|path| {
+        let path = &place::manifest(path)?;
         if path.extension().is_some_and(|end| end == "wasm") {
             return Err(Failed::usage(
                 format!("{} is a component, not a manifest", path.display()),
@@ -103,7 +105,7 @@ pub(super) fn read(paths: &[PathBuf], cx: &Context<'_>) -> Result<Vec<Upload>, F
         if let Some(ComponentRef::File(file)) = manifest.component() {
             match read_component(&folder.join(file)) {
                 Ok(wasm) => upload.component = Some(wasm),
-                Err(finding) => upload.unread.push(("component", finding)),
+                Err(finding) => upload.unread.push(("component", unbuilt(finding, &manifest, path))),
             }
         }
         if let Some(wit) = manifest.wit() {
@@ -118,14 +120,34 @@ pub(super) fn read(paths: &[PathBuf], cx: &Context<'_>) -> Result<Vec<Upload>, F
     each.collect()
 }
 
+/// A component that cannot be read was perhaps never built.
+fn unbuilt(finding: Diagnostic, manifest: &Manifest, path: &Path) -> Diagnostic {
+    match manifest.build() {
+        Some(_) if finding.code == BAD_COMPONENT => {
+            finding.help(format!("type `fusebox build {}`, which builds it", path.display()))
+        }
+        _ => finding,
+    }
+}
+
 fn unreadable_wit(wit: &str, error: &io::Error) -> Diagnostic {
     Diagnostic::error(BAD_WIT, format!("the WIT source `{wit}` cannot be read: {error}"))
         .help("write the folder of the component's WIT source, relative to the manifest, or leave `wit` out")
 }
 
-fn read_manifest(path: &Path) -> Result<String, Failed> {
-    let help = "name the manifest of a tool, such as search.toml";
-    let unreadable = |error: io::Error| Failed::file(format!("{} cannot be read: {error}", path.display()), help);
+/// The text of a manifest.
+///
+/// # Errors
+/// A file that cannot be read, or is too large.
+pub(super) fn read_manifest(path: &Path) -> Result<String, Failed> {
+    let help = "name the manifest of a tool, such as search.toml, or its folder";
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Failed::file(
+            format!("there is no file or folder {}", path.display()),
+            format!("{help}; `fusebox init NAME --lang python` makes one"),
+        ),
+        _ => Failed::file(format!("{} cannot be read: {error}", path.display()), help),
+    };
     let file = File::open(path).map_err(unreadable)?;
     let mut text = String::new();
     file.take(LARGEST_MANIFEST + 1)

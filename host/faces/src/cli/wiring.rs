@@ -32,6 +32,8 @@ pub trait Wiring: Send + Sync {
     fn presets(&self) -> Result<&Presets, Failed>;
     /// Settings whose default is a place of this machine: key and path in force.
     fn places(&self) -> Result<Vec<(&'static str, PathBuf)>, Failed>;
+    /// Environment variables of this process that hold secrets and keys: no program that it starts is given them.
+    fn private_variables(&self) -> Result<Vec<String>, Failed>;
     /// Where secrets are kept.
     fn secrets(&self) -> Result<Arc<dyn SecretKeeper>, Failed>;
     /// Looks at everything that Fusebox needs.
