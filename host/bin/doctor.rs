@@ -15,6 +15,9 @@ use std::time::Duration;
 /// The smallest component: it is compiled to see that the compiler's process works.
 const SMALLEST: &[u8] = b"\0asm\x0d\0\x01\0";
 
+/// What somebody who has no tool does next.
+const FIRST_STEP: &str = "`fusebox init NAME --lang python` makes a tool; `fusebox deploy` and its folder deploy it";
+
 /// A serving host takes what waits within so much time, unless it is full.
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 
@@ -108,7 +111,7 @@ async fn database(process: &Process, path: &Path) -> Vec<Checkup> {
             what: "database".to_owned(),
             state: State::Note,
             found: format!("{} is created when it is first needed", path.display()),
-            help: None,
+            help: Some(FIRST_STEP.to_owned()),
         }];
     }
     let store = match process.store().await {
@@ -117,6 +120,12 @@ async fn database(process: &Process, path: &Path) -> Vec<Checkup> {
     };
     let tenant = Caller::local().tenant;
     let database = match store.tools(&tenant).await {
+        Ok(tools) if tools.is_empty() => Checkup {
+            what: "database".to_owned(),
+            state: State::Note,
+            found: format!("{}, no tool is deployed", path.display()),
+            help: Some(FIRST_STEP.to_owned()),
+        },
         Ok(tools) => well("database", format!("{}, {} tool(s)", path.display(), tools.len())),
         Err(error) => return vec![out_of_order(error.to_string())],
     };

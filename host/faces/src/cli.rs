@@ -18,6 +18,7 @@ mod init;
 mod input;
 mod man;
 mod manifests;
+mod misspelt;
 mod moments;
 mod output;
 mod place;

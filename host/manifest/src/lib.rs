@@ -41,4 +41,5 @@ pub use lower::{Build, Lowered};
 pub use manifest::Manifest;
 pub use presets::{EMBEDDED, Preset, Presets};
 pub use provenance::{Clamp, Provenance, SetBy};
+pub use suggest::nearest;
 pub use words::{FunctionWords, Words};

@@ -1,7 +1,8 @@
 //! "Did you mean": the nearest of the words that would have been right.
 
 /// The candidate nearest to `word`, if one is near enough to be a slip of the fingers.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase().replace('_', "-");
     let slips = (word.chars().count() / 3).clamp(1, 3);
     candidates

@@ -3,6 +3,7 @@
 use super::Context;
 use super::failed::Failed;
 use super::input::Input;
+use super::misspelt::meant;
 use super::moments::parse_duration;
 use clap::Args;
 use fusebox_core::failure::Code;
@@ -52,7 +53,7 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
     let input = Input::read(&arguments.input)?;
     let host = cx.wiring.host().await?;
     let call = Call {
-        tool,
+        tool: tool.clone(),
         function,
         input: input.text.clone(),
         key: arguments.key,
@@ -60,12 +61,15 @@ pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<()
         deadline: arguments.deadline,
         detach: arguments.detach,
     };
-    let reply = host.call(&cx.caller, call).await.map_err(|mut failure| {
-        if failure.code == Code::BadInput {
-            failure.message = input.place(&failure.message);
+    let reply = match host.call(&cx.caller, call).await {
+        Ok(reply) => reply,
+        Err(mut failure) => {
+            if failure.code == Code::BadInput {
+                failure.message = input.place(&failure.message);
+            }
+            return Err(meant(failure, &tool, host.as_ref(), &cx.caller).await.into());
         }
-        failure
-    })?;
+    };
     show(&reply, cx)
 }
 

@@ -1,6 +1,7 @@
 //! Arguments of a call as the command line takes them: JSON itself, `@FILE`, or `-` for stdin.
 
 use super::failed::Failed;
+use serde::de::IgnoredAny;
 use std::io::Read;
 
 /// No input that a guest could take is larger.
@@ -50,12 +51,17 @@ impl Input {
         Self::limited(file, path)
     }
 
-    /// A message about the text, with the file that it came from.
+    /// A message about the text, with the file that it came from, or with what a shell does to JSON that it gets unquoted.
     pub(super) fn place(&self, message: &str) -> String {
         match &self.source {
             Some(source) => format!("{source}: {message}"),
-            None => message.to_owned(),
+            None if self.is_json() => message.to_owned(),
+            None => format!("{message}; in a shell, JSON stands in single quotes, or in a file: @FILE"),
         }
+    }
+
+    fn is_json(&self) -> bool {
+        self.text.is_empty() || serde_json::from_str::<IgnoredAny>(&self.text).is_ok()
     }
 
     fn limited(from: impl Read, source: &str) -> Result<Self, Failed> {
@@ -93,6 +99,9 @@ mod tests {
         let name = format!("@{}", path.display());
         assert_eq!(Input::read(&name).unwrap().text, "{\"a\":1}");
         assert_eq!(Input::read("{}").unwrap().text, "{}");
+        assert_eq!(Input::read("{}").unwrap().place("no"), "no");
+        assert!(Input::read("{a:1}").unwrap().place("no").contains("single quotes"));
+        assert!(!Input::read(&name).unwrap().place("no").contains("single quotes"));
         std::fs::write(&path, [0xff, 0xfe]).unwrap();
         assert!(Input::read(&name).is_err());
         assert!(Input::read("@/does/not/exist").is_err());

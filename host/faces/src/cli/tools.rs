@@ -1,5 +1,6 @@
 //! `fusebox tools`: what is deployed, what it offers, and whether it takes calls.
 
+use super::misspelt::{FIRST_TOOL, meant};
 use super::moments::{amount, moment};
 use super::output::short;
 use super::{Context, Failed, call};
@@ -83,7 +84,9 @@ fn list(tools: &[ToolRecord], cx: &mut Context<'_>) -> Result<(), Failed> {
         },
     )?;
     if tools.is_empty() && !cx.out.json() {
-        cx.note("no tools; `fusebox deploy FILE.toml` deploys one");
+        cx.note(&format!(
+            "no tools; `fusebox deploy FILE.toml` deploys one, {FIRST_TOOL}"
+        ));
     }
     Ok(())
 }
@@ -108,7 +111,10 @@ async fn show(text: &str, host: &dyn Api, cx: &mut Context<'_>) -> Result<(), Fa
         true => call::target(text).map(|(tool, function)| (tool, Some(function)))?,
         false => (text.to_owned(), None),
     };
-    let mut tool = host.tool(&cx.caller, &name).await?;
+    let mut tool = match host.tool(&cx.caller, &name).await {
+        Ok(tool) => tool,
+        Err(failure) => return Err(meant(failure, &name, host, &cx.caller).await.into()),
+    };
     if let Some(only) = &only {
         let known: Vec<_> = tool
             .functions
