@@ -2,5 +2,6 @@
 
 mod explaining;
 mod help;
+mod making;
 mod output;
 mod trials;

@@ -3,7 +3,7 @@
 mod guests;
 mod process;
 
-pub(crate) use guests::file as guest;
+pub(crate) use guests::{compile as compiled, file as guest};
 pub(crate) use process::{PATIENCE, Ran, Running};
 
 use fusebox_simulator::{Fault, Recorded, Service, Simulator};
