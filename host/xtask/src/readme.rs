@@ -145,7 +145,7 @@ struct Surroundings<'a> {
 
 impl<'a> Surroundings<'a> {
     fn new(home: &'a Path, language: Language) -> Result<Self> {
-        let binary = steps::binary("fusebox");
+        let binary = steps::binary("debug", "fusebox");
         ensure!(binary.is_file(), "{} is missing", binary.display());
         let folder = binary.parent().context("the binary lies in a folder")?.to_owned();
         let others = std::env::var_os("PATH").unwrap_or_default();
