@@ -38,6 +38,8 @@ pub(crate) fn start(form: Form, filter: &str, traces: Option<&SdkTracerProvider>
             .with_context_activation(false)
             .with_location(false)
             .with_threads(false)
+            .with_level(false)
+            .with_target(false)
             .with_tracked_inactivity(false)
             .with_filter(filter_fn(is_span).with_max_level_hint(LevelFilter::INFO))
     });

@@ -1,5 +1,5 @@
 //! The HTTP face of `fusebox serve`, asked by a client over a socket.
 
 mod calls;
-mod client;
+pub(crate) mod client;
 mod ends;

@@ -31,3 +31,4 @@ mod serving;
 mod settling;
 mod signals;
 mod site;
+mod watching;
