@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that has to hold, in the order in which it fails soonest.
 
-use crate::{clients, dist, guests, load, readme, steps, tools};
+use crate::{clients, guests, load, steps, tools};
 use anyhow::Result;
 use std::process::Command;
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub(crate) fn run() -> Result<()> {
         "warnings",
     ])?;
     steps::cargo(&["build", "--workspace", "--all-targets", "--locked"])?;
+    // The tests use promtool too.
+    prometheus()?;
     if tools::nextest() {
         steps::cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])?;
     } else {
@@ -58,8 +60,6 @@ pub(crate) fn run() -> Result<()> {
     ])?;
     clients::check(None)?;
     load::check("debug", LOAD)?;
-    readme::check(&readme::Language::ALL)?;
-    dist::make(dist::Profile::Dev)?;
     steps::cargo(&["test", "--workspace", "--doc", "--locked"])?;
     steps::run(
         "documentation",
@@ -76,5 +76,18 @@ pub(crate) fn run() -> Result<()> {
     steps::run(
         "licences and sources of dependencies",
         Command::new(tools::cargo_deny()?).args(["check", "bans", "licenses", "sources"]),
+    )
+}
+
+/// The rules that are shipped for Prometheus, and whether each fires where it should.
+fn prometheus() -> Result<()> {
+    let promtool = tools::promtool()?;
+    steps::run(
+        "rules for Prometheus",
+        Command::new(promtool).args(["check", "rules", "policies/prometheus-rules.yaml"]),
+    )?;
+    steps::run(
+        "alerts of these rules",
+        Command::new(promtool).args(["test", "rules", "policies/prometheus-rules-test.yaml"]),
     )
 }

@@ -1,6 +1,6 @@
 //! Programs that the tests need besides cargo.
 
-use crate::process::succeeds;
+use crate::process::{self, Tool, is_debian, succeeds};
 use crate::{folders, steps};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -12,6 +12,29 @@ const CARGO_DENY: &str = "0.20.2";
 /// Whether cargo-nextest is there; plain `cargo test` does the same, slower and in one process a crate.
 pub(crate) fn nextest() -> bool {
     succeeds(Command::new(env!("CARGO")).args(["nextest", "--version"]))
+}
+
+const PROMTOOL: Tool = Tool {
+    what: "promtool",
+    probe: &["promtool", "--version"],
+    debian: "apt-get install --no-install-recommends prometheus",
+    macos: "brew install prometheus",
+    elsewhere: "see https://prometheus.io/download",
+};
+
+/// promtool, installed from Debian's archive where this process may.
+///
+/// # Errors
+/// The command that installs it.
+pub(crate) fn promtool() -> Result<&'static str> {
+    if PROMTOOL.require().is_err() && is_debian() {
+        steps::announce("promtool is not installed, so Debian's package `prometheus` is: 60 MB, a minute");
+        let install = ["install", "--yes", "--no-install-recommends", "prometheus"];
+        // Where this process may not, the command that does it is named below.
+        let _ = process::run_quietly(Command::new("apt-get").args(install));
+    }
+    PROMTOOL.require()?;
+    Ok("promtool")
 }
 
 /// cargo-deny: the installed one, or one built below `target/tools`.
