@@ -1,6 +1,6 @@
 //! Where settings come from: the only place that reads environment variables and looks for files.
 
-use fusebox_faces::cli::Failed;
+use fusebox_faces::cli::{Cli, Failed};
 use fusebox_manifest::diagnostic::Diagnostic;
 use fusebox_manifest::{HostFile, KeyPlace, PathSetting, Presets, Source};
 use std::collections::BTreeMap;
@@ -16,11 +16,24 @@ const FILE: &str = "fusebox.toml";
 pub(crate) const SECRET_PREFIX: &str = "FUSEBOX_SECRET_";
 /// The variable with the key that the command line shows to a host.
 pub(crate) const KEY_VARIABLE: &str = "FUSEBOX_KEY";
+/// Variables that say where to look, and are no settings themselves.
+const NO_SETTINGS: [&str; 5] = [
+    "FUSEBOX_CONFIG",
+    "FUSEBOX_WASM",
+    "FUSEBOX_HOST",
+    KEY_VARIABLE,
+    "FUSEBOX_CA",
+];
 
 /// What the process was started with.
 pub(crate) struct Environment {
     /// The operator's file as named on the command line or in `FUSEBOX_CONFIG`.
     file: Option<PathBuf>,
+    /// The host that is asked over HTTP, on the command line or in `FUSEBOX_HOST`.
+    pub(crate) host: Option<String>,
+    /// Who signed that host's certificate, on the command line or in `FUSEBOX_CA`.
+    pub(crate) ca: Option<PathBuf>,
+    key: Option<KeyText>,
     flags: BTreeMap<String, String>,
     variables: BTreeMap<String, String>,
     data_home: Option<PathBuf>,
@@ -33,17 +46,32 @@ pub(crate) struct Environment {
     pub(crate) collector: Option<String>,
 }
 
+/// Where an API key was given.
+enum KeyText {
+    File(PathBuf),
+    Variable(String),
+}
+
 impl Environment {
-    /// Reads the process's environment.
+    /// Reads the process's environment; what stands on the command line comes before it.
     #[expect(clippy::disallowed_methods, reason = "this module is where settings are read")]
-    pub(crate) fn read(file: Option<PathBuf>, flags: BTreeMap<String, String>) -> Self {
+    pub(crate) fn read(cli: &Cli, flags: BTreeMap<String, String>) -> Self {
+        let global = &cli.global;
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let home = |name: &str, below_home: &str| {
             let path = set(name).map(PathBuf::from).filter(|path| path.is_absolute());
             path.or_else(|| Some(PathBuf::from(set("HOME")?).join(below_home)))
         };
+        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
+        let key_file = global.key_file.clone().map(KeyText::File);
         Self {
-            file: file.or_else(|| set("FUSEBOX_CONFIG").map(PathBuf::from)),
+            file: global
+                .config
+                .clone()
+                .or_else(|| set("FUSEBOX_CONFIG").map(PathBuf::from)),
+            host: cli.host().map(str::to_owned).or_else(|| text("FUSEBOX_HOST")),
+            ca: global.ca.clone().or_else(|| set("FUSEBOX_CA").map(PathBuf::from)),
+            key: key_file.or_else(|| text(KEY_VARIABLE).map(KeyText::Variable)),
             flags,
             variables: std::env::vars_os().filter_map(ours).collect(),
             data_home: home("XDG_DATA_HOME", ".local/share"),
@@ -51,6 +79,26 @@ impl Environment {
             no_color: set("NO_COLOR").is_some(),
             log_filter: set("RUST_LOG").and_then(|value| value.into_string().ok()),
             collector: set("OTEL_EXPORTER_OTLP_ENDPOINT").and_then(|value| value.into_string().ok()),
+        }
+    }
+
+    /// The API key that was given.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(crate) fn key(&self) -> Result<Option<String>, Failed> {
+        match &self.key {
+            None => Ok(None),
+            Some(KeyText::Variable(key)) => Ok(Some(key.trim().to_owned())),
+            Some(KeyText::File(path)) => {
+                let text = fs::read_to_string(path).map_err(|error| {
+                    Failed::file(
+                        format!("the key file {} cannot be read: {error}", path.display()),
+                        "--key-file names a file with the key on one line",
+                    )
+                })?;
+                Ok(Some(text.trim().to_owned()))
+            }
         }
     }
 }
@@ -225,8 +273,7 @@ fn partition(variables: &BTreeMap<String, String>) -> (BTreeMap<String, String>,
     for (name, value) in variables {
         match name.strip_prefix(SECRET_PREFIX) {
             Some(secret) => secrets.insert(secret.to_owned(), value.clone()),
-            // These two say where to look, and are no settings themselves.
-            None if matches!(name.as_str(), "FUSEBOX_CONFIG" | "FUSEBOX_WASM") => None,
+            None if NO_SETTINGS.contains(&name.as_str()) => None,
             None => settings.insert(name.clone(), value.clone()),
         };
     }

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
             });
         }
     };
-    let environment = Environment::read(cli.global.config.clone(), flags);
+    let environment = Environment::read(&cli, flags);
     let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
     let terminal = stdout.is_terminal();
     let coloured = |terminal: bool| match cli.global.color {

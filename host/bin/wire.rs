@@ -18,10 +18,11 @@ use fusebox_engine::ports::entropy::OsEntropy;
 use fusebox_engine::ports::store::Store;
 use fusebox_engine::ports::tracer::{NoTracer, Tracer};
 use fusebox_faces::api::Api;
-use fusebox_faces::cli::{Checkup, Failed, SecretKeeper, Wiring};
+use fusebox_faces::cli::{Checkup, Failed, SecretKeeper, Wiring, only_there};
 use fusebox_faces::deploying::Rules;
 use fusebox_faces::http::RenderMetrics;
 use fusebox_faces::local::Local;
+use fusebox_faces::remote::{self, Remote, Way};
 use fusebox_manifest::{HostFile, Presets, SecretSource};
 use fusebox_sandbox::{CompileCommand, SandboxSettings, WasmSandbox};
 use fusebox_store::{SqliteStore, StoreOptions};
@@ -32,6 +33,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 /// This process, which opens what a command asks for and nothing else.
 pub(crate) struct Process {
@@ -39,6 +41,7 @@ pub(crate) struct Process {
     config: OnceLock<Result<Config, Arc<Failed>>>,
     clock: Arc<dyn Clock>,
     sandbox: OnceCell<Arc<WasmSandbox>>,
+    stopping: CancellationToken,
     host: OnceCell<Arc<Host>>,
     scratch: OnceCell<Arc<Host>>,
     metrics: OnceLock<PrometheusHandle>,
@@ -53,6 +56,7 @@ impl Process {
             config: OnceLock::new(),
             clock: Arc::new(SystemClock::new()),
             sandbox: OnceCell::new(),
+            stopping: CancellationToken::new(),
             host: OnceCell::new(),
             scratch: OnceCell::new(),
             metrics: OnceLock::new(),
@@ -96,6 +100,7 @@ impl Process {
 
     /// Cancels what is in flight; a run that is cancelled ends as such, after the effects that it has in flight.
     pub(crate) fn stop(&self) {
+        self.stopping.cancel();
         for host in [self.host.get(), self.scratch.get()].into_iter().flatten() {
             host.stop();
         }
@@ -129,6 +134,18 @@ impl Process {
             let failure = Failure::new(Code::StoreUnavailable, Class::Fault, error.to_string());
             Failed::Host(Box::new(failure))
         })
+    }
+
+    /// How the host is reached that is asked over HTTP.
+    fn way(&self) -> Result<Option<Way>, Failed> {
+        let Some(host) = self.environment.host.clone() else {
+            return Ok(None);
+        };
+        Ok(Some(Way {
+            host,
+            key: self.environment.key()?,
+            ca: self.environment.ca.clone(),
+        }))
     }
 
     async fn sandbox(&self) -> Result<Arc<WasmSandbox>, Failed> {
@@ -280,11 +297,25 @@ fn keeper(config: &Config) -> KeptSecrets {
 #[async_trait]
 impl Wiring for Process {
     async fn host(&self) -> Result<Arc<dyn Api>, Failed> {
+        if let Some(way) = self.way()? {
+            return Ok(Arc::new(Remote::new(&way, self.stopping.clone())?));
+        }
         let host = self.local("this").await?;
         Ok(Arc::new(Local::new(host, self.rules()?)))
     }
 
-    async fn local(&self, _what: &str) -> Result<Arc<Host>, Failed> {
+    fn remote(&self) -> Option<&str> {
+        self.environment.host.as_deref()
+    }
+
+    fn key(&self) -> Result<Option<String>, Failed> {
+        self.environment.key()
+    }
+
+    async fn local(&self, what: &str) -> Result<Arc<Host>, Failed> {
+        if let Some(host) = self.remote() {
+            return Err(only_there(what, host));
+        }
         let open = || async { self.start(Arc::new(self.store().await?)).await };
         self.host.get_or_try_init(open).await.cloned()
     }
@@ -342,6 +373,9 @@ impl Wiring for Process {
     }
 
     async fn checkup(&self) -> Vec<Checkup> {
+        if self.remote().is_some() {
+            return remote::checkup(self.way(), self.stopping.clone()).await;
+        }
         doctor::checkup(self).await
     }
 }

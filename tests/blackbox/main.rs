@@ -25,6 +25,7 @@ mod http;
 mod letters;
 mod mcp;
 mod refusals;
+mod remote;
 mod replays;
 mod runs;
 mod serving;

@@ -114,13 +114,15 @@ pub enum Code {
     Overloaded,
     /// The store could not be reached or refused a write.
     StoreUnavailable,
+    /// A host that is asked over the network cannot be reached, or does not answer as one.
+    Unreachable,
     /// A defect of Fusebox.
     Internal,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::BadInput,
         Self::NotFound,
         Self::ToolDisabled,
@@ -141,6 +143,7 @@ impl Code {
         Self::Cancelled,
         Self::Overloaded,
         Self::StoreUnavailable,
+        Self::Unreachable,
         Self::Internal,
     ];
 
@@ -168,6 +171,7 @@ impl Code {
             Self::Cancelled => "cancelled",
             Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store-unavailable",
+            Self::Unreachable => "unreachable",
             Self::Internal => "internal",
         }
     }

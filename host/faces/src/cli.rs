@@ -70,6 +70,15 @@ pub struct Global {
     /// The operator's file; otherwise the nearest fusebox.toml, here or in a folder above
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     pub config: Option<PathBuf>,
+    /// The host that is asked over HTTP instead of one in this process, such as https://fusebox.example [env: FUSEBOX_HOST]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Remote host")]
+    pub host: Option<String>,
+    /// File with the API key, on one line; otherwise FUSEBOX_KEY holds it
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Remote host")]
+    pub key_file: Option<PathBuf>,
+    /// PEM file with the authority that signed the host's certificate [env: FUSEBOX_CA]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Remote host")]
+    pub ca: Option<PathBuf>,
     /// When to use colours
     #[arg(
         long,
@@ -197,6 +206,14 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Refuses, under `--host`, what is only done on the host's own machine.
+    ///
+    /// # Errors
+    /// What to type instead.
+    pub fn only_here(&self, what: &str) -> Result<(), Failed> {
+        self.wiring.remote().map_or(Ok(()), |host| Err(only_there(what, host)))
+    }
+
     /// The time of day.
     #[must_use]
     pub fn now(&self) -> Wall {
@@ -244,6 +261,15 @@ impl Cli {
         matches!(self.command, Command::Serve(_))
     }
 
+    /// The host that `--host` names; that of `secrets set` is another one: where a secret may be sent.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        match &self.command {
+            Command::Secrets { command } if command.names_hosts() => None,
+            _ => self.global.host.as_deref(),
+        }
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -281,6 +307,15 @@ impl Cli {
     }
 }
 
+/// What is said of a command that a remote host does not do for anybody.
+#[must_use]
+pub fn only_there(what: &str, host: &str) -> Failed {
+    Failed::usage(
+        format!("{what} is a matter of the host's own machine, and {host} is asked over HTTP"),
+        "type it there; here, leave --host away and unset FUSEBOX_HOST",
+    )
+}
+
 fn long_help() -> String {
     format!(
         "\
@@ -295,6 +330,8 @@ Examples:
 
 What is not over goes on in one of three ways: `runs resume` goes on with a run, `dlq replay` retries the letter of a run that gave up, \
 `dlq resolve` records what became of an effect that nobody knows about. None of them repeats what is settled.
+
+With --host or FUSEBOX_HOST, commands ask a host that serves elsewhere, by the API key in FUSEBOX_KEY; what they print is the same.
 
 Every setting is a variable, and a flag of every command: `fusebox config show --docs` lists them.
 
@@ -355,6 +392,19 @@ mod tests {
         ] {
             assert!(parse(line.split(' ').map(OsString::from)).is_ok(), "{line}");
         }
+    }
+
+    #[test]
+    fn the_host_of_a_secret_is_not_the_host_that_is_asked() {
+        let parsed = |line: &str| parse(line.split(' ').map(OsString::from)).unwrap().0;
+        for line in [
+            "fusebox --host http://a runs",
+            "fusebox runs list --host http://a",
+            "fusebox secrets list --host http://a",
+        ] {
+            assert_eq!(parsed(line).host(), Some("http://a"), "{line}");
+        }
+        assert_eq!(parsed("fusebox secrets set KEY --host api.example").host(), None);
     }
 
     #[test]

@@ -12,3 +12,4 @@ pub mod replay_request;
 pub mod resolve_request;
 pub mod small;
 pub mod tool_detail;
+pub mod who;

@@ -24,6 +24,7 @@ mod runs;
 mod server;
 mod tools;
 mod trace;
+mod who;
 
 pub use auth::{Authentication, Oidc, OidcTrouble};
 pub use limits::Limits;

@@ -9,6 +9,7 @@ pub mod http;
 pub mod local;
 pub mod mcp;
 pub mod outcome;
+pub mod remote;
 #[cfg(test)]
 mod samples;
 mod tree;

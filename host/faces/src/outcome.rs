@@ -124,6 +124,12 @@ pub fn outcome(code: Code) -> Outcome {
             "the database failed",
             "`fusebox doctor` says what is wrong with it",
         ),
+        Code::Unreachable => (
+            19,
+            503,
+            "the host cannot be reached",
+            "look at --host and FUSEBOX_HOST; `fusebox doctor --host URL` looks at the way there",
+        ),
         Code::Exhausted => (
             20,
             500,

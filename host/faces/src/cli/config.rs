@@ -28,6 +28,9 @@ enum Command {
 /// An operator's file with errors.
 pub(super) fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
     let Command::Show { docs } = &arguments.command;
+    if !*docs {
+        cx.only_here("what the settings come down to")?;
+    }
     let mut rows = cx.wiring.settings()?.rows();
     for (key, path) in cx.wiring.places()? {
         if let Some(row) = rows.iter_mut().find(|row| row.key == key) {

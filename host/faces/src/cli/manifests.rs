@@ -105,14 +105,19 @@ pub(super) fn read(paths: &[PathBuf], cx: &Context<'_>) -> Result<Vec<Upload>, F
         if let Some(ComponentRef::File(file)) = manifest.component() {
             match read_component(&folder.join(file)) {
                 Ok(wasm) => upload.component = Some(wasm),
-                Err(finding) => upload.unread.push(("component", unbuilt(finding, &manifest, path))),
+                Err(finding) => {
+                    let finding = unbuilt(finding, &manifest, path).at(manifest.span("component"));
+                    upload.unread.push(("component", finding));
+                }
             }
         }
         if let Some(wit) = manifest.wit() {
             let mut files = Vec::new();
             match wit_files(&folder.join(wit), &mut files) {
                 Ok(()) => upload.wit = Some(files),
-                Err(error) => upload.unread.push(("wit", unreadable_wit(wit, &error))),
+                Err(error) => upload
+                    .unread
+                    .push(("wit", unreadable_wit(wit, &error).at(manifest.span("wit")))),
             }
         }
         Ok(upload)

@@ -34,11 +34,19 @@ Examples:
     },
 }
 
+impl Command {
+    /// Whether its `--host` is where a secret may be sent.
+    pub(super) fn names_hosts(&self) -> bool {
+        matches!(self, Self::Set { .. })
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// A file that cannot be read or written, or a name that is none.
 pub(super) fn run(command: Command, cx: &mut Context<'_>) -> Result<(), Failed> {
+    cx.only_here("keeping secrets")?;
     let keeper = cx.wiring.secrets()?;
     match command {
         Command::Set { name, host, only } => {

@@ -19,6 +19,10 @@ pub trait Wiring: Send + Sync {
     /// This process's host on the configured database, opened when it is first asked for; refused under `--host`, where `what` is only done
     /// on the host's own machine.
     async fn local(&self, what: &str) -> Result<Arc<Host>, Failed>;
+    /// The address of the host that `--host` or its variable names.
+    fn remote(&self) -> Option<&str>;
+    /// The API key that was given, in a file or a variable.
+    fn key(&self) -> Result<Option<String>, Failed>;
     /// A host whose store is this process's memory, for what needs no database.
     async fn scratch(&self) -> Result<Arc<Host>, Failed>;
     /// What this process counts and measures, as Prometheus reads it. Counting begins with the first call, so it comes before the host is opened;

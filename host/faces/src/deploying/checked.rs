@@ -142,9 +142,8 @@ async fn draft<S: Surroundings>(upload: Upload, rules: &Rules, around: &S) -> (M
             Err(finding) => manifest.add(finding.at(at)),
         }
     }
-    for (key, finding) in upload.unread {
-        let at = manifest.span(key);
-        manifest.add(finding.at(at));
+    for (_, finding) in upload.unread {
+        manifest.add(finding);
     }
     (manifest, checked)
 }

@@ -21,6 +21,9 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
+/// What a client of another version is told apart by.
+const SERVER: &str = concat!("fusebox/", env!("CARGO_PKG_VERSION"));
+
 /// What requests pass.
 pub(super) struct Door {
     host: Arc<Host>,
@@ -135,6 +138,7 @@ async fn harden(request: Request, next: Next) -> Response {
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::SERVER, HeaderValue::from_static(SERVER));
     response
 }
 

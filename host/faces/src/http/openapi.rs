@@ -1,6 +1,6 @@
 //! The routes of `/v1`, and their description (OpenAPI 3.1).
 
-use super::{App, approvals, audit, breakers, calls, errors, events, keys, letters, redrives, runs, tools};
+use super::{App, approvals, audit, breakers, calls, errors, events, keys, letters, redrives, runs, tools, who};
 use crate::dto::problem::{PROBLEM, Problem};
 use std::sync::Arc;
 use utoipa::openapi::path::Operation;
@@ -68,6 +68,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(breakers::open))
         .routes(routes!(breakers::disable))
         .routes(routes!(breakers::close))
+        .routes(routes!(who::who))
         .routes(routes!(errors::list))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))

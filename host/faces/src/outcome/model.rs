@@ -47,7 +47,9 @@ pub fn advice(failure: &Failure) -> &'static str {
         }
         Code::Diverged => "The run cannot go on as it began; an operator has to look at it. Tell the user.",
         Code::Cancelled => "The call was cancelled. Call again only if it is still wanted.",
-        Code::Overloaded | Code::StoreUnavailable => "The host is busy, or shuts down. Try again shortly.",
+        Code::Overloaded | Code::StoreUnavailable | Code::Unreachable => {
+            "The host is busy, or shuts down. Try again shortly."
+        }
         Code::Internal => "This is a defect of the host. Tell the user.",
     }
 }
