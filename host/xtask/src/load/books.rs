@@ -61,8 +61,29 @@ impl Books {
 }
 
 impl Books {
-    /// Compares the sums with the table of runs.
+    /// Compares the sums with the table of runs, once no run is under way; one that never ends is left behind.
     pub(super) fn close(&mut self, faults: &mut Vec<String>) -> Result<()> {
+        let start = Instant::now();
+        let mut left = self.count()?;
+        while !left.is_empty() && start.elapsed() < ENDING {
+            thread::sleep(Duration::from_secs(1));
+            left = self.count()?;
+        }
+        let Self { told, done, kept, .. } = self;
+        if told > kept || kept > done {
+            faults.push(format!(
+                "{told} calls were told that they have succeeded, {kept} runs have, and {done} requests were done for them"
+            ));
+        }
+        if let Some(first) = left.first() {
+            faults.push(format!("{} run(s) were left behind, the first: {first}", left.len()));
+        }
+        Ok(())
+    }
+
+    /// Counts the runs that have succeeded; those that are not over.
+    fn count(&mut self) -> Result<Vec<String>> {
+        self.kept = 0;
         let mut left = Vec::new();
         let mut after: Option<String> = None;
         loop {
@@ -77,19 +98,9 @@ impl Books {
             }
             after = page["next"].as_str().map(ToOwned::to_owned);
             if after.is_none() {
-                break;
+                return Ok(left);
             }
         }
-        if self.kept != self.done {
-            let Self { kept, done, .. } = self;
-            faults.push(format!(
-                "{kept} runs have succeeded, and {done} requests were done for them"
-            ));
-        }
-        if let Some(first) = left.first() {
-            faults.push(format!("{} run(s) were left behind, the first: {first}", left.len()));
-        }
-        Ok(())
     }
 
     /// The runs after that place of the list.
