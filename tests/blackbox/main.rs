@@ -13,6 +13,7 @@
 )]
 
 mod approvals;
+mod audit;
 mod authorization;
 mod boundary;
 mod cli;
@@ -22,6 +23,7 @@ mod crashes;
 mod debug;
 mod faults;
 mod http;
+mod keys;
 mod letters;
 mod mcp;
 mod refusals;

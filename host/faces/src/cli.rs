@@ -1,6 +1,7 @@
 //! The command line: one file for each command, one place for what they share.
 
 mod approvals;
+mod audit;
 mod breakers;
 mod build;
 mod call;
@@ -14,8 +15,10 @@ mod doctor;
 mod errors;
 mod explain;
 mod failed;
+mod identity;
 mod init;
 mod input;
+mod keys;
 mod man;
 mod manifests;
 mod misspelt;
@@ -173,6 +176,16 @@ enum Command {
         #[command(subcommand)]
         command: secrets::Command,
     },
+    /// API keys: who may ask a host, and as what
+    Keys {
+        #[command(subcommand)]
+        command: keys::Command,
+    },
+    /// Who did what to the host, and whether that record is as it was written
+    Audit {
+        #[command(subcommand)]
+        command: audit::Command,
+    },
     /// Go on with runs until a signal: detached calls, sleepers, decided runs, runs whose host is gone
     Serve(serve::Arguments),
     /// Look at everything that Fusebox needs, and say what is not well
@@ -299,6 +312,8 @@ impl Cli {
             Command::Config(arguments) => config::run(&arguments, cx),
             Command::Policy(arguments) => policy::run(arguments, cx).await,
             Command::Secrets { command } => secrets::run(command, cx),
+            Command::Keys { command } => keys::run(command, cx).await,
+            Command::Audit { command } => audit::run(command, cx).await,
             Command::Serve(arguments) => Box::pin(serve::run(&arguments, cx)).await,
             Command::Doctor => doctor::run(cx).await,
             Command::Completions(arguments) => completions::run(&arguments, cx),

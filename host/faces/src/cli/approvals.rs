@@ -4,7 +4,7 @@ use super::failed::Failed;
 use super::moments::{moment, relative};
 use super::output::{printable, short};
 use super::timeline::field;
-use super::{Context, call, runs};
+use super::{Context, call, identity, runs};
 use crate::api::Api;
 use clap::{Args, Subcommand};
 use fusebox_core::failure::Code;
@@ -186,17 +186,19 @@ async fn decide(
     decision: &Decision,
     approved: bool,
     host: &dyn Api,
-    cx: &Context<'_>,
+    cx: &mut Context<'_>,
 ) -> Result<ApprovalRecord, Failed> {
-    let verdict = Verdict {
-        approved,
-        by: decision.by.clone().unwrap_or_else(|| cx.caller.principal.to_string()),
-        reason: decision.reason.clone(),
-    };
     let id = decision.approval.parse()?;
     // One that is not there is told from one that was decided.
     host.approval(&cx.caller, &id).await?;
-    Ok(host.decide(&cx.caller, &id, verdict).await?)
+    let what = ["decline what waits for a person", "approve what waits for a person"];
+    let approver = identity::approver(what[usize::from(approved)], cx).await?;
+    let verdict = Verdict {
+        approved,
+        by: decision.by.clone().unwrap_or_else(|| approver.principal.to_string()),
+        reason: decision.reason.clone(),
+    };
+    Ok(host.decide(&approver, &id, verdict).await?)
 }
 
 async fn approve(decision: Decision, cx: &mut Context<'_>) -> Result<(), Failed> {
@@ -208,8 +210,8 @@ async fn approve(decision: Decision, cx: &mut Context<'_>) -> Result<(), Failed>
     }
     match host.resume(&cx.caller, &approval.root).await {
         Ok(reply) => call::show(&reply, cx),
-        // A serving host was quicker; its end is the end.
-        Err(failure) if failure.code == Code::KeyInUse => {
+        // A serving host was quicker, or is the one to go on, since whoever may approve need not be let resume runs; its end is the end.
+        Err(failure) if matches!(failure.code, Code::KeyInUse | Code::Denied) => {
             runs::to_its_end(host.as_ref(), &approval.root, Duration::from_millis(250), cx).await
         }
         Err(failure) => Err(failure.into()),
@@ -227,6 +229,8 @@ async fn deny(decision: Decision, cx: &mut Context<'_>) -> Result<(), Failed> {
     match host.resume(&cx.caller, &approval.root).await {
         Ok(_) => cx.note(&format!("{} went on without it, and succeeded", approval.root)),
         Err(failure) if failure.code == Code::StoreUnavailable => return Err(failure.into()),
+        // Whoever may decline need not be let resume runs.
+        Err(failure) if failure.code == Code::Denied => return left_to_a_host(&approval, cx),
         Err(failure) => cx.note(&format!("{}: {}", approval.root, failure.message)),
     }
     if cx.out.json() {
