@@ -456,7 +456,8 @@ fn what_stands_in_the_way_is_named() {
 fn what_is_done_on_the_hosts_machine_alone_says_so() {
     let site = Site::deployed(&["search"]);
     let serving = Serving::start(&site, &[EVERYBODY]);
-    let host = serving.url.as_str();
+    let url = serving.url.clone();
+    let host = url.as_str();
     for words in [
         &["secrets", "list", "--host", host][..],
         &["config", "show", "--host", host],

@@ -20,7 +20,7 @@ pub struct AuditEntry {
     pub subject: String,
     /// More of it, as the text of a JSON object: names, ids, digests and numbers, never inputs, outputs or secrets.
     pub detail: String,
-    /// `begun` before the deed, `failed` after one that failed, `denied` when rules refused it.
+    /// `begun` before the deed, `failed` after one that failed, `done` for what was seen to have happened.
     pub outcome: String,
 }
 
@@ -43,7 +43,7 @@ pub struct AuditRecord {
     pub subject: String,
     /// More of it, as the text of a JSON object.
     pub detail: String,
-    /// `begun`, `failed` or `denied`.
+    /// `begun`, `failed` or `done`.
     pub outcome: String,
     /// Hash of the entry before; zeros for the first.
     #[serde(with = "text")]
