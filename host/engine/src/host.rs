@@ -108,8 +108,11 @@ impl Host {
     /// Somebody has fetched the outcome of a run whose caller had left.
     ///
     /// # Errors
-    /// Those of the store.
+    /// That the caller has no such run, or those of the store.
     pub async fn fetched(&self, caller: &Caller, run: &RunId) -> Result<(), Box<Failure>> {
+        if caller.sees_runs_of()?.is_some() {
+            self.run(caller, run).await?;
+        }
         let noted = self.engine.ports.store.lose_caller(&caller.tenant, run, false).await;
         noted.map_err(|error| refusals::store("it could not be noted that the outcome was fetched", &error))
     }
