@@ -123,6 +123,19 @@ fn a_call_that_is_called_off_ends_its_run() {
 }
 
 #[test]
+fn a_call_is_called_off_even_by_a_notification_that_is_right_behind_it() {
+    let site = Site::deployed(&["search"]);
+    site.fault(Service::Search, Fault::Delay(3_000), None);
+    let mut agent = Agent::introduced(&site);
+    let arguments = json!({ "text": "wasm" });
+    let id = agent.begin("tools/call", json!({ "name": "search_query", "arguments": arguments }));
+    agent.say(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } }));
+    eventually("the run is cancelled", || {
+        site.runs().first().is_some_and(|run| run["state"] == "cancelled")
+    });
+}
+
+#[test]
 fn a_hang_up_of_the_pipe_cancels_nothing() {
     let site = Site::deployed(&["email"]);
     site.fault(Service::Mail, Fault::Delay(1_500), Some(1));

@@ -121,8 +121,10 @@ pub(super) async fn call(mcp: &Mcp, mut client: Client, entry: Arc<Entry>, input
             answers::success(&reply.output, Some(&entry), &around).into()
         }
         Waited::Ended(Err(failure)) => match goes_on(&failure) {
-            Some(run) if client.takes_tasks => tasks::created(mcp, &client.caller, run).await,
-            Some(run) if failure.code != Code::NeedsApproval => {
+            Some(run) if client.takes_tasks => tasks::created(mcp, &client.caller, run)
+                .await
+                .unwrap_or_else(|| answers::failure(&failure, &around).into()),
+            Some(run) if failure.code == Code::Overloaded => {
                 answers::not_over(run, "this host shuts down, and another one goes on with it", &around).into()
             }
             _ => answers::failure(&failure, &around).into(),
@@ -136,20 +138,23 @@ pub(super) async fn call(mcp: &Mcp, mut client: Client, entry: Arc<Entry>, input
             shared
                 .pending
                 .keep(run.clone(), &client.caller, following.clone(), Arc::clone(&entry), now);
-            if client.takes_tasks {
+            let task = if client.takes_tasks {
                 tasks::created(mcp, &client.caller, &run).await
             } else {
+                None
+            };
+            task.unwrap_or_else(|| {
                 shared.host.leave(&client.caller, &following);
                 answers::not_over(&run, &progress::of_seen(&seen), &around).into()
-            }
+            })
         }
     }
 }
 
-/// The run that goes on although its call has ended: it waits for a person, or another host takes it up.
+/// The run that goes on although its call has ended: it waits for a person, another host takes it up, or it has the key of the call.
 fn goes_on(failure: &Failure) -> Option<&RunId> {
     match failure.code {
-        Code::NeedsApproval | Code::Overloaded => failure.run.as_ref(),
+        Code::NeedsApproval | Code::Overloaded | Code::KeyInUse => failure.run.as_ref(),
         _ => None,
     }
 }
@@ -169,7 +174,7 @@ async fn wait(
         function: entry.function.clone(),
         input,
         key: client.wishes.key.clone(),
-        wait: Some(PATIENCE),
+        wait: Some(patience),
         deadline: None,
         detach: false,
     };

@@ -22,6 +22,9 @@ use tokio_util::sync::CancellationToken;
 /// Tools of one page.
 const PAGE: usize = 100;
 
+/// Calls of one connection that are remembered before those that were called off are forgotten.
+const MOST_CALLS: usize = 1024;
+
 /// What a cursor begins with; the rest is the last name of the page before.
 const CURSOR: &str = "after:";
 
@@ -69,11 +72,18 @@ impl Connection {
         })
     }
 
+    /// What calls a request off. A notification may be faster than the request that it is about, or come when that was answered.
+    fn token(&self, id: &RequestId) -> CancellationToken {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls.len() >= MOST_CALLS {
+            calls.retain(|_, token| !token.is_cancelled());
+        }
+        calls.entry(id.clone()).or_default().clone()
+    }
+
     /// A call that its client may call off: by a notification; and over HTTP, since 2026-07-28, by closing the stream of its response.
     fn in_flight(&self, context: &RequestContext<RoleServer>) -> InFlight {
-        let token = CancellationToken::new();
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.insert(context.id.clone(), token.clone());
+        let token = self.token(&context.id);
         let hangs_up = context.extensions.get::<http::request::Parts>().is_some()
             && context
                 .protocol_version()
@@ -174,11 +184,11 @@ impl ServerHandler for Connection {
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = self.caller(&context.extensions)?;
         let arguments = request.arguments.unwrap_or_default();
+        let in_flight = self.in_flight(&context);
         if request.name == result_tool::NAME {
             return Ok(result_tool::call(&self.mcp, &caller, &arguments).await.into());
         }
         let entry = self.entry(&caller, &request.name).await?;
-        let in_flight = self.in_flight(&context);
         let client = Client {
             wishes: Wishes::read(&context.meta)?,
             reporter: Reporter::new(&context.peer, context.meta.get_progress_token()),
@@ -192,9 +202,8 @@ impl ServerHandler for Connection {
     }
 
     async fn on_cancelled(&self, cancelled: CancelledNotificationParam, _: NotificationContext<RoleServer>) {
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(call) = cancelled.request_id.as_ref().and_then(|id| calls.get(id)) {
-            call.cancel();
+        if let Some(id) = &cancelled.request_id {
+            self.token(id).cancel();
         }
     }
 

@@ -1,6 +1,5 @@
 //! The tasks extension: a task is a run, and answers come from the store. A task never asks its client for anything: no agent approves itself.
 
-use super::answers::{self, Around};
 use super::{Mcp, progress, result_tool};
 use fusebox_core::failure::{Code, Failure};
 use fusebox_core::ids::RunId;
@@ -18,16 +17,13 @@ use serde_json::Value;
 /// How often a client should ask.
 const POLL_MS: u64 = 1_000;
 
-/// The answer to a call whose run is not over.
-pub(super) async fn created(mcp: &Mcp, caller: &Caller, run: &RunId) -> CallToolResponse {
+/// The answer to a call whose run is not over; `None` when the store does not know that run, and could not tell of it later.
+pub(super) async fn created(mcp: &Mcp, caller: &Caller, run: &RunId) -> Option<CallToolResponse> {
     match result_tool::own(mcp, caller, run).await {
-        Ok(record) => CreateTaskResult::new(task(&record, &progress::of_record(&record))).into(),
+        Ok(record) => Some(CreateTaskResult::new(task(&record, &progress::of_record(&record))).into()),
         Err(failure) => {
-            let around = Around {
-                run: Some(run.clone()),
-                ..Around::default()
-            };
-            answers::failure(&failure, &around).into()
+            tracing::debug!(%run, %failure, "the run is no task");
+            None
         }
     }
 }
