@@ -196,7 +196,10 @@ fn every_key_reaches_the_policy() {
         [("SEARCH_URL".to_owned(), "https://api.search.example".to_owned())]
     );
     assert_eq!(
-        (lowered.wit.as_deref(), lowered.build.as_deref()),
+        (
+            lowered.wit.as_deref(),
+            lowered.build.as_ref().map(|build| build.command.as_str())
+        ),
         (Some("wit"), Some("cargo build"))
     );
     insta::assert_snapshot!(lowered.widens.join("\n"));

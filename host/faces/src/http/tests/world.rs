@@ -14,6 +14,7 @@ use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::SystemClock;
 use fusebox_engine::ports::entropy::OsEntropy;
 use fusebox_engine::ports::sandbox::AttemptEnd;
+use fusebox_engine::ports::tracer::NoTracer;
 use fusebox_engine::requests::{Caller, Deploy};
 use fusebox_engine::testing::fixed_ports::{FixedPolicies, FixedSecrets};
 use fusebox_engine::testing::scripted_sandbox::ScriptedSandbox;
@@ -98,6 +99,7 @@ impl World {
             secrets: Arc::new(FixedSecrets::default()),
             transport: Arc::new(ScriptedTransport::answering(|_, _| status(200))),
             policies: Arc::clone(&policies) as _,
+            tracer: Arc::new(NoTracer),
             guests: GuestRuntime::current(),
         };
         let host = Host::start(ports, Settings::default()).await.unwrap();
