@@ -1,6 +1,6 @@
 //! Replays from where a run failed, from the command line: one letter, several, and in bulk.
 
-use crate::site::{Ran, Site};
+use crate::site::{Ran, Site, eventually};
 use fusebox_simulator::{Fault, Service};
 use serde_json::{Value, json};
 
@@ -241,6 +241,33 @@ fn a_bulk_replay_may_be_left_to_a_serving_host_and_cancelled() {
         .json();
     assert_eq!(shown["state"], "cancelled");
     assert_eq!(site.letters().len(), 2, "case 45: the rest is untouched");
+}
+
+#[test]
+fn a_bulk_replay_that_was_left_to_serving_hosts_is_carried_out_once() {
+    let (site, _) = gave_up(2);
+    let ran = site.fusebox(&["dlq", "replay", "--all", "--detach", "--json"]).exits(0);
+    let id = ran.json()["id"].as_str().unwrap().to_owned();
+    let serving = [
+        site.start(&["serve", "--http", "none"]),
+        site.start(&["serve", "--http", "none"]),
+    ];
+    let shown = || {
+        site.fusebox(&["dlq", "redrives", "show", &id, "--json"])
+            .exits(0)
+            .json()
+    };
+    eventually("the bulk replay is done", || shown()["state"] == "done");
+    let shown = shown();
+    assert_eq!(
+        (&shown["succeeded"], &shown["failed"], &shown["skipped"]),
+        (&json!(2), &json!(0), &json!(0))
+    );
+    assert_eq!(site.letters().len(), 0);
+    for serving in serving {
+        serving.terminate();
+        serving.wait().exits(0);
+    }
 }
 
 #[test]

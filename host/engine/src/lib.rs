@@ -39,6 +39,7 @@ pub mod ports;
 pub mod records;
 mod recovery;
 mod redrive;
+mod redriving;
 mod refusals;
 mod replay;
 pub mod requests;

@@ -23,7 +23,7 @@ use crate::records::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
+use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RedriveId, RunId};
 pub use handle::MemoryStore;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -334,6 +334,36 @@ impl Store for MemoryStore {
             tenant.redrives.insert(redrive.id.clone(), redrive.clone());
         });
         Ok(())
+    }
+
+    async fn running_redrives(&self) -> Result<Vec<RedriveRecord>, StoreError> {
+        let state = self.state();
+        let redrives = state.tenants.values().flat_map(|tenant| tenant.redrives.values());
+        let mut running: Vec<_> = redrives.filter(|redrive| redrive.ended.is_none()).cloned().collect();
+        running.sort_by(|a, b| (a.started, &a.id).cmp(&(b.started, &b.id)));
+        Ok(running)
+    }
+
+    async fn hold_redrive(
+        &self,
+        tenant: &str,
+        id: &RedriveId,
+        owner: &OwnerId,
+        time: Duration,
+    ) -> Result<bool, StoreError> {
+        Ok(self.at(tenant, |tenant, now| {
+            let runs = tenant.redrives.get(id).is_some_and(|redrive| redrive.ended.is_none());
+            let taken = tenant
+                .holders
+                .get(id)
+                .is_some_and(|(holder, until)| holder != owner && *until > now);
+            if runs && !taken {
+                tenant
+                    .holders
+                    .insert(id.clone(), (owner.clone(), now.saturating_add(span(time))));
+            }
+            runs && !taken
+        }))
     }
 
     async fn redrives(&self, tenant: &str) -> Result<Vec<RedriveRecord>, StoreError> {

@@ -9,8 +9,12 @@ use crate::requests::{Begin, Caller, Redrive, Replay};
 use fusebox_core::dead_letter::{Bounds, Kind, Over, Tally};
 use fusebox_core::failure::{Code, Failure};
 use fusebox_core::ids::{LetterId, RedriveId};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+/// How often somebody who looks on looks.
+const LOOK: Duration = Duration::from_millis(500);
 const RUNNING: &str = "running";
 const CANCELLED: &str = "cancelled";
 
@@ -22,6 +26,7 @@ pub(crate) async fn start(engine: &Engine, caller: &Caller, redrive: Redrive) ->
         tenant: caller.tenant.to_string(),
         state: RUNNING.to_owned(),
         principal: caller.principal.to_string(),
+        roles: caller.roles,
         service: redrive.service,
         tool: redrive.tool,
         class: redrive.class,
@@ -44,7 +49,7 @@ pub(crate) async fn start(engine: &Engine, caller: &Caller, redrive: Redrive) ->
     Ok(record)
 }
 
-/// Carries it out to its end, and tells after each letter how far it is.
+/// Carries it out to its end, and tells after each letter how far it is. While another host does so, it looks on.
 pub(crate) async fn run(
     engine: &Arc<Engine>,
     caller: &Caller,
@@ -52,11 +57,20 @@ pub(crate) async fn run(
     progress: &(dyn Fn(&RedriveRecord) + Send + Sync),
 ) -> Result<RedriveRecord, Box<Failure>> {
     loop {
+        let ours = hold(engine, &caller.tenant, id).await;
         let mut record = find(engine, caller, id).await?;
-        let cancelled = record.state == CANCELLED || engine.tasks.is_draining();
         if record.ended.is_some() {
             return Ok(record);
         }
+        if !ours {
+            progress(&record);
+            if engine.tasks.is_draining() {
+                return Ok(record);
+            }
+            pause(engine, LOOK).await;
+            continue;
+        }
+        let cancelled = record.state == CANCELLED || engine.tasks.is_draining();
         let letter = candidates(engine, &record).await?.into_iter().next();
         let bounds = Bounds {
             most: record.max,
@@ -65,7 +79,8 @@ pub(crate) async fn run(
         };
         if let Some(over) = bounds.over(&tally(&record), cancelled, letter.is_some()) {
             if over == Over::Cancelled && record.state != CANCELLED {
-                // This host drains; another one goes on with it.
+                // This host drains; another one goes on with it at once.
+                give_back(engine, &record).await;
                 return Ok(record);
             }
             ended(&mut record, over, engine);
@@ -75,7 +90,7 @@ pub(crate) async fn run(
         }
         let Some(letter) = letter else { continue };
         let started = engine.ports.clock.tick();
-        let outcome = one(engine, caller, &letter).await;
+        let outcome = holding(engine, &record, one(engine, caller, &letter)).await;
         // Somebody may have cancelled it meanwhile.
         let mut record = find(engine, caller, id).await?;
         match outcome {
@@ -87,10 +102,46 @@ pub(crate) async fn run(
         put(engine, &record).await?;
         progress(&record);
         let left = bounds.pace().saturating_sub(engine.ports.clock.tick().since(started));
+        holding(engine, &record, pause(engine, left)).await;
+    }
+}
+
+/// Takes it for a lease's time, or renews that; `false` when another host has it, when it is over, or when that cannot be told.
+pub(crate) async fn hold(engine: &Engine, tenant: &str, id: &RedriveId) -> bool {
+    let held = engine
+        .ports
+        .store
+        .hold_redrive(tenant, id, &engine.owner, engine.settings.lease);
+    held.await.unwrap_or_else(|error| {
+        tracing::warn!(redrive = %id, %error, "a bulk replay could not be held");
+        false
+    })
+}
+
+/// Does something that takes its time, and keeps the bulk replay meanwhile.
+async fn holding<T>(engine: &Engine, record: &RedriveRecord, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
         tokio::select! {
-            () = engine.ports.clock.sleep(left) => {}
-            () = engine.tasks.draining().cancelled() => {}
+            done = &mut work => return done,
+            () = engine.ports.clock.sleep(engine.settings.lease / 3) => {}
         }
+        hold(engine, &record.tenant, &record.id).await;
+    }
+}
+
+async fn give_back(engine: &Engine, record: &RedriveRecord) {
+    let store = &engine.ports.store;
+    let given = store.hold_redrive(&record.tenant, &record.id, &engine.owner, Duration::ZERO);
+    if let Err(error) = given.await {
+        tracing::warn!(redrive = %record.id, %error, "a bulk replay could not be given back; others wait for a lease's time");
+    }
+}
+
+async fn pause(engine: &Engine, time: Duration) {
+    tokio::select! {
+        () = engine.ports.clock.sleep(time) => {}
+        () = engine.tasks.draining().cancelled() => {}
     }
 }
 

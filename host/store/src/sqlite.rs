@@ -29,7 +29,7 @@ mod writer;
 use crate::seal::Vault;
 use async_trait::async_trait;
 use bytes::Bytes;
-use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
+use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RedriveId, RunId};
 use fusebox_engine::ports::store::{
     Append, ApprovalFilter, AuditFilter, Backlog, Claim, Cut, ErrorFilter, Fence, Finish, LISTED, LetterFilter,
     Likeness, NewRun, Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
@@ -356,6 +356,23 @@ impl Store for SqliteStore {
     async fn put_redrive(&self, redrive: &RedriveRecord) -> Result<(), StoreError> {
         let redrive = redrive.clone();
         self.write(move |c, _| Box::pin(redrives::put(c, redrive))).await
+    }
+
+    async fn running_redrives(&self) -> Result<Vec<RedriveRecord>, StoreError> {
+        self.all(query(redrives::RUNNING), |_, row| redrives::redrive(row))
+            .await
+    }
+
+    async fn hold_redrive(
+        &self,
+        tenant: &str,
+        id: &RedriveId,
+        owner: &OwnerId,
+        time: Duration,
+    ) -> Result<bool, StoreError> {
+        let (tenant, id, owner) = (tenant.to_owned(), id.clone(), owner.clone());
+        self.write(move |c, _| Box::pin(async move { redrives::hold(c, &tenant, &id, &owner, time).await }))
+            .await
     }
 
     async fn redrives(&self, tenant: &str) -> Result<Vec<RedriveRecord>, StoreError> {

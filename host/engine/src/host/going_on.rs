@@ -8,6 +8,7 @@ use crate::ports::store::{ApprovalFilter, LetterFilter, Verdict};
 use crate::records::{ApprovalRecord, JournalRecord, LetterRecord, RedriveRecord, RunRecord};
 use crate::recovery;
 use crate::redrive;
+use crate::redriving;
 use crate::refusals;
 use crate::requests::{Caller, LetterStats, Redrive, Reply, Resolve};
 use crate::resolve;
@@ -228,12 +229,14 @@ impl Host {
         redrive::run(&self.engine, caller, id, progress).await
     }
 
-    /// The work of a serving host, until it is stopped: takes runs that can go on, wakes sleepers, lets letters replay by themselves.
+    /// The work of a serving host, until it is stopped: takes runs that can go on, wakes sleepers, lets letters replay by themselves,
+    /// carries out bulk replays.
     pub async fn serve(self: &Arc<Self>) {
         let engine = || Arc::clone(&self.engine);
         tokio::join!(
             workers::work(engine()),
             by_itself::work(engine()),
+            redriving::work(engine()),
             alerts::work(engine()),
             retention::work(engine()),
             rules::work(engine()),

@@ -186,6 +186,7 @@ impl Tenant {
         let before = self.redrives.len();
         self.redrives
             .retain(|_, redrive| redrive.ended.is_none_or(|at| at > ended));
+        self.holders.retain(|id, _| self.redrives.contains_key(id));
         let redrives = before - self.redrives.len();
         let rows = u64::try_from(closed + errors + redrives).unwrap_or(u64::MAX);
         rows.saturating_add(self.forget_runs(ended, now))

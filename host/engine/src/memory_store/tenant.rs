@@ -8,7 +8,7 @@ use crate::records::{
     ToolRecord,
 };
 use bytes::Bytes;
-use fusebox_core::ids::{ApprovalId, Digest, LetterId, RedriveId, RunId};
+use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RedriveId, RunId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 #[derive(Default)]
@@ -24,6 +24,8 @@ pub(super) struct Tenant {
     pub(super) state: BTreeMap<(Space, String), Bytes>,
     pub(super) letters: BTreeMap<LetterId, LetterRecord>,
     pub(super) redrives: BTreeMap<RedriveId, RedriveRecord>,
+    /// Who carries out a bulk replay, and till when nobody else does.
+    pub(super) holders: BTreeMap<RedriveId, (OwnerId, i64)>,
     /// Pages, and when each was put last.
     pub(super) pages: BTreeMap<Digest, (Bytes, i64)>,
     pub(super) breakers: BTreeMap<String, BreakerRecord>,

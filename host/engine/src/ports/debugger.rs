@@ -119,8 +119,27 @@ pub struct Value {
     /// For a person: integers signed, in decimal; a reference is `null` or `set`.
     pub value: String,
     /// Its bits; `None` for a reference.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none", default, with = "bits")]
     pub bits: Option<u128>,
+}
+
+/// Bits in hexadecimal, since few readers of JSON have numbers of 128 bits.
+mod bits {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "the signature is serde's")]
+    pub(super) fn serialize<S: Serializer>(bits: &Option<u128>, to: S) -> Result<S::Ok, S::Error> {
+        match bits {
+            Some(bits) => to.collect_str(&format_args!("{bits:#x}")),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u128>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let parsed = text.map(|text| u128::from_str_radix(text.trim_start_matches("0x"), 16));
+        parsed.transpose().map_err(serde::de::Error::custom)
+    }
 }
 
 impl Value {

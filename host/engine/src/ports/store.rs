@@ -20,7 +20,7 @@ use crate::records::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
+use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RedriveId, RunId};
 use std::time::Duration;
 
 /// Why the store did not do what it was asked.
@@ -223,6 +223,17 @@ pub trait Store: Send + Sync {
     async fn backlog(&self) -> Result<Backlog, StoreError>;
     /// Keeps a bulk replay: a new one, or how far it is.
     async fn put_redrive(&self, redrive: &RedriveRecord) -> Result<(), StoreError>;
+    /// Bulk replays of every tenant that are not over, oldest first.
+    async fn running_redrives(&self) -> Result<Vec<RedriveRecord>, StoreError>;
+    /// Gives a bulk replay to an owner for so long, or renews that; `false` when somebody else has it, or when there is none that is not over.
+    /// Crash after: others wait until that time is over. A time of zero gives it back.
+    async fn hold_redrive(
+        &self,
+        tenant: &str,
+        id: &RedriveId,
+        owner: &OwnerId,
+        time: Duration,
+    ) -> Result<bool, StoreError>;
     /// Bulk replays, newest first.
     async fn redrives(&self, tenant: &str) -> Result<Vec<RedriveRecord>, StoreError>;
     /// Gives a leased letter back untouched: state, run and `replays` as before the lease.

@@ -1,7 +1,8 @@
 //! A bulk replay, as it is stored and shown: what it takes, and how far it is.
 
-use super::{maybe_text, text};
+use super::{maybe_text, role_names, text};
 use fusebox_core::ids::{LetterId, RedriveId};
+use fusebox_core::role::Roles;
 use serde::{Deserialize, Serialize};
 
 /// What a bulk replay is to take, and how far it is.
@@ -19,6 +20,14 @@ pub struct RedriveRecord {
     pub state: String,
     /// Who started it.
     pub principal: String,
+    /// What they were to the host then; the replays are authorized by them.
+    #[serde(
+        default = "role_names::caller_alone",
+        skip_serializing_if = "role_names::is_caller_alone",
+        with = "role_names"
+    )]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, required = false))]
+    pub roles: Roles,
     /// Only letters of that service.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub service: Option<String>,

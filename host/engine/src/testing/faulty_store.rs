@@ -10,7 +10,7 @@ use crate::records::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RunId};
+use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RedriveId, RunId};
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

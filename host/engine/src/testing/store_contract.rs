@@ -107,7 +107,8 @@ macro_rules! store_contract {
                 a_pinned_letter_is_neither_purged_nor_forgotten,
                 what_would_expire_is_listed_by_kind,
                 letters_wait_for_their_service_fewest_replayed_first,
-                bulk_replays_are_kept_with_how_far_they_are;
+                bulk_replays_are_kept_with_how_far_they_are,
+                a_bulk_replay_is_carried_out_by_one_at_a_time;
             retention: purge_closes_open_letters_alone,
                 a_letter_whose_replay_left_a_request_open_is_not_put_away,
                 a_request_left_open_below_keeps_the_letter_too,

@@ -112,6 +112,8 @@ async fn every_statement_finds_its_rows_by_an_index() {
         state::BEGIN_SO,
         state::FORGET,
         redrives::ALL,
+        redrives::RUNNING,
+        redrives::HOLD,
         letters::ONE,
         letters::NEWEST_OF_RUN,
         letters::OPEN_OF_RUN,

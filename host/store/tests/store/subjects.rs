@@ -82,7 +82,7 @@ impl Subject for Sqlite {
             "UPDATE keys SET free_at = free_at - ?1",
             "UPDATE letters SET expires = expires - ?1, not_before = not_before - ?1",
             "UPDATE approvals SET expires = expires - ?1",
-            "UPDATE redrives SET ended = ended - ?1",
+            "UPDATE redrives SET ended = ended - ?1, held_until = held_until - ?1",
             "UPDATE pages SET put_at = put_at - ?1",
             "UPDATE errors SET at = at - ?1",
         ];

@@ -48,6 +48,8 @@ macro_rules! methods {
             async fn waiting(&self, limit: u32) -> Vec<LetterRecord>;
             async fn backlog(&self) -> Backlog;
             async fn put_redrive(&self, redrive: &RedriveRecord) -> ();
+            async fn running_redrives(&self) -> Vec<RedriveRecord>;
+            async fn hold_redrive(&self, tenant: &str, id: &RedriveId, owner: &OwnerId, time: Duration) -> bool;
             async fn redrives(&self, tenant: &str) -> Vec<RedriveRecord>;
             async fn release_letter(&self, tenant: &str, id: &LetterId, fence: &Fence) -> ();
             async fn purge(&self, tenant: &str, ids: &[LetterId]) -> Vec<LetterId>;

@@ -7,7 +7,9 @@ use super::samples::{
 };
 use crate::ports::store::{Append, Claim, LetterChange, LetterFilter, Resolution, Store, StoreError};
 use crate::records::{LetterRecord, RunRecord};
+use fusebox_core::ids::OwnerId;
 use std::fmt::Debug;
+use std::time::Duration;
 
 fn assert_refused<T: Debug>(result: &Result<T, StoreError>, why: &str) {
     let said = matches!(result, Err(StoreError::Refused { what }) if what.contains(why));
@@ -252,4 +254,36 @@ pub async fn bulk_replays_are_kept_with_how_far_they_are(subject: &dyn Subject) 
     subject.pass(3 * DAY).await;
     assert_eq!(store.retain(TENANT, DAY).await.unwrap(), 1);
     assert_eq!(store.redrives(TENANT).await.unwrap(), [first]);
+}
+
+pub async fn a_bulk_replay_is_carried_out_by_one_at_a_time(subject: &dyn Subject) {
+    let store = subject.store();
+    let (first, mut second) = (redrive(1), redrive(2));
+    let hold = async |n, who: &OwnerId, time| store.hold_redrive(TENANT, &redrive(n).id, who, time).await.unwrap();
+    let (one, other) = (owner(1), owner(2));
+    assert!(!hold(1, &one, LEASE).await, "there is none");
+    store.put_redrive(&first).await.unwrap();
+    store.put_redrive(&second).await.unwrap();
+    assert_eq!(store.running_redrives().await.unwrap(), [first.clone(), second.clone()]);
+    assert!(hold(1, &one, LEASE).await);
+    assert!(!hold(1, &other, LEASE).await);
+    assert!(hold(2, &other, LEASE).await, "each is held on its own");
+    // How far it is says nothing about who has it.
+    store.put_redrive(&first).await.unwrap();
+    assert!(!hold(1, &other, LEASE).await);
+    subject.pass(LEASE / 2).await;
+    assert!(hold(1, &one, LEASE).await, "whoever has it renews it");
+    subject.pass(LEASE / 2).await;
+    assert!(!hold(1, &other, LEASE).await);
+    subject.pass(LEASE).await;
+    assert!(hold(1, &other, LEASE).await, "whoever is gone holds it no longer");
+    assert!(!hold(1, &one, LEASE).await);
+    assert!(hold(1, &other, Duration::ZERO).await);
+    assert!(hold(1, &one, LEASE).await, "it was given back");
+    assert!(!store.hold_redrive("other", &first.id, &one, LEASE).await.unwrap());
+    second.state = "done".to_owned();
+    second.ended = Some(now());
+    store.put_redrive(&second).await.unwrap();
+    assert!(!hold(2, &other, LEASE).await, "it is over");
+    assert_eq!(store.running_redrives().await.unwrap(), [first]);
 }

@@ -6,6 +6,7 @@ use crate::records::{ApprovalRecord, JournalRecord, Nested, RedriveRecord, RunRe
 use crate::requests::digest_of;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, RedriveId};
+use fusebox_core::role::Roles;
 use fusebox_core::time::Wall;
 
 /// A call that nobody waits for: run number `n`, waiting for a host.
@@ -110,6 +111,7 @@ pub fn redrive(n: u64) -> RedriveRecord {
         tenant: TENANT.to_owned(),
         state: "running".to_owned(),
         principal: "local".to_owned(),
+        roles: Roles::ALL,
         service: Some("search".to_owned()),
         tool: None,
         class: None,
