@@ -136,7 +136,7 @@ impl Tasks {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let left = running.iter().filter_map(|(run, entry)| {
             let following = entry.following.as_ref().filter(|following| following.is_left())?;
-            equals(&entry.facts).then(|| (run, following))
+            equals(&entry.facts).then_some((run, following))
         });
         left.max_by_key(|(run, _)| run.as_str())
             .map(|(run, following)| (run.clone(), following.clone()))

@@ -51,9 +51,9 @@ impl Remote {
 /// What is wrong, with the reason why a component could not be read in place of the host's word that it did not come.
 fn explained(found: Vec<Diagnostic>, unread: &[(&'static str, Diagnostic)]) -> Vec<Diagnostic> {
     let better = |finding: Diagnostic| {
-        let own = unread.iter().map(|(_, own)| own);
-        let own = own.filter(|own| own.code == finding.code && own.span == finding.span);
-        own.last().cloned().unwrap_or(finding)
+        let mut own = unread.iter().map(|(_, own)| own);
+        let same = own.find(|own| own.code == finding.code && own.span == finding.span);
+        same.cloned().unwrap_or(finding)
     };
     found.into_iter().map(better).collect()
 }

@@ -75,7 +75,7 @@ async fn a_trace_goes_on_in_the_run() {
         .get(&key, &format!("/v1/runs/{}", reply["run"].as_str().unwrap()))
         .await
         .json();
-    assert_eq!(run["trace"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(run["trace"], parent);
 }
 
 #[tokio::test]
