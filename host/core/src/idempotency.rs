@@ -123,6 +123,7 @@ pub fn keeps_key(failure: Option<Code>, sent: bool) -> bool {
                 | Code::NotFound
                 | Code::ToolDisabled
                 | Code::Unauthenticated
+                | Code::Unreachable
                 | Code::Denied
                 | Code::NeedsApproval
                 | Code::KeyRequired

@@ -189,7 +189,7 @@ fn a_doctor_tells_a_good_site_from_a_broken_one() {
         ran.json_lines().iter().map(state).collect()
     };
     let good = site.fusebox(&["doctor", "--json"]).exits(0);
-    assert_eq!(states(&good), ["well"; 5]);
+    assert_eq!(states(&good), ["well"; 6]);
     for (flag, path) in [
         ("--database", "home"),
         ("--cache", "fusebox.toml"),

@@ -90,7 +90,7 @@ fn pipes_get_one_row_a_line_with_its_fields_parted_by_tabs() {
         (&["runs", "--tool", "search"], 1, run.as_str(), 7),
         (&["errors"], 1, "", 6),
         (&["secrets", "list"], 3, "LLM_KEY", 3),
-        (&["doctor"], 5, "settings", 4),
+        (&["doctor"], 6, "settings", 4),
     ] {
         let text = site.fusebox(line).exits(0).stdout;
         assert!(!text.contains('\u{1b}'), "{text:?}");
