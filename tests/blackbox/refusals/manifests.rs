@@ -101,7 +101,7 @@ fn what_is_no_manifest_is_said() {
     refused(&site, &["deploy", "calculator.wasm"]).says("is a component, not a manifest");
     refused(&site, &["check", "calculator.wasm"]).says("is a component, not a manifest");
     refused(&site, &["deploy", "nothing.toml"]).says("there is no file or folder nothing.toml");
-    refused(&site, &["deploy", "home"]).says("home cannot be read");
+    refused(&site, &["deploy", "home"]).says("the folder home has no manifest");
     refused(&site, &["deploy"]);
     site.write("broken.toml", "name = \"x\"\n[functions\n");
     let ran = refused(&site, &["deploy", "broken.toml", "--json"]);
