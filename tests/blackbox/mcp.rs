@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 mod calls;
+mod http;
 mod listing;
 mod messages;
 mod tasks;

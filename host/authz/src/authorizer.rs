@@ -29,7 +29,7 @@ enum Force {
     /// There are no rule files: roles alone decide.
     Nothing,
     /// These rules.
-    Rules(Rules),
+    Rules(Box<Rules>),
     /// The rules were broken when the host started, and nothing is permitted until they are mended.
     Broken(String),
 }
@@ -108,7 +108,7 @@ impl CedarAuthorizer {
                 // Somebody who replaces a folder does not mean to permit everything meanwhile.
                 _ => Err(vec![gone(&self.folder)]),
             },
-            Ok(files) => Rules::read(files).map(Force::Rules),
+            Ok(files) => Rules::read(files).map(|rules| Force::Rules(Box::new(rules))),
             Err(findings) => Err(findings),
         };
         let first = seen.read.is_none();

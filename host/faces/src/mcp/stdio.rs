@@ -85,22 +85,22 @@ impl Stdio {
     }
 
     /// A message of the client, or what it is told about a line that is none.
-    fn take(&mut self, line: Line) -> Result<Option<ClientJsonRpcMessage>, TxJsonRpcMessage<RoleServer>> {
+    fn take(&mut self, line: Line) -> Result<Option<ClientJsonRpcMessage>, Box<TxJsonRpcMessage<RoleServer>>> {
         let text = match line {
             Line::Text(text) => text,
             Line::TooLong => {
                 let what = format!("a message has at most {LONGEST_LINE} bytes");
-                return Err(JsonRpcMessage::error(ErrorData::invalid_request(what, None), None));
+                return Err(wrong(ErrorData::invalid_request(what, None), None));
             }
         };
         if text.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
         let value: serde_json::Value = serde_json::from_slice(&text)
-            .map_err(|error| JsonRpcMessage::error(ErrorData::parse_error(error.to_string(), None), None))?;
+            .map_err(|error| wrong(ErrorData::parse_error(error.to_string(), None), None))?;
         let id = value.get("id").and_then(|id| serde_json::from_value(id.clone()).ok());
         let message = serde_json::from_value(value).map_err(|_| {
-            JsonRpcMessage::error(
+            wrong(
                 ErrorData::invalid_request("this is no message of JSON-RPC 2.0", None),
                 id,
             )
@@ -127,6 +127,11 @@ impl Stdio {
         }
         Ok(Some(message))
     }
+}
+
+/// What a client is told about a line that is no message.
+fn wrong(error: ErrorData, id: Option<RequestId>) -> Box<TxJsonRpcMessage<RoleServer>> {
+    Box::new(JsonRpcMessage::error(error, id))
 }
 
 /// Reads lines until the end; one that is too long is skipped.
