@@ -336,7 +336,7 @@ mod tests {
         ));
         let rate = [("rate", "f64")];
         let above = "context.input.rate.greaterThan(decimal(\"1000.0\"))";
-        assert!(holds(&rate, json!({"rate": 1000.000_001}), above));
+        assert!(holds(&rate, json!({"rate": 1_000.000_001}), above));
         assert!(!holds(&rate, json!({"rate": 1000.0}), above));
         assert!(holds(&rate, json!({"rate": 1e300}), above));
         assert!(holds(
@@ -345,7 +345,7 @@ mod tests {
             "context.input.rate == decimal(\"0.1\")"
         ));
         let below = "context.input.rate.lessThan(decimal(\"-1000.0\"))";
-        assert!(holds(&rate, json!({"rate": -1000.000_001}), below));
+        assert!(holds(&rate, json!({"rate": -1_000.000_001}), below));
         let refused = parameters(&rate).value(&json!({"rate": "NaN"})).unwrap_err();
         assert!(refused.contains("input.rate"), "{refused}");
     }

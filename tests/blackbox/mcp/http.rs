@@ -63,13 +63,13 @@ impl Serving {
             .unwrap_or_else(|| panic!("no answer: {text}"));
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         // A message stands on a line of its own, as JSON or as an event.
-        let messages = body
+        let mut messages = body
             .lines()
             .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ").unwrap_or(line)).ok());
         (
             status,
             head.to_ascii_lowercase(),
-            messages.filter(Value::is_object).last().unwrap_or_default(),
+            messages.rfind(Value::is_object).unwrap_or_default(),
         )
     }
 

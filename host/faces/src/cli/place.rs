@@ -28,10 +28,7 @@ pub(super) fn manifest(path: &Path) -> Result<PathBuf, Failed> {
     for entry in fs::read_dir(path).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
         let named = |name: &&str| file.file_name().is_some_and(|own| own == *name);
-        if file.extension().is_some_and(|end| end == "toml")
-            && file.is_file()
-            && !OTHERS.iter().any(|name| named(&name))
-        {
+        if file.extension().is_some_and(|end| end == "toml") && file.is_file() && !OTHERS.iter().any(named) {
             found.push(tidy(file));
         }
     }
