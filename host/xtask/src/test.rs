@@ -1,12 +1,8 @@
 //! `cargo xtask test`: everything that has to hold, in the order in which it fails soonest.
 
-use crate::{clients, guests, load, steps, tools};
+use crate::{guests, steps, tools};
 use anyhow::Result;
 use std::process::Command;
-use std::time::Duration;
-
-/// So long the load test itself is tried; its figures mean nothing then.
-const LOAD: Duration = Duration::from_secs(20);
 
 /// Runs all checks; the first that fails ends it.
 ///
@@ -58,8 +54,6 @@ pub(crate) fn run() -> Result<()> {
         "--",
         "--nocapture",
     ])?;
-    clients::check(None)?;
-    load::check("debug", LOAD)?;
     steps::cargo(&["test", "--workspace", "--doc", "--locked"])?;
     steps::run(
         "documentation",
