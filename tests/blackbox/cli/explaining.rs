@@ -193,7 +193,7 @@ fn a_doctor_tells_a_good_site_from_a_broken_one() {
     // Rules are checked against the tools, which are in the database.
     for (flag, path, count) in [
         ("--database", "home", 2),
-        ("--cache", "fusebox.toml", 1),
+        ("--cache", "fusebox.toml", 2),
         ("--secrets-file", "home", 1),
     ] {
         let broken = site.fusebox(&["doctor", "--json", flag, path]).exits(1);
