@@ -154,6 +154,7 @@ fn what_is_read_elsewhere_is_what_is_read_here() {
         vec!["dlq", "replay", "--service", "search", "--dry-run"],
         vec!["dlq", "purge", &letter, "--dry-run"],
         vec!["dlq", "retain", "--dry-run"],
+        vec!["debug", &letter],
         vec!["debug", &letter, "--effects"],
         vec!["approvals"],
         vec!["approvals", "show", &waiting],

@@ -34,12 +34,6 @@ pub(super) async fn start(
 ) -> Result<Response, Refusal> {
     let started = app.host.redrive(&caller, redrive).await?;
     let location = format!("/v1/redrives/{}", started.id);
-    let (host, id) = (Arc::clone(&app.host), started.id.clone());
-    tokio::spawn(async move {
-        if let Err(failure) = host.run_redrive(&caller, &id, &|_| {}).await {
-            tracing::warn!(redrive = %id, %failure, "the bulk replay was not carried out to its end");
-        }
-    });
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(started)).into_response())
 }
 
