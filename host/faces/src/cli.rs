@@ -73,7 +73,7 @@ pub struct Global {
     /// The operator's file; otherwise the nearest fusebox.toml, here or in a folder above
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     pub config: Option<PathBuf>,
-    /// The host that is asked over HTTP instead of one in this process, such as https://fusebox.example [env: FUSEBOX_HOST]
+    /// The host that is asked over HTTP instead of one in this process, such as `https://fusebox.example` [env: FUSEBOX_HOST]
     #[arg(long, global = true, value_name = "URL", help_heading = "Remote host")]
     pub host: Option<String>,
     /// File with the API key, on one line; otherwise FUSEBOX_KEY holds it
