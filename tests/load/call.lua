@@ -1,4 +1,4 @@
--- A wrk script: makes the call that the environment describes, and counts the answers by what they are.
+-- A wrk script: makes the call that the environment describes, counts the answers by what they are, and keeps the runs that they name.
 
 local threads = {}
 
@@ -14,13 +14,15 @@ function init()
     wrk.headers[name] = value
   end
   number = 0
+  phase = os.getenv("LOAD_PHASE")
   good, refused, without_wait, failed, first = 0, 0, 0, 0, ""
+  runs = assert(io.open(os.getenv("LOAD_RUNS") .. "/" .. thread_number, "w"))
 end
 
--- No two calls are equal: the second of two equal ones might be answered by the run of the first.
+-- No two calls are equal: the second of two equal ones might be answered by the run of the first, and each is looked for by its number.
 function request()
   number = number + 1
-  local unique = string.format("%d%09d", thread_number, number)
+  local unique = string.format("%s%d%09d", phase, thread_number, number)
   return wrk.format(nil, nil, nil, (wrk.body:gsub("NUMBER", unique)))
 end
 
@@ -36,6 +38,10 @@ end
 function response(status, headers, body)
   if is_good(status, body) then
     good = good + 1
+    local run = body:match("run_[0-9a-z]+")
+    if run then
+      runs:write(run, "\n")
+    end
   elseif is_refused_tool(status, body) then
     refused = refused + 1
     if not body:find("retry_after_ms", 1, true) then

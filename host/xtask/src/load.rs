@@ -116,6 +116,8 @@ struct Load {
     url: String,
     books: Books,
     phases: Vec<Phase>,
+    /// How many phases have begun, those that warm up too.
+    begun: usize,
     /// Resident memory in MiB: at the start, after warming up, at the end.
     memory: [u64; 3],
     faults: Vec<String>,
@@ -149,6 +151,7 @@ impl Load {
             serving,
             url,
             phases: Vec::new(),
+            begun: 0,
             memory,
             faults: Vec::new(),
         })
@@ -202,6 +205,7 @@ impl Load {
             "{what}, {connections} connection(s), {} s",
             time.as_secs().max(1)
         ));
+        self.begun += 1;
         let watch = Watch::start(self.serving.id());
         let counted = match face {
             Face::Http => self.over_http(question, connections, time)?,
@@ -211,7 +215,7 @@ impl Load {
         self.until_idle()?;
         let mut fault = |text: String| self.faults.push(format!("{what}, {connections} connection(s): {text}"));
         if question.tool == SEARCH.tool {
-            self.books.enter(&self.stage, &counted, connections, &mut fault)?;
+            self.books.enter(&self.stage, &counted, &mut fault)?;
         }
         if counted.failed > 0 {
             fault(format!("{} call(s) failed: {}", counted.failed, counted.first_failure));
@@ -259,6 +263,7 @@ impl Load {
             url: format!("{}/v1/tools/{tool}/functions/{function}/calls", self.url),
             headers: &[("Content-Type", "application/json")],
             body: (*arguments).to_owned(),
+            phase: self.begun,
         };
         wrk::run(&call, connections, time)
     }
@@ -285,6 +290,7 @@ impl Load {
                 ("Mcp-Name", &name),
             ],
             body: body.to_string(),
+            phase: self.begun,
         };
         wrk::run(&call, connections, time)
     }

@@ -4,6 +4,7 @@ use crate::folders;
 use crate::process::{self, Tool};
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(super) struct Call<'a> {
     pub(super) url: String,
     pub(super) headers: &'a [(&'a str, &'a str)],
     pub(super) body: String,
+    /// What the numbers of its calls begin with.
+    pub(super) phase: usize,
 }
 
 /// What wrk has counted (tests/load/call.lua).
@@ -40,6 +43,9 @@ pub(super) struct Counted {
     pub(super) failed: u64,
     /// The first of those answers.
     pub(super) first_failure: String,
+    /// Runs that the calls were told have succeeded.
+    #[serde(skip)]
+    pub(super) runs: Vec<String>,
     connect: u64,
     read: u64,
     write: u64,
@@ -83,8 +89,10 @@ pub(super) fn run(call: &Call<'_>, connections: u32, time: Duration) -> Result<C
         .iter()
         .map(|(name, value)| format!("{name}: {value}"))
         .collect();
+    let threads = if connections == 1 { 1 } else { 2 };
+    let told = tempfile::tempdir().context("there is no room for what wrk is told")?;
     let output = Command::new("wrk")
-        .args(["--threads", if connections == 1 { "1" } else { "2" }])
+        .args(["--threads", &threads.to_string()])
         .args(["--connections", &connections.to_string()])
         .args(["--duration", &format!("{}s", time.as_secs().max(1))])
         .args(["--timeout", PATIENCE, "--script"])
@@ -92,6 +100,8 @@ pub(super) fn run(call: &Call<'_>, connections: u32, time: Duration) -> Result<C
         .arg(&call.url)
         .env("LOAD_BODY", &call.body)
         .env("LOAD_HEADERS", headers.join("\n"))
+        .env("LOAD_PHASE", call.phase.to_string())
+        .env("LOAD_RUNS", told.path())
         .stdin(Stdio::null())
         .output()
         .context("cannot start wrk")?;
@@ -103,5 +113,11 @@ pub(super) fn run(call: &Call<'_>, connections: u32, time: Duration) -> Result<C
             String::from_utf8_lossy(&output.stderr)
         )
     })?;
-    serde_json::from_str(counted).with_context(|| format!("wrk said: {counted}"))
+    let mut counted: Counted = serde_json::from_str(counted).with_context(|| format!("wrk said: {counted}"))?;
+    for thread in 1..=threads {
+        let runs =
+            fs::read_to_string(told.path().join(thread.to_string())).context("a thread of wrk has ended early")?;
+        counted.runs.extend(runs.lines().map(ToOwned::to_owned));
+    }
+    Ok(counted)
 }
