@@ -181,10 +181,12 @@ impl Host {
             self.engine.meters.refused(failure.code);
             failure
         })?;
-        let task = self.engine.tasks.tracker().spawn(async move {
+        let carried_out = async move {
             let _place = place;
             work.await
-        });
+        };
+        // Not on the runtime of the face, which its clients keep busy.
+        let task = self.engine.tasks.tracker().spawn_on(carried_out, &self.engine.io);
         let waiting = Waiting::for_call(&self.engine, task.id());
         let ended = task.await;
         waiting.over();

@@ -73,3 +73,22 @@ async fn a_detached_call_keeps_its_own_deadline_until_a_host_takes_it() {
     let over = world.last_run().await.unwrap();
     assert_ne!(over.state, "succeeded", "it takes ten seconds, and had five");
 }
+
+/// A face has a runtime of its own, which its clients keep busy, and which is gone before the host has drained.
+#[tokio::test(start_paused = true)]
+async fn a_call_is_carried_out_on_the_hosts_runtime_and_not_on_that_of_its_face() {
+    let world = world().await;
+    let host = Arc::clone(&world.host);
+    let face = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let caller = Caller::local();
+            let mut call = Box::pin(host.call(&caller, call("slow")));
+            assert!(futures::poll!(&mut call).is_pending());
+        });
+    });
+    face.join().unwrap();
+    world.pass(Duration::from_secs(11)).await;
+    let run = world.last_run().await.unwrap();
+    assert_eq!(run.state, "succeeded");
+}

@@ -91,7 +91,8 @@ pub(super) async fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(
     let drain = cx.wiring.settings()?.drain;
     let answering = server.map(|server| {
         let router = face(arguments, &host, &mcp, (clock, render), cx)?;
-        Ok::<_, Failed>(tokio::spawn(server.serve(router, cx.stop.clone(), drain)))
+        let answering = server.serve_apart(router, cx.stop.clone(), drain);
+        answering.map_err(|error| Failed::file(format!("the system refuses threads: {error}"), "end other processes"))
     });
     let answering = answering.transpose()?;
     state.say("serving", cx)?;
@@ -105,12 +106,10 @@ pub(super) async fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(
     }
     mcp.close();
     host.drain().await;
-    if let Some(answering) = answering {
-        match answering.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "clients were answered no longer"),
-            Err(error) => tracing::error!(%error, "clients were answered no longer, by a defect of Fusebox"),
-        }
+    if let Some(answering) = answering
+        && let Err(error) = answering.await
+    {
+        tracing::error!(%error, "clients were answered no longer");
     }
     state.say("drained", cx)
 }

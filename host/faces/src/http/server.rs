@@ -3,6 +3,7 @@
 //! HTTP/1.1 alone is spoken: one request at a time for each connection, so that the limit of connections is one of requests too.
 //! A proxy in front speaks the later versions.
 
+mod apart;
 mod connection;
 
 use axum::Router;

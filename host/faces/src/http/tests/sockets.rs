@@ -180,6 +180,30 @@ async fn what_is_in_flight_is_answered_before_the_end() {
 }
 
 #[tokio::test]
+async fn clients_keep_threads_of_the_face_busy_and_no_others() {
+    let handler = async || std::thread::current().name().unwrap_or_default().to_owned();
+    let settings = HostFile::default().listen;
+    let server = Server::bind("127.0.0.1:0", None, &settings, Arc::new(SystemClock::new()));
+    let server = server.await.unwrap();
+    let (address, stop) = (server.address(), CancellationToken::new());
+    let router = Router::new().route("/", get(handler));
+    let serving = server.serve_apart(router, stop.clone(), PATIENCE).unwrap();
+    let socket = Socket {
+        address,
+        stop,
+        serving: tokio::spawn(serving),
+    };
+    let answer = socket.ask("GET / HTTP/1.1").await;
+    assert!(answer.ends_with("\r\n\r\nfusebox-http"), "{answer}");
+    socket.stop.cancel();
+    tokio::time::timeout(PATIENCE, socket.serving)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
 async fn tls_is_spoken_with_the_certificate_that_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
