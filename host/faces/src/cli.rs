@@ -186,7 +186,7 @@ enum Command {
         #[command(subcommand)]
         command: audit::Command,
     },
-    /// Go on with runs until a signal: detached calls, sleepers, decided runs, runs whose host is gone
+    /// Serve HTTP and MCP, and go on with runs that nobody holds, until a signal
     Serve(serve::Arguments),
     /// Look at everything that Fusebox needs, and say what is not well
     Doctor,

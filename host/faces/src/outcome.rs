@@ -162,6 +162,8 @@ pub fn advice(failure: &Failure) -> String {
             "raise the limit in the manifest (`limits`, or the function's `timeout`) if that is right"
         }
         (Code::Fault, None) => "the log and the backtrace of the component say where",
+        // Roles and rules refuse before there is a run; whatever is refused in one, a tool has asked for.
+        (Code::Denied, None) if failure.run.is_none() => "ask who runs this host for the right",
         (Code::Denied, Some(_)) => {
             "a replay without `--from-start` or `--from-effect` repeats nothing that is settled; `fusebox dlq show LETTER` says where it goes on"
         }

@@ -221,6 +221,7 @@ impl State {
         }
         if let (Some(url), "serving") = (url, state) {
             cx.note(&format!("listening on {url}"));
+            cx.note("the API is at /v1, MCP at /mcp, metrics at /metrics");
         }
         cx.note(&format!(
             "{state} {}, up to {workers} run(s) at a time",
