@@ -7,6 +7,7 @@ mod encryption;
 mod failpoints;
 mod log;
 mod metrics;
+mod open_files;
 mod policies;
 mod secrets;
 mod signals;

@@ -4,7 +4,7 @@ use crate::config::{Config, Environment};
 use crate::policies::Policies;
 use crate::secrets::{KeptSecrets, Source};
 use crate::traces::OtelTracer;
-use crate::{doctor, encryption, log, metrics, traces};
+use crate::{doctor, encryption, log, metrics, open_files, traces};
 use async_trait::async_trait;
 use fusebox_authz::CedarAuthorizer;
 use fusebox_core::failure::{Class, Code, Failure};
@@ -360,6 +360,10 @@ impl Wiring for Process {
             ("rules", config.rules.clone()),
             ("secrets.file", config.secrets.clone()),
         ])
+    }
+
+    fn open_files(&self) -> Option<u64> {
+        open_files::raise()
     }
 
     fn private_variables(&self) -> Result<Vec<String>, Failed> {

@@ -1,12 +1,14 @@
 //! Ends: of a client's connection, of the host, and before it has begun.
 
 use super::client::Served;
-use crate::site::{Site, eventually};
+use crate::site::{Running, Site, eventually};
 use fusebox_simulator::{Fault, Service};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 const TRANSFER: &str = "/v1/tools/ledger/functions/transfer/calls";
 
@@ -65,6 +67,26 @@ fn a_drain_answers_what_is_in_flight() {
         "{answer}"
     );
     served.running.wait().exits(0);
+}
+
+/// What a host opens for its database and its upstreams must not be what the system refuses when many clients come.
+#[test]
+fn a_host_takes_no_more_connections_than_its_open_files_leave_room_for() {
+    let site = Site::new();
+    let typed = site.command(&["serve", "--json", "--http", "127.0.0.1:0"]);
+    let mut limited = Command::new("/bin/sh");
+    limited
+        .args(["-c", "ulimit -n 200 && ulimit -S -n 100 && exec \"$@\"", "sh"])
+        .arg(typed.get_program())
+        .args(typed.get_args())
+        .env_clear()
+        .envs(typed.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .current_dir(site.folder());
+    let running = Running::start(&mut limited, Duration::from_secs(60));
+    eventually("the host serves", || running.printed().contains("serving"));
+    running.terminate();
+    let ran = running.wait().exits(0);
+    ran.says("have 200 files and sockets open, so that it takes 150 connections and not 4096");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use fusebox_core::role::{Role, Roles};
 use fusebox_engine::host::Host;
 use fusebox_engine::ports::clock::Clock;
 use fusebox_engine::requests::Caller;
+use fusebox_manifest::ListenSettings;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -137,18 +138,19 @@ async fn stdio(host: &Arc<Host>, database: &Path, cx: &mut Context<'_>) -> Resul
 }
 
 /// The socket, unless runs alone are served.
-async fn listen(arguments: &Arguments, clock: &Arc<dyn Clock>, cx: &Context<'_>) -> Result<Option<Server>, Failed> {
-    let settings = &cx.wiring.settings()?.listen;
+async fn listen(arguments: &Arguments, clock: &Arc<dyn Clock>, cx: &mut Context<'_>) -> Result<Option<Server>, Failed> {
+    let settings = cx.wiring.settings()?.listen.clone();
     let tls = arguments.tls_cert.as_ref().zip(arguments.tls_key.as_ref());
     let tls = tls.map(|(certificate, key)| Tls {
         certificate: certificate.clone(),
         key: key.clone(),
     });
-    let given = arguments.http.as_deref().or(settings.http.as_deref());
+    let given = arguments.http.clone().or_else(|| settings.http.clone());
     let Some(address) = given.filter(|address| *address != "none") else {
         return Ok(None);
     };
-    let server = Server::bind(address, tls.as_ref(), settings, Arc::clone(clock)).await;
+    let settings = within_files(settings, cx);
+    let server = Server::bind(&address, tls.as_ref(), &settings, Arc::clone(clock)).await;
     server.map(Some).map_err(|trouble| {
         let help = match trouble {
             Trouble::Address { .. } => {
@@ -158,6 +160,26 @@ async fn listen(arguments: &Arguments, clock: &Arc<dyn Clock>, cx: &Context<'_>)
         };
         Failed::usage(trouble.to_string(), help)
     })
+}
+
+/// Takes no more connections than the system lets this process have, and says so: what it opens for runs, their database and their upstreams
+/// must not be what is refused.
+fn within_files(settings: ListenSettings, cx: &mut Context<'_>) -> ListenSettings {
+    let Some(files) = cx.wiring.open_files() else {
+        return settings;
+    };
+    let room = usize::try_from(files / 4 * 3).unwrap_or(usize::MAX).max(1);
+    if settings.connections > room {
+        cx.note(&format!(
+            "the system lets this process have {files} files and sockets open, so that it takes {room} connections and not {}, as \
+             `listen.connections` says; raise the limit (`ulimit -n`, or LimitNOFILE= of systemd)",
+            settings.connections
+        ));
+    }
+    ListenSettings {
+        connections: settings.connections.min(room),
+        ..settings
+    }
 }
 
 /// What answers on the socket.

@@ -36,6 +36,8 @@ pub trait Wiring: Send + Sync {
     fn presets(&self) -> Result<&Presets, Failed>;
     /// Settings whose default is a place of this machine: key and path in force.
     fn places(&self) -> Result<Vec<(&'static str, PathBuf)>, Failed>;
+    /// How many files and sockets this process may have open, once it has asked for as many as it may; `None` for any number.
+    fn open_files(&self) -> Option<u64>;
     /// Environment variables of this process that hold secrets and keys: no program that it starts is given them.
     fn private_variables(&self) -> Result<Vec<String>, Failed>;
     /// Where secrets are kept.
