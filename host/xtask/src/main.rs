@@ -9,6 +9,7 @@
 mod bench;
 mod clients;
 mod demo;
+mod deployment;
 mod dist;
 mod folders;
 mod guests;
@@ -43,6 +44,8 @@ enum Task {
     Load(load::Arguments),
     Readme(readme::Arguments),
     Dist(dist::Arguments),
+    /// Have the files of `deploy/` checked by linters and schemas of others
+    Deployment,
     /// What the call boundary costs, as one table of ratios
     Bench,
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Load(arguments) => load::run(&arguments),
         Task::Readme(arguments) => readme::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
+        Task::Deployment => deployment::check(),
         Task::Bench => bench::run(),
     };
     match done {

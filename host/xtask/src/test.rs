@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that has to hold, in the order in which it fails soonest.
 
-use crate::{guests, steps, tools};
+use crate::{deployment, guests, steps, tools};
 use anyhow::Result;
 use std::process::Command;
 
@@ -38,6 +38,7 @@ pub(crate) fn run() -> Result<()> {
     steps::cargo(&["build", "--workspace", "--all-targets", "--locked"])?;
     // The tests use promtool too.
     prometheus()?;
+    deployment::check()?;
     if tools::nextest() {
         steps::cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])?;
     } else {

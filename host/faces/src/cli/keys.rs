@@ -18,7 +18,7 @@ pub(super) enum Command {
 Examples:
   fusebox keys create ci --role caller --expires 90d > ci.key
   fusebox keys create ann --role approver
-  fusebox keys create ops --role operator --role deployer
+  fusebox keys create ops --role operator,deployer
 
 Roles: caller calls tools and sees its own runs; approver decides what waits for a person; operator looks after runs, dead letters, \
 breakers, keys; deployer deploys tools. Two keys may have one name, so that a new one can take an old one's place.")]
@@ -40,8 +40,8 @@ breakers, keys; deployer deploys tools. Two keys may have one name, so that a ne
 pub(super) struct Create {
     /// What people call it; whoever has it is `key:NAME`
     name: String,
-    /// What whoever has it may be: caller, approver, operator, deployer; more than one may be given
-    #[arg(long, required = true, value_parser = role)]
+    /// What whoever has it may be: caller, approver, operator, deployer; several are separated by commas
+    #[arg(long, required = true, value_parser = role, value_delimiter = ',', value_name = "ROLES")]
     role: Vec<Role>,
     /// How long it is good, such as 90d; otherwise until it is revoked
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
