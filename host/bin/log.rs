@@ -25,7 +25,7 @@ pub(crate) enum Form {
 
 /// Starts the log, and hands spans to whoever traces them.
 pub(crate) fn start(form: Form, filter: &str, traces: Option<&SdkTracerProvider>) {
-    let events = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
+    let events = events(filter);
     // A line at any level tells of the call that it is about.
     let lines = events.or(filter_fn(is_span).with_max_level_hint(LevelFilter::INFO));
     let log: Box<dyn Layer<Registry> + Send + Sync> = match form {
@@ -44,6 +44,19 @@ pub(crate) fn start(form: Form, filter: &str, traces: Option<&SdkTracerProvider>
             .with_filter(filter_fn(is_span).with_max_level_hint(LevelFilter::INFO))
     });
     tracing_subscriber::registry().with(log).with(spans).init();
+}
+
+/// What is logged. The library that speaks MCP complains at every level of clients that hang up or talk nonsense, which is answered to them:
+/// they shall not fill the log. Whoever looks for that names it in the filter.
+fn events(filter: &str) -> EnvFilter {
+    let events = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
+    if filter.contains("rmcp") {
+        return events;
+    }
+    match "rmcp=off".parse() {
+        Ok(silent) => events.add_directive(silent),
+        Err(_) => events,
+    }
 }
 
 /// The spans that docs/metrics.md lists. What is logged stays in the log.

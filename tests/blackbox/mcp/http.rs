@@ -4,10 +4,14 @@ use super::agent::failed;
 use crate::site::{Site, eventually};
 use fusebox_simulator::{Fault, Service};
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+/// What the host says.
+const LOG: &str = "serve.log";
 
 /// A serving host.
 struct Serving {
@@ -21,7 +25,7 @@ impl Serving {
         let mut child = site
             .command(&all)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(File::create(site.path(LOG)).unwrap())
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -223,6 +227,8 @@ fn closing_the_stream_cancels_since_2026_and_before_it_cancels_nothing() {
     eventually("the search is in flight", || site.requests(Service::Search).len() == 2);
     stream.shutdown(Shutdown::Both).unwrap();
     eventually("the run succeeds", || state(2).as_deref() == Some("succeeded"));
+    // Clients cannot fill the log by hanging up.
+    assert_eq!(site.read(LOG), "");
 }
 
 #[test]
