@@ -1,8 +1,9 @@
 //! `cargo xtask test`: everything that has to hold, in the order in which it fails soonest.
 
-use crate::{deployment, guests, steps, tools};
+use crate::{deployment, guests, load, steps, tools};
 use anyhow::Result;
 use std::process::Command;
+use std::time::Duration;
 
 /// Runs all checks; the first that fails ends it.
 ///
@@ -44,6 +45,7 @@ pub(crate) fn run() -> Result<()> {
     } else {
         steps::cargo(&["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"])?;
     }
+    load::check("debug", Duration::from_secs(20))?;
     steps::cargo(&[
         "test",
         "--locked",
