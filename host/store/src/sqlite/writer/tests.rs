@@ -3,6 +3,8 @@
 
 use crate::failures::refused;
 use crate::sqlite::{SqliteStore, StoreOptions};
+use fusebox_core::ids::OwnerId;
+use fusebox_core::time::Wall;
 use fusebox_engine::ports::store::{RunFilter, Store, StoreError};
 use fusebox_engine::testing::store_contract::samples::{TENANT, fresh, new_run, put_letter, run_id};
 use sqlx::{Connection, Executor};
@@ -140,6 +142,19 @@ async fn a_full_disk_is_named_and_the_writer_goes_on_once_there_is_room() {
     });
     room.await.unwrap();
     fresh(&*store, new).await;
+}
+
+/// Places for calls are held while a host looks for runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_for_runs_that_finds_none_waits_for_no_writer() {
+    let (_folder, _path, store) = store(Duration::from_secs(10)).await;
+    let (runs, go, held) = hold(&store).await;
+    runs.await.unwrap();
+    let owner = OwnerId::new(Wall(0), 1);
+    let taken = tokio::time::timeout(Duration::from_secs(60), store.take(&owner, Duration::from_secs(10), 32));
+    assert!(taken.await.unwrap().unwrap().is_empty());
+    go.send(()).unwrap();
+    held.await.unwrap().unwrap();
 }
 
 #[tokio::test]
