@@ -24,13 +24,19 @@ use tower_http::catch_panic::CatchPanicLayer;
 /// What a client of another version is told apart by.
 const SERVER: &str = concat!("fusebox/", env!("CARGO_PKG_VERSION"));
 
+/// Bodies up to so many bytes are small.
+const SMALL: u64 = 64 << 10;
+
 /// What requests pass.
 pub(super) struct Door {
     host: Arc<Host>,
     authentication: Authentication,
     names: Names,
     limits: Limits,
+    /// Places for requests that are there as a whole.
     room: Semaphore,
+    /// Places for those whose large bodies are on their way: what is read of them is held meanwhile.
+    senders: Semaphore,
     rate: Option<Rate>,
 }
 
@@ -41,6 +47,7 @@ impl Door {
             authentication,
             names: Names::new(&limits.hosts, tls),
             room: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),
+            senders: Semaphore::new((limits.requests / 4).clamp(1, Semaphore::MAX_PERMITS)),
             rate: limits.rate.and_then(Rate::new),
             limits,
         })
@@ -88,27 +95,40 @@ impl Door {
         if body.size_hint().lower() > most as u64 {
             return Err(too_large(most));
         }
+        let large = body.size_hint().upper().is_none_or(|upper| upper > SMALL);
+        let _sender = large
+            .then(|| self.senders.try_acquire())
+            .transpose()
+            .map_err(|_| full())?;
         let body = whole(body, most, self.limits.body_time).await?;
         parts.extensions.insert(caller);
         Ok(Request::from_parts(parts, Body::from(body)))
     }
 }
 
-/// Lets those in who are known, as far as there is room.
+/// Lets those in who are known, as far as there is room. A request has no place before its body is there: whoever sends slowly would hold one
+/// for as long as that takes, and at no cost.
 async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    let Ok(_place) = door.room.try_acquire() else {
-        return Refusal::later(
-            503,
-            "the host is full; `listen.requests` says how many requests it takes at once",
-            1000,
-        )
-        .into_response();
-    };
-    let site = door.authentication.oidc.is_some().then(|| door.site(request.headers()));
-    match door.admitted(request).await {
-        Ok(request) => next.run(request).await,
-        Err(refusal) => tell_where(refusal.into_response(), site.as_deref()),
+    if door.room.available_permits() == 0 {
+        return full().into_response();
     }
+    let site = door.authentication.oidc.is_some().then(|| door.site(request.headers()));
+    let request = match door.admitted(request).await {
+        Ok(request) => request,
+        Err(refusal) => return tell_where(refusal.into_response(), site.as_deref()),
+    };
+    let Ok(_place) = door.room.try_acquire() else {
+        return full().into_response();
+    };
+    next.run(request).await
+}
+
+fn full() -> Refusal {
+    Refusal::later(
+        503,
+        "the host is full; `listen.requests` says how many requests it takes at once",
+        1000,
+    )
 }
 
 /// Tells whoever is not known where the issuer is named (RFC 9728, 5.1).

@@ -1,6 +1,6 @@
 //! Who is let in, and how much at once.
 
-use super::world::{World, request};
+use super::world::{World, request, tool};
 use crate::http::Authentication;
 use axum::body::Body;
 use fusebox_core::policy::RateLimit;
@@ -117,8 +117,10 @@ async fn more_than_the_rate_is_refused_with_the_time_to_wait() {
 #[tokio::test]
 async fn a_full_host_refuses_at_once() {
     let world = World::with(open(), |limits| limits.requests = 1).await;
-    let mut held = request("POST", "/v1/tools/answer/functions/run/calls", "", "{}");
-    *held.body_mut() = Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+    world
+        .deploy_script("default", tool("answer"), std::future::pending)
+        .await;
+    let held = request("POST", "/v1/tools/answer/functions/run/calls", "", "{}");
     let world = std::sync::Arc::new(world);
     let holding = std::sync::Arc::clone(&world);
     let holding = tokio::spawn(async move { holding.send(held).await });

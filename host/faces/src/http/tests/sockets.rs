@@ -7,6 +7,7 @@ use axum::routing::get;
 use fusebox_core::role::Roles;
 use fusebox_engine::ports::clock::SystemClock;
 use fusebox_manifest::{HostFile, ListenSettings};
+use futures::StreamExt as _;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -134,6 +135,41 @@ async fn slow_and_half_open_clients_make_room_for_others() {
             !read(&mut stream).await.contains(" 200 "),
             "a request that was not sent was answered"
         );
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_are_on_their_way_hold_no_places() {
+    let open = Authentication {
+        open_loopback: Some(Roles::CALLER),
+        oidc: None,
+    };
+    let face = World::with(open, |limits| limits.requests = 8).await.face;
+    let socket = Socket::start(face, |_| {}).await;
+    let mut slow = Vec::new();
+    for length in [1_000, 1_000_000] {
+        for _ in 0..16 {
+            let mut stream = socket.connect().await;
+            let head = format!(
+                "POST /v1/tools/a/functions/b/calls HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                 connection: close\r\ncontent-length: {length}\r\n\r\n{{"
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            slow.push(stream);
+        }
+    }
+    // A quarter of the places is for large ones.
+    let large = futures::stream::iter(slow.split_off(16));
+    let mut answers = large
+        .map(|mut stream| async move { read(&mut stream).await })
+        .buffer_unordered(16);
+    for _ in 0..14 {
+        let answer = answers.next().await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    }
+    for _ in 0..100 {
+        let answer = socket.ask("GET /v1/tools HTTP/1.1").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 }
 

@@ -131,11 +131,24 @@ impl World {
 
     /// Deploys a tool whose function `run` ends so.
     pub(super) async fn deploy(&self, tenant: &str, policy: ToolPolicy, end: AttemptEnd) {
-        let name = policy.name.clone();
-        self.sandbox.script(&name, move |_, _| {
+        let script = move || {
             let end = end.clone();
-            Box::pin(async move { end })
-        });
+            async { end }
+        };
+        self.deploy_script(tenant, policy, script).await;
+    }
+
+    /// Deploys a tool whose function `run` does so.
+    pub(super) async fn deploy_script<E>(
+        &self,
+        tenant: &str,
+        policy: ToolPolicy,
+        script: impl Fn() -> E + Send + Sync + 'static,
+    ) where
+        E: Future<Output = AttemptEnd> + Send + 'static,
+    {
+        let name = policy.name.clone();
+        self.sandbox.script(&name, move |_, _| Box::pin(script()));
         self.policies.set(&name, policy.clone());
         let deploy = Deploy {
             wasm: name.clone().into(),
