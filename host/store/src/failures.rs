@@ -1,9 +1,8 @@
-//! What a database says, as an error of the port: which file, what happened, what to do next.
+//! Why a transaction did nothing, and how that is told as an error of the port.
 
 use crate::rows::Unreadable;
 use fusebox_engine::ports::store::StoreError;
 use sqlx::migrate::MigrateError;
-use std::path::Path;
 
 /// Why a transaction ended without doing anything.
 #[derive(Debug)]
@@ -14,6 +13,8 @@ pub(crate) enum Failed {
     Database(sqlx::Error),
     /// A row's body is broken.
     Unreadable(Unreadable),
+    /// Another writer changed what it had read, named here: it is to be done again.
+    Overtaken(String),
 }
 
 impl From<sqlx::Error> for Failed {
@@ -47,70 +48,36 @@ pub(crate) fn unless_taken(error: sqlx::Error, what: impl FnOnce() -> String) ->
 }
 
 impl Failed {
-    /// As an error of the port, about the database at `path`.
-    pub(crate) fn at(self, path: &Path) -> StoreError {
-        match self {
-            Self::Answer(error) => error,
-            Self::Database(error) => database(path, &error),
-            Self::Unreadable(row) => StoreError::Unavailable {
-                reason: format!(
-                    "{}: {row}; the rest of the database is not affected. Restore the row from a backup, or purge or remove it",
-                    path.display()
-                ),
-            },
-        }
+    /// As an error of the port, about the database called `place`; `database` says what an error of it means, and what to do next.
+    pub(crate) fn told(self, place: &str, database: impl FnOnce(&sqlx::Error) -> String) -> StoreError {
+        let reason = match self {
+            Self::Answer(error) => return error,
+            Self::Database(error) => database(&error),
+            Self::Unreadable(row) => format!(
+                "{place}: {row}; the rest of the database is not affected. Restore the row from a backup, or purge or remove it"
+            ),
+            Self::Overtaken(what) => {
+                format!(
+                    "{place}: others wrote to {what} each time that it was to be written. Nothing was written; try again"
+                )
+            }
+        };
+        StoreError::Unavailable { reason }
     }
 }
 
-/// The primary result code, <https://www.sqlite.org/rescode.html>, of an error that SQLite reported.
-fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
-}
-
-fn database(path: &Path, error: &sqlx::Error) -> StoreError {
-    let path = path.display();
-    let reason = match primary_code(error) {
-        Some(5 | 6) => format!(
-            "{path} is locked by another process ({error}). Find it with `fuser {path}`, let it finish, and try again"
-        ),
-        Some(13) => format!("the disk under {path} is full ({error}). Free some space and try again"),
-        Some(10) => format!("the disk under {path} failed ({error}). Check the disk and its mount"),
-        Some(11 | 26) => format!(
-            "{path} is damaged, or no database of Fusebox ({error}). Move it away and restore a backup, or salvage it with `sqlite3 {path} .recover`"
-        ),
-        Some(3 | 8 | 14 | 23) => {
+/// Why the schema of the database called `place` could not be brought up to date.
+pub(crate) fn migration(place: &str, error: MigrateError, database: impl FnOnce(&sqlx::Error) -> String) -> StoreError {
+    let reason = match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => database(&error),
+        MigrateError::VersionMissing(version) => {
+            format!("{place} was written by a newer Fusebox (schema {version}). Use that version, or another database")
+        }
+        error => {
             format!(
-                "{path} cannot be opened for writing ({error}). Make the file and its folder writable for this user"
+                "the schema of {place} is not one of Fusebox's ({error}). Use another database, or restore a backup"
             )
         }
-        _ => format!("{path}: {error}"),
     };
     StoreError::Unavailable { reason }
-}
-
-/// Why the schema could not be brought up to date.
-pub(crate) fn migration(path: &Path, error: MigrateError) -> StoreError {
-    let reason = match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => return database(path, &error),
-        MigrateError::VersionMissing(version) => format!(
-            "{} was written by a newer Fusebox (schema {version}). Use that version, or another database",
-            path.display()
-        ),
-        error => format!(
-            "the schema of {} is not one of Fusebox's ({error}). Use another database, or restore a backup",
-            path.display()
-        ),
-    };
-    StoreError::Unavailable { reason }
-}
-
-/// A file or folder that could not be prepared.
-pub(crate) fn file(path: &Path, doing: &str, error: &std::io::Error) -> StoreError {
-    StoreError::Unavailable {
-        reason: format!(
-            "{doing} {} failed ({error}). Choose a place that this user can write to",
-            path.display()
-        ),
-    }
 }

@@ -1,8 +1,19 @@
-//! Stores on databases. SQLite: one file, shared by the processes of one machine.
+//! Stores on databases. SQLite: one file, shared by the processes of one machine. PostgreSQL: shared by machines.
+//!
+//! The transitions are written once, in `transitions/`, and compiled for each database with its `dialect`: concrete types, and statements that are
+//! whole at compile time.
+#![expect(
+    clippy::duplicate_mod,
+    reason = "the transitions are compiled once for each database"
+)]
 
 mod failures;
+mod options;
+mod postgres;
 mod rows;
 mod seal;
 mod sqlite;
 
-pub use sqlite::{SqliteStore, StoreOptions};
+pub use options::StoreOptions;
+pub use postgres::PostgresStore;
+pub use sqlite::SqliteStore;

@@ -1,8 +1,9 @@
 //! Opening a database file: owner-only, one process at a time, with the schema of this version.
 
-use crate::failures::{Failed, file, migration};
+use super::failures::{self, file, migration};
+use super::transitions::sealing;
+use crate::failures::Failed;
 use crate::seal::Vault;
-use crate::sqlite::sealing;
 use fusebox_engine::ports::store::StoreError;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -60,7 +61,10 @@ pub(super) async fn open(path: &Path, vault: &Vault, busy: Duration) -> Result<S
         reason: format!("{} was not opened: {error}", path.display()),
     })??;
     let options = writer_options(path, busy);
-    let mut connection = options.connect().await.map_err(|error| Failed::from(error).at(path))?;
+    let mut connection = options
+        .connect()
+        .await
+        .map_err(|error| failures::at(path, Failed::from(error)))?;
     // Not `run`: its future cannot be spawned, because `Acquire` is implemented for one lifetime only.
     if let Err(error) = MIGRATIONS.run_direct(&mut connection).await {
         // The first error is the one to tell.
@@ -69,7 +73,7 @@ pub(super) async fn open(path: &Path, vault: &Vault, busy: Duration) -> Result<S
     }
     sealing::check(&mut connection, vault)
         .await
-        .map_err(|failed| failed.at(path))?;
+        .map_err(|failed| failures::at(path, failed))?;
     Ok(connection)
 }
 

@@ -1,5 +1,6 @@
 //! The one writer. What waits is written in one transaction, so that throughput grows with concurrency.
 
+use super::failures;
 use crate::failures::Failed;
 use fusebox_engine::ports::store::StoreError;
 use futures::future::BoxFuture;
@@ -47,7 +48,7 @@ where
             let Some(act) = self.act.take() else {
                 return Ok(());
             };
-            let result = act(connection).await.map_err(|failed| failed.at(path));
+            let result = act(connection).await.map_err(|failed| failures::at(path, failed));
             let performed = result.as_ref().map(|_| ()).map_err(StoreError::clone);
             self.result = Some(result);
             performed
@@ -129,7 +130,7 @@ impl Task {
             Some(connection) => connection,
             None => {
                 let made = self.options.connect().await;
-                made.map_err(|error| Failed::from(error).at(&self.path))?
+                made.map_err(|error| failures::at(&self.path, Failed::from(error)))?
             }
         };
         match commit(&mut connection, batch, &self.path).await {
@@ -147,7 +148,7 @@ impl Task {
 }
 
 async fn commit(connection: &mut SqliteConnection, batch: &mut [Box<dyn Job>], path: &Path) -> Result<(), StoreError> {
-    let at = |error: sqlx::Error| Failed::from(error).at(path);
+    let at = |error: sqlx::Error| failures::at(path, Failed::from(error));
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(at)?;
     if let [alone] = batch {
         return match alone.perform(&mut transaction, path).await {

@@ -1,4 +1,4 @@
-//! The contract of every store, on memory and on SQLite, plain and encrypted.
+//! The contract of every store, on memory, on SQLite and on PostgreSQL, plain and encrypted.
 
 mod memory {
     fusebox_engine::store_contract!(crate::subjects::memory);
@@ -10,4 +10,12 @@ mod sqlite {
 
 mod sealed {
     fusebox_engine::store_contract!(crate::subjects::sealed);
+}
+
+mod postgres {
+    fusebox_engine::store_contract!(crate::subjects::postgres);
+}
+
+mod sealed_postgres {
+    fusebox_engine::store_contract!(crate::subjects::sealed_postgres);
 }

@@ -1,16 +1,30 @@
-//! The two stores under test, and how time passes for each.
+//! The stores under test, and how time passes for each.
 
 use async_trait::async_trait;
 use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::store::Store;
 use fusebox_engine::testing::store_contract::Subject;
-use fusebox_store::{SqliteStore, StoreOptions};
+use fusebox_store::{PostgresStore, SqliteStore, StoreOptions};
+use fusebox_test_postgres::{Database, Server};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, PgConnection, SqliteConnection};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
+
+/// Makes everything in a database older by `$1` milliseconds.
+const OLDER: [&str; 7] = [
+    "UPDATE runs SET lease_until = lease_until - $1, finished = finished - $1, until = until - $1, \
+     journal_until = journal_until - $1",
+    "UPDATE keys SET free_at = free_at - $1",
+    "UPDATE letters SET expires = expires - $1, not_before = not_before - $1",
+    "UPDATE approvals SET expires = expires - $1",
+    "UPDATE redrives SET ended = ended - $1, held_until = held_until - $1",
+    "UPDATE pages SET put_at = put_at - $1",
+    "UPDATE errors SET at = at - $1",
+];
 
 pub(crate) struct Memory(Arc<MemoryStore>);
 
@@ -76,17 +90,67 @@ impl Subject for Sqlite {
     /// The database's clock is the machine's, so everything in the store is made older instead.
     async fn pass(&self, time: Duration) {
         let mut connection = self.raw().await;
-        let older = [
-            "UPDATE runs SET lease_until = lease_until - ?1, finished = finished - ?1, until = until - ?1, \
-             journal_until = journal_until - ?1",
-            "UPDATE keys SET free_at = free_at - ?1",
-            "UPDATE letters SET expires = expires - ?1, not_before = not_before - ?1",
-            "UPDATE approvals SET expires = expires - ?1",
-            "UPDATE redrives SET ended = ended - ?1, held_until = held_until - ?1",
-            "UPDATE pages SET put_at = put_at - ?1",
-            "UPDATE errors SET at = at - ?1",
-        ];
-        for statement in older {
+        for statement in OLDER {
+            let query = sqlx::query(statement).bind(i64::try_from(time.as_millis()).unwrap());
+            query.execute(&mut connection).await.unwrap();
+        }
+        connection.close().await.unwrap();
+    }
+}
+
+pub(crate) struct Postgres {
+    store: Arc<PostgresStore>,
+    database: Database,
+}
+
+pub(crate) async fn postgres() -> Postgres {
+    postgres_with(StoreOptions::default()).await
+}
+
+/// As [`postgres`], encrypted.
+pub(crate) async fn sealed_postgres() -> Postgres {
+    postgres_with(StoreOptions { key: Some([7; 32]) }).await
+}
+
+async fn postgres_with(options: StoreOptions) -> Postgres {
+    let server = Arc::new(Server::shared());
+    let template = template();
+    let database = Database::like(server, &template, |url| async move {
+        PostgresStore::open(&url).await.unwrap();
+    });
+    let database = database.await;
+    let store = Arc::new(PostgresStore::open_with(&database.url(), options).await.unwrap());
+    Postgres { store, database }
+}
+
+/// The name of a database with this schema and nothing else.
+fn template() -> String {
+    let schema = sqlx::migrate!("migrations/postgres");
+    let all = schema.iter().flat_map(|migration| migration.checksum.iter().take(8));
+    all.fold("schema_".to_owned(), |name, byte| format!("{name}{byte:02x}"))
+}
+
+impl Postgres {
+    pub(crate) fn url(&self) -> String {
+        self.database.url()
+    }
+
+    /// A connection past the store.
+    pub(crate) async fn raw(&self) -> PgConnection {
+        let options: PgConnectOptions = self.url().parse().unwrap();
+        options.connect().await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Subject for Postgres {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store) as _
+    }
+
+    async fn pass(&self, time: Duration) {
+        let mut connection = self.raw().await;
+        for statement in OLDER {
             let query = sqlx::query(statement).bind(i64::try_from(time.as_millis()).unwrap());
             query.execute(&mut connection).await.unwrap();
         }

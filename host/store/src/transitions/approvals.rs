@@ -1,14 +1,15 @@
 //! Questions to a person: asked with a suspension, decided once, used up by the call that they allow.
 
+use super::dialect::{Connection, Database, Row};
+use super::holds;
+use super::sql::{go_on_behind, listed, text};
 use crate::failures::{Failed, refused, unless_taken};
 use crate::rows::Unreadable;
 use crate::seal::{Place, Vault};
-use crate::sqlite::sql::{go_on_behind, listed, now};
 use fusebox_core::ids::ApprovalId;
 use fusebox_engine::ports::store::{ApprovalFilter, Verdict};
 use fusebox_engine::records::ApprovalRecord;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -23,20 +24,20 @@ macro_rules! select {
     };
 }
 
-pub(super) const ONE: &str = select!("?1 AND a.id = ?2");
+pub(super) const ONE: &str = select!("$1 AND a.id = $2");
 /// A question that nobody answered in time, or whose run does not wait any more.
 pub(super) const EXPIRE: &str =
-    "UPDATE approvals SET state = 'expired' WHERE tenant = ?1 AND id = ?2 AND state = 'pending'";
+    "UPDATE approvals SET state = 'expired' WHERE tenant = $1 AND id = $2 AND state = 'pending'";
 /// The run that waits for it can be taken.
 pub(super) const WAKE: &str = concat!(
     "UPDATE runs SET until = ",
     now!(),
-    " WHERE tenant = ?1 AND id = ?2 AND state = 'suspended' AND approval = ?3"
+    " WHERE tenant = $1 AND id = $2 AND state = 'suspended' AND approval = $3"
 );
 
-pub(super) fn approval(vault: &Vault, row: &SqliteRow) -> Result<ApprovalRecord, Unreadable> {
+pub(super) fn approval(vault: &Vault, row: &Row) -> Result<ApprovalRecord, Unreadable> {
     let (tenant, id): (String, String) = (row.try_get("tenant")?, row.try_get("id")?);
-    let mut approval: ApprovalRecord = vault.decode(Place::new("approval", &tenant, &id), row.try_get("body")?)?;
+    let mut approval: ApprovalRecord = vault.decode(Place::new("approval", &tenant, &id), text(row, "body")?)?;
     approval.state = row.try_get("state")?;
     if row.try_get("late")? {
         "expired".clone_into(&mut approval.state);
@@ -44,7 +45,7 @@ pub(super) fn approval(vault: &Vault, row: &SqliteRow) -> Result<ApprovalRecord,
     Ok(approval)
 }
 
-pub(super) fn list<'q>(tenant: &'q str, filter: &'q ApprovalFilter) -> QueryBuilder<'q, Sqlite> {
+pub(super) fn list<'q>(tenant: &'q str, filter: &'q ApprovalFilter) -> QueryBuilder<'q, Database> {
     let mut query = QueryBuilder::new(select!(""));
     query.push_bind(tenant);
     if let Some(root) = &filter.root {
@@ -63,14 +64,10 @@ pub(super) fn list<'q>(tenant: &'q str, filter: &'q ApprovalFilter) -> QueryBuil
     query
 }
 
-pub(super) async fn ask(
-    connection: &mut SqliteConnection,
-    vault: &Vault,
-    approval: &ApprovalRecord,
-) -> Result<(), Failed> {
+pub(super) async fn ask(connection: &mut Connection, vault: &Vault, approval: &ApprovalRecord) -> Result<(), Failed> {
     let (tenant, id) = (approval.tenant.as_str(), approval.id.as_str());
     let asked = sqlx::query(
-        "INSERT INTO approvals (tenant, id, root, state, asked, expires, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO approvals (tenant, id, root, state, asked, expires, body) VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(tenant)
     .bind(id)
@@ -85,18 +82,19 @@ pub(super) async fn ask(
     asked.map(|_| ()).map_err(|error| unless_taken(error, taken))
 }
 
-pub(super) async fn expire(connection: &mut SqliteConnection, tenant: &str, id: &str) -> Result<(), Failed> {
+pub(super) async fn expire(connection: &mut Connection, tenant: &str, id: &str) -> Result<(), Failed> {
     sqlx::query(EXPIRE).bind(tenant).bind(id).execute(connection).await?;
     Ok(())
 }
 
 pub(super) async fn decide(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     tenant: &str,
     id: &ApprovalId,
     verdict: Verdict,
 ) -> Result<ApprovalRecord, Failed> {
+    holds::approval(connection, tenant, id).await?;
     let row = sqlx::query(ONE).bind(tenant).bind(id.as_str());
     let row = row.fetch_optional(&mut *connection).await?;
     let row = row.ok_or_else(|| refused(format!("there is no approval {id}")))?;
@@ -111,7 +109,7 @@ pub(super) async fn decide(
         decided: Some(row.try_get("now")?),
         ..asked
     };
-    sqlx::query("UPDATE approvals SET state = ?3, body = ?4 WHERE tenant = ?1 AND id = ?2")
+    sqlx::query("UPDATE approvals SET state = $3, body = $4 WHERE tenant = $1 AND id = $2")
         .bind(tenant)
         .bind(id.as_str())
         .bind(&decided.state)

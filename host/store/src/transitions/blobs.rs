@@ -1,38 +1,37 @@
 //! Pages of snapshots by digest.
 
+use super::dialect::{Connection, Row};
 use crate::failures::Failed;
 use crate::rows::Unreadable;
 use crate::seal::{Place, Vault};
-use crate::sqlite::sql::now;
 use bytes::Bytes;
 use fusebox_core::ids::Digest;
 use fusebox_engine::records::{Page, Snapshot};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row as _;
 use std::collections::BTreeSet;
 
 /// Pages of one transaction: a MiB before compression.
 pub(super) const PAGES_AT_ONCE: usize = 16;
 
-pub(super) const PAGE: &str = "SELECT tenant, digest, zstd FROM pages WHERE tenant = ?1 AND digest = ?2";
+pub(super) const PAGE: &str = "SELECT tenant, digest, zstd FROM pages WHERE tenant = $1 AND digest = $2";
 pub(super) const ORPHANS: &str = concat!(
-    "SELECT p.digest AS bytes FROM pages p WHERE p.tenant = ?1 AND p.put_at <= ",
+    "SELECT p.digest AS bytes FROM pages p WHERE p.tenant = $1 AND p.put_at <= ",
     now!(),
-    " - ?2 AND NOT EXISTS (SELECT 1 FROM snapshot_pages s WHERE s.tenant = p.tenant AND s.digest = p.digest)"
+    " - $2 AND NOT EXISTS (SELECT 1 FROM snapshot_pages s WHERE s.tenant = p.tenant AND s.digest = p.digest)"
 );
 pub(super) const DROP_ORPHAN: &str = concat!(
-    "DELETE FROM pages WHERE tenant = ?1 AND digest = ?2 AND put_at <= ",
+    "DELETE FROM pages WHERE tenant = $1 AND digest = $2 AND put_at <= ",
     now!(),
-    " - ?3 AND NOT EXISTS (SELECT 1 FROM snapshot_pages s WHERE s.tenant = pages.tenant AND s.digest = pages.digest)"
+    " - $3 AND NOT EXISTS (SELECT 1 FROM snapshot_pages s WHERE s.tenant = pages.tenant AND s.digest = pages.digest)"
 );
 
 /// The one column of a row that is a blob and nothing else.
-pub(super) fn bytes(row: &SqliteRow) -> Result<Bytes, Unreadable> {
+pub(super) fn bytes(row: &Row) -> Result<Bytes, Unreadable> {
     Ok(Bytes::from(row.try_get::<Vec<u8>, _>("bytes")?))
 }
 
 /// A page, compressed.
-pub(super) fn page(vault: &Vault, row: &SqliteRow) -> Result<Bytes, Unreadable> {
+pub(super) fn page(vault: &Vault, row: &Row) -> Result<Bytes, Unreadable> {
     let (tenant, digest): (String, Vec<u8>) = (row.try_get("tenant")?, row.try_get("digest")?);
     let digest = Digest(digest.try_into().map_err(|_| Unreadable {
         row: "a page".to_owned(),
@@ -43,15 +42,15 @@ pub(super) fn page(vault: &Vault, row: &SqliteRow) -> Result<Bytes, Unreadable> 
 }
 
 pub(super) async fn put(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     tenant: String,
     pages: Vec<Page>,
 ) -> Result<(), Failed> {
     const PUT: &str = concat!(
-        "INSERT INTO pages (tenant, digest, zstd, put_at) VALUES (?1, ?2, ?3, ",
+        "INSERT INTO pages (tenant, digest, zstd, put_at) VALUES ($1, $2, $3, ",
         now!(),
-        ") ON CONFLICT DO UPDATE SET put_at = excluded.put_at"
+        ") ON CONFLICT (tenant, digest) DO UPDATE SET put_at = excluded.put_at"
     );
     for page in pages {
         let digest = page.digest.to_string();
@@ -77,7 +76,7 @@ pub(super) fn needed(snapshot: &Snapshot) -> BTreeSet<Digest> {
 
 /// Removes those of the pages that no snapshot needs and that were put at least `age` milliseconds ago.
 pub(super) async fn drop_orphans(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: &str,
     digests: &[Vec<u8>],
     age: i64,

@@ -1,56 +1,60 @@
 //! Journals: appended by whoever owns the root, cut back to the resume point, gone with a success.
 
+use super::dialect::{Arguments, Connection, Database, Row};
+use super::finish::Left;
+use super::runs::{self, still_owned};
+use super::sql::{count, text};
+use super::state;
 use crate::failures::{Failed, fenced as lost, refused};
 use crate::rows::{Unreadable, encode};
 use crate::seal::{Place, Vault};
-use crate::sqlite::finish::Left;
-use crate::sqlite::runs::{self, still_owned};
-use crate::sqlite::sql::{alive, fenced, now};
-use crate::sqlite::state;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, RunId};
 use fusebox_engine::ports::store::{Append, Cut, Fence};
 use fusebox_engine::records::{AttemptRecord, JournalRecord, RunRecord};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Row, Sqlite, SqliteConnection};
+use sqlx::Row as _;
 
 pub(super) const ALL: &str =
-    "SELECT tenant, run, seq, wall, body, payload FROM journal WHERE tenant = ?1 AND run = ?2 ORDER BY seq";
+    "SELECT tenant, run, seq, wall, body, payload FROM journal WHERE tenant = $1 AND run = $2 ORDER BY seq";
 pub(super) const ONE: &str =
-    "SELECT tenant, run, seq, wall, body, payload FROM journal WHERE tenant = ?1 AND run = ?2 AND seq = ?3";
-/// The owner of the root `?9`, by `?10` and `?11`, writes to a run of its tree.
+    "SELECT tenant, run, seq, wall, body, payload FROM journal WHERE tenant = $1 AND run = $2 AND seq = $3";
+/// The owner of the root `$9`, by `$10` and `$11`, writes to a run of its tree.
 pub(super) const APPEND: &str = concat!(
-    "INSERT INTO journal (tenant, run, seq, settled, wall, body, payload, harmless) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 ",
-    "FROM runs o WHERE o.tenant = ?1 AND o.id = ?9 AND o.owner = ?10 AND o.epoch = ?11 AND ",
+    "INSERT INTO journal (tenant, run, seq, settled, wall, body, payload, harmless) SELECT $1, $2, $3, $4, $5, $6, $7, $8 ",
+    "FROM runs o WHERE o.tenant = $1 AND o.id = $9 AND o.owner = $10 AND o.epoch = $11 AND ",
     alive!("o"),
-    " AND (?2 = ?9 OR EXISTS (SELECT 1 FROM runs n WHERE n.tenant = ?1 AND n.id = ?2 AND n.root = ?9)) ",
-    "ON CONFLICT DO UPDATE SET settled = excluded.settled, wall = excluded.wall, body = excluded.body, ",
+    " AND ($2 = $9 OR EXISTS (SELECT 1 FROM runs n WHERE n.tenant = $1 AND n.id = $2 AND n.root = $9))",
+    for_update!("o"),
+    " ON CONFLICT (tenant, run, seq) DO UPDATE SET settled = excluded.settled, wall = excluded.wall, body = excluded.body, ",
     "payload = excluded.payload, harmless = excluded.harmless"
 );
 const PUT: &str = "INSERT INTO journal (tenant, run, seq, settled, wall, body, payload, harmless) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET settled = excluded.settled, wall = excluded.wall, \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, run, seq) DO UPDATE SET settled = excluded.settled, wall = excluded.wall, \
      body = excluded.body, payload = excluded.payload, harmless = excluded.harmless";
 pub(super) const OWNED_IN: &str = concat!(
     "SELECT 1 FROM runs WHERE ",
     fenced!(),
-    " AND (?5 = ?2 OR EXISTS (SELECT 1 FROM runs n WHERE n.tenant = ?1 AND n.id = ?5 AND n.root = ?2))"
+    " AND ($5 = $2 OR EXISTS (SELECT 1 FROM runs n WHERE n.tenant = $1 AND n.id = $5 AND n.root = $2))",
+    for_update!("runs")
 );
 pub(super) const USE_UP: &str = concat!(
-    "UPDATE approvals SET state = 'used' WHERE tenant = ?1 AND id = ?2 AND root = ?3 AND state = 'approved' ",
+    "UPDATE approvals SET state = 'used' WHERE tenant = $1 AND id = $2 AND root = $3 AND state = 'approved' ",
     "AND expires > ",
     now!()
 );
-pub(super) const DROP: &str =
-    "DELETE FROM journal WHERE tenant = ?1 AND run = ?2 AND seq IN (SELECT value FROM json_each(?3))";
-pub(super) const DROP_ALL: &str = "DELETE FROM journal WHERE tenant = ?1 AND run = ?2";
+pub(super) const DROP: &str = concat!(
+    "DELETE FROM journal WHERE tenant = $1 AND run = $2 AND seq IN ",
+    numbers!("$3")
+);
+pub(super) const DROP_ALL: &str = "DELETE FROM journal WHERE tenant = $1 AND run = $2";
 pub(super) const DROP_BELOW: &str =
-    "DELETE FROM journal WHERE tenant = ?1 AND run IN (SELECT n.id FROM runs n WHERE n.tenant = ?1 AND n.root = ?2)";
+    "DELETE FROM journal WHERE tenant = $1 AND run IN (SELECT n.id FROM runs n WHERE n.tenant = $1 AND n.root = $2)";
 
-pub(super) fn record(vault: &Vault, row: &SqliteRow) -> Result<JournalRecord, Unreadable> {
+pub(super) fn record(vault: &Vault, row: &Row) -> Result<JournalRecord, Unreadable> {
     let (tenant, run): (String, String) = (row.try_get("tenant")?, row.try_get("run")?);
-    let key = key(&run, row.try_get("seq")?);
+    let key = key(&run, count(row, "seq")?);
     let place = Place::new("journal record", &tenant, &key);
-    let mut record: JournalRecord = vault.decode(place, row.try_get("body")?)?;
+    let mut record: JournalRecord = vault.decode(place, text(row, "body")?)?;
     if let Some(settled) = &mut record.settled {
         if let Some(wall) = row.try_get("wall")? {
             settled.wall = wall;
@@ -79,7 +83,7 @@ fn put_record<'q>(
     tenant: &'q str,
     run: &'q str,
     record: &JournalRecord,
-) -> Result<sqlx::query::Query<'q, Sqlite, SqliteArguments<'q>>, Unreadable> {
+) -> Result<sqlx::query::Query<'q, Database, Arguments<'q>>, Unreadable> {
     let key = key(run, record.seq);
     let place = Place::new("journal record", tenant, &key);
     let settled = record.settled.as_ref();
@@ -89,8 +93,8 @@ fn put_record<'q>(
     Ok(sqlx::query(statement)
         .bind(tenant)
         .bind(run)
-        .bind(record.seq)
-        .bind(settled.map(|settled| settled.order))
+        .bind(i64::from(record.seq))
+        .bind(settled.map(|settled| i64::from(settled.order)))
         .bind(settled.map(|settled| settled.wall))
         .bind(vault.encode(place, record)?)
         .bind(payload.map(std::borrow::Cow::into_owned).unwrap_or_default())
@@ -99,7 +103,7 @@ fn put_record<'q>(
 
 /// Adds to the journal of a run whose owner was asked for already.
 pub(super) async fn put(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     tenant: &str,
     run: &RunId,
@@ -113,7 +117,7 @@ pub(super) async fn put(
 }
 
 pub(super) async fn append(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     tenant: &str,
     root: &RunId,
@@ -134,12 +138,12 @@ pub(super) async fn append(
     }
     if let Some((seq, wall)) = append.rewound {
         let rewound = match seq {
-            0 => sqlx::query("UPDATE runs SET clock = ?3 WHERE tenant = ?1 AND id = ?2"),
-            _ => sqlx::query("UPDATE journal SET wall = ?3 WHERE tenant = ?1 AND run = ?2 AND seq = ?4"),
+            0 => sqlx::query("UPDATE runs SET clock = $3 WHERE tenant = $1 AND id = $2"),
+            _ => sqlx::query("UPDATE journal SET wall = $3 WHERE tenant = $1 AND run = $2 AND seq = $4"),
         };
         let mut rewound = rewound.bind(tenant).bind(run.as_str()).bind(wall);
         if seq != 0 {
-            rewound = rewound.bind(seq);
+            rewound = rewound.bind(i64::from(seq));
         }
         rewound.execute(&mut *connection).await?;
     }
@@ -151,7 +155,7 @@ pub(super) async fn append(
 
 /// Whether the fence of the root holds, and `run` belongs to its tree.
 pub(super) async fn owned_in(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: &str,
     root: &RunId,
     run: &RunId,
@@ -164,12 +168,12 @@ pub(super) async fn owned_in(
 }
 
 /// Uses up an approval by the call that starts now.
-async fn use_up(connection: &mut SqliteConnection, tenant: &str, root: &RunId, id: &ApprovalId) -> Result<(), Failed> {
+async fn use_up(connection: &mut Connection, tenant: &str, root: &RunId, id: &ApprovalId) -> Result<(), Failed> {
     let used = sqlx::query(USE_UP).bind(tenant).bind(id.as_str()).bind(root.as_str());
     if used.execute(&mut *connection).await?.rows_affected() > 0 {
         return Ok(());
     }
-    let state = sqlx::query_scalar("SELECT state FROM approvals WHERE tenant = ?1 AND id = ?2 AND root = ?3")
+    let state = sqlx::query_scalar("SELECT state FROM approvals WHERE tenant = $1 AND id = $2 AND root = $3")
         .bind(tenant)
         .bind(id.as_str())
         .bind(root.as_str());
@@ -190,7 +194,7 @@ pub(super) struct GoOn<'a> {
 }
 
 pub(super) async fn go_on(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     at: GoOn<'_>,
     attempt: Option<&AttemptRecord>,
@@ -214,7 +218,7 @@ pub(super) async fn go_on(
 
 /// Forgets effects.
 pub(super) async fn forget(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: &str,
     run: &RunId,
     numbers: &[u32],
@@ -230,19 +234,19 @@ pub(super) async fn forget(
 
 /// One record, inside a transaction.
 pub(super) async fn one(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     tenant: &str,
     run: &str,
     seq: u32,
 ) -> Result<Option<JournalRecord>, Failed> {
-    let row = sqlx::query(ONE).bind(tenant).bind(run).bind(seq);
+    let row = sqlx::query(ONE).bind(tenant).bind(run).bind(i64::from(seq));
     let row = row.fetch_optional(connection).await?;
     Ok(row.map(|row| record(vault, &row)).transpose()?)
 }
 
 /// Forgets the journals of the tree of a root that was let go.
-pub(super) async fn drop_tree(connection: &mut SqliteConnection, root: &RunRecord, left: &Left) -> Result<(), Failed> {
+pub(super) async fn drop_tree(connection: &mut Connection, root: &RunRecord, left: &Left) -> Result<(), Failed> {
     let statements = [(DROP_ALL, left.journaled), (DROP_BELOW, left.calls)];
     for (statement, _) in statements.iter().filter(|(_, any)| *any) {
         let dropped = sqlx::query(statement).bind(&root.tenant).bind(root.id.as_str());
@@ -252,8 +256,8 @@ pub(super) async fn drop_tree(connection: &mut SqliteConnection, root: &RunRecor
 }
 
 /// Forgets the journals of a tree that nobody resumes any more.
-pub(super) async fn drop_all(connection: &mut SqliteConnection, tenant: &str, root: &str) -> Result<(), Failed> {
-    const UNKEPT: &str = "UPDATE runs SET journal_until = NULL WHERE tenant = ?1 AND id = ?2";
+pub(super) async fn drop_all(connection: &mut Connection, tenant: &str, root: &str) -> Result<(), Failed> {
+    const UNKEPT: &str = "UPDATE runs SET journal_until = NULL WHERE tenant = $1 AND id = $2";
     for statement in [DROP_ALL, DROP_BELOW, UNKEPT] {
         sqlx::query(statement)
             .bind(tenant)

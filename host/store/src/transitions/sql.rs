@@ -1,17 +1,11 @@
-//! What many statements share: the database's clock, what a lease is, and how durations and limits are bound.
+//! What many statements share: what a lease is, and how durations, counts and limits are bound and read.
 
+use super::dialect::{Database, Row};
 use fusebox_core::time::Wall;
 use fusebox_engine::ports::store::LISTED;
 use fusebox_engine::records::millis;
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::{QueryBuilder, Row as _};
 use std::time::Duration;
-
-/// The database's clock in milliseconds since 1970: hosts of one database agree on when a lease ends.
-macro_rules! now {
-    () => {
-        "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
-    };
-}
 
 /// Whether somebody holds a lease on run `$run` that has not ended.
 macro_rules! alive {
@@ -35,7 +29,7 @@ macro_rules! goes_on {
     };
 }
 
-/// Whether the run of tenant `?1` with id `?2` is owned by `?3` under epoch `?4`: the fence of every owner's write.
+/// Whether the run of tenant `$1` with id `$2` is owned by `$3` under epoch `$4`: the fence of every owner's write.
 macro_rules! fenced {
     () => {
         fenced!("runs")
@@ -43,13 +37,13 @@ macro_rules! fenced {
     ($run:literal) => {
         concat!(
             $run,
-            ".tenant = ?1 AND ",
+            ".tenant = $1 AND ",
             $run,
-            ".id = ?2 AND ",
+            ".id = $2 AND ",
             $run,
-            ".owner = ?3 AND ",
+            ".owner = $3 AND ",
             $run,
-            ".epoch = ?4 AND ",
+            ".epoch = $4 AND ",
             alive!($run)
         )
     };
@@ -63,17 +57,29 @@ macro_rules! left_open {
             $letter,
             ".tenant AND j.run = ",
             $letter,
-            ".run AND j.settled IS NULL AND j.harmless IS NOT 1) OR EXISTS (SELECT 1 FROM runs n JOIN journal j ",
+            ".run AND j.settled IS NULL AND j.harmless IS NOT TRUE) OR EXISTS (SELECT 1 FROM runs n JOIN journal j ",
             "ON j.tenant = n.tenant AND j.run = n.id WHERE n.tenant = ",
             $letter,
             ".tenant AND n.root = ",
             $letter,
-            ".run AND j.settled IS NULL AND j.harmless IS NOT 1))"
+            ".run AND j.settled IS NULL AND j.harmless IS NOT TRUE))"
         )
     };
 }
 
-pub(super) use {alive, fenced, goes_on, left_open, now};
+/// The bytes of a text, so that damaged text spoils its own row only.
+pub(super) fn text<'r>(row: &'r Row, column: &str) -> Result<&'r [u8], sqlx::Error> {
+    row.try_get_unchecked(column)
+}
+
+/// A number that is small.
+pub(super) fn count(row: &Row, column: &str) -> Result<u32, sqlx::Error> {
+    let number: i64 = row.try_get(column)?;
+    u32::try_from(number).map_err(|error| sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: error.into(),
+    })
+}
 
 /// Whole milliseconds as they are stored, saturating.
 pub(super) fn span(time: Duration) -> i64 {
@@ -89,7 +95,7 @@ pub(super) fn listed(limit: u32) -> i64 {
 /// Lets a list go on behind a row: `compared` is the order's columns and how they compare, `at` the first of them and its table, `row` a
 /// tenant and an id. A row that is gone stands where its id says that it was made.
 pub(super) fn go_on_behind<'q>(
-    query: &mut QueryBuilder<'q, Sqlite>,
+    query: &mut QueryBuilder<'q, Database>,
     compared: &str,
     at: (&str, &str),
     row: (&'q str, &'q str, Wall),

@@ -1,21 +1,21 @@
 //! The keyed store: keys of tools and of runs.
 
+use super::dialect::{Connection, Row};
 use crate::failures::Failed;
 use crate::rows::Unreadable;
 use crate::seal::{Place, Vault};
 use bytes::Bytes;
 use fusebox_engine::ports::store::{Space, StateWrite};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row as _;
 
 /// Keys that a list of them gives.
 pub(super) const KEYS: i64 = 1000;
 
 pub(super) const ONE: &str =
-    "SELECT tenant, space, key, value FROM state WHERE tenant = ?1 AND space = ?2 AND key = ?3";
-pub(super) const BEGIN_SO: &str = "SELECT key FROM state WHERE tenant = ?1 AND space = ?2 AND key >= ?3 \
-     AND (?4 IS NULL OR key < ?4) ORDER BY key LIMIT ?5";
-pub(super) const FORGET: &str = "DELETE FROM state WHERE tenant = ?1 AND space = ?2";
+    "SELECT tenant, space, key, value FROM state WHERE tenant = $1 AND space = $2 AND key = $3";
+pub(super) const BEGIN_SO: &str = "SELECT key FROM state WHERE tenant = $1 AND space = $2 AND key >= $3 \
+     AND (CAST($4 AS TEXT) IS NULL OR key < $4) ORDER BY key LIMIT $5";
+pub(super) const FORGET: &str = "DELETE FROM state WHERE tenant = $1 AND space = $2";
 
 /// How a space is stored.
 pub(super) fn name(space: &Space) -> String {
@@ -38,7 +38,7 @@ pub(super) fn after(prefix: &str) -> Option<String> {
     None
 }
 
-pub(super) fn value(vault: &Vault, row: &SqliteRow) -> Result<Bytes, Unreadable> {
+pub(super) fn value(vault: &Vault, row: &Row) -> Result<Bytes, Unreadable> {
     let (tenant, space, key): (String, String, String) =
         (row.try_get("tenant")?, row.try_get("space")?, row.try_get("key")?);
     let key = format!("{space}/{key}");
@@ -46,19 +46,19 @@ pub(super) fn value(vault: &Vault, row: &SqliteRow) -> Result<Bytes, Unreadable>
     Ok(Bytes::from(value.into_owned()))
 }
 
-pub(super) fn key(row: &SqliteRow) -> Result<String, Unreadable> {
+pub(super) fn key(row: &Row) -> Result<String, Unreadable> {
     Ok(row.try_get("key")?)
 }
 
 pub(super) async fn write(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     tenant: &str,
     write: &StateWrite,
 ) -> Result<(), Failed> {
     let space = name(&write.space);
     let query = match &write.value {
-        None => sqlx::query("DELETE FROM state WHERE tenant = ?1 AND space = ?2 AND key = ?3")
+        None => sqlx::query("DELETE FROM state WHERE tenant = $1 AND space = $2 AND key = $3")
             .bind(tenant)
             .bind(&space)
             .bind(&write.key),
@@ -66,8 +66,8 @@ pub(super) async fn write(
             let key = format!("{space}/{}", write.key);
             let value = vault.seal(Place::new("state", tenant, &key), value)?;
             sqlx::query(
-                "INSERT INTO state (tenant, space, key, value) VALUES (?1, ?2, ?3, ?4) \
-                 ON CONFLICT DO UPDATE SET value = excluded.value",
+                "INSERT INTO state (tenant, space, key, value) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT (tenant, space, key) DO UPDATE SET value = excluded.value",
             )
             .bind(tenant)
             .bind(&space)

@@ -1,22 +1,23 @@
 //! Calls of tools by runs: runs of their own, owned through their root.
 
+use super::dialect::Connection;
+use super::{finish, holds, journal, runs};
 use crate::failures::{Failed, fenced as lost, refused};
 use crate::seal::Vault;
-use crate::sqlite::sql::{alive, fenced, now};
-use crate::sqlite::{finish, journal, runs};
 use fusebox_core::run::State;
 use fusebox_engine::ports::store::{Claim, Fence, Finish, NewRun};
 use fusebox_engine::records::{Nested, RunRecord};
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row as _;
 
-pub(super) const TREE: &str = runs::select!("WHERE r.tenant = ?1 AND r.root = ?2", " ORDER BY r.created, r.id");
-/// The owner of the root `?2` ends the run `?5`. What succeeded stays so.
+pub(super) const TREE: &str = runs::select!("WHERE r.tenant = $1 AND r.root = $2", " ORDER BY r.created, r.id");
+/// The owner of the root `$2` ends the run `$5`. What succeeded stays so.
 pub(super) const END: &str = concat!(
-    "UPDATE runs SET tool = ?6, state = ?7, created = ?8, finished = ?9, body = ?10, clock = NULL WHERE tenant = ?1 AND id = ?5 ",
-    "AND root = ?2 AND state <> 'succeeded' AND EXISTS (SELECT 1 FROM runs o WHERE ",
+    "UPDATE runs SET tool = $6, state = $7, created = $8, finished = $9, body = $10, clock = NULL WHERE tenant = $1 AND id = $5 ",
+    "AND root = $2 AND state <> 'succeeded' AND EXISTS (SELECT 1 FROM runs o WHERE ",
     fenced!("o"),
-    ") RETURNING call_key, (SELECT json_group_object(CAST(a.number AS TEXT), a.body) FROM attempts a ",
-    "WHERE a.tenant = ?1 AND a.run = ?5) AS attempts"
+    ") RETURNING call_key, (SELECT ",
+    texts_by!("a.number", "a.body"),
+    " FROM attempts a WHERE a.tenant = $1 AND a.run = $5) AS attempts"
 );
 /// When a nested run's key is free: with its row, which goes with its root's.
 const FOREVER: i64 = i64::MAX;
@@ -29,7 +30,7 @@ fn place(run: &RunRecord) -> Result<&Nested, Failed> {
 }
 
 pub(super) async fn claim(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     new: NewRun,
     fence: Fence,
@@ -43,12 +44,13 @@ pub(super) async fn claim(
 }
 
 pub(super) async fn finish(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     fence: Fence,
     finish: Finish,
 ) -> Result<(), Failed> {
     let run = &finish.run;
+    holds::run(connection, &run.tenant, place(run)?.root.as_str()).await?;
     let ended = sqlx::query(END)
         .bind(&run.tenant)
         .bind(place(run)?.root.as_str())
@@ -77,13 +79,13 @@ pub(super) async fn finish(
     let over = state.is_some_and(State::is_over);
     let query = if finish.keep_key || !over {
         let free_at = over.then_some(FOREVER);
-        sqlx::query("UPDATE keys SET free_at = ?4 WHERE tenant = ?1 AND call_key = ?2 AND run = ?3")
+        sqlx::query("UPDATE keys SET free_at = $4 WHERE tenant = $1 AND call_key = $2 AND run = $3")
             .bind(&run.tenant)
             .bind(key)
             .bind(run.id.as_str())
             .bind(free_at)
     } else {
-        sqlx::query("DELETE FROM keys WHERE tenant = ?1 AND call_key = ?2 AND run = ?3")
+        sqlx::query("DELETE FROM keys WHERE tenant = $1 AND call_key = $2 AND run = $3")
             .bind(&run.tenant)
             .bind(key)
             .bind(run.id.as_str())

@@ -1,9 +1,8 @@
 //! What waits for somebody, counted for whoever watches.
 
+use super::dialect::Pool;
 use crate::failures::Failed;
-use crate::sqlite::sql::now;
 use fusebox_engine::ports::store::Backlog;
-use sqlx::sqlite::SqlitePool;
 
 /// Open letters are few beside those that are closed, and have an index of their own.
 const LETTERS: &str = "SELECT kind, COUNT(*), MIN(first_failed) FROM letters WHERE state = 'open' GROUP BY kind";
@@ -12,7 +11,7 @@ const APPROVALS: &str = concat!(
     now!()
 );
 
-pub(super) async fn backlog(readers: &SqlitePool) -> Result<Backlog, Failed> {
+pub(super) async fn backlog(readers: &Pool) -> Result<Backlog, Failed> {
     let letters: Vec<(String, i64, i64)> = sqlx::query_as(LETTERS).fetch_all(readers).await?;
     let (approvals, oldest_approval): (i64, Option<i64>) = sqlx::query_as(APPROVALS).fetch_one(readers).await?;
     let mut backlog = Backlog {

@@ -1,21 +1,23 @@
 //! Letters in doubt: a person says what became of an effect, and the run may go on, or is over.
 
+use super::dialect::Connection;
+use super::{finish, holds, journal, letters, nested, runs};
 use crate::failures::{Failed, refused};
 use crate::seal::Vault;
-use crate::sqlite::{finish, journal, letters, nested, runs};
 use fusebox_core::effect::Kind;
 use fusebox_core::ids::{LetterId, RunId};
 use fusebox_engine::ports::store::Resolution;
 use fusebox_engine::records::{LetterRecord, RunRecord};
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row as _;
 
 pub(super) async fn resolve(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     tenant: &str,
     id: &LetterId,
     resolution: Resolution,
 ) -> Result<LetterRecord, Failed> {
+    holds::letter(connection, tenant, id).await?;
     let row = sqlx::query(letters::ONE).bind(tenant).bind(id.as_str());
     let row = row.fetch_optional(&mut *connection).await?;
     let row = row.ok_or_else(|| refused(format!("there is no letter {id}")))?;
@@ -46,7 +48,7 @@ pub(super) async fn resolve(
 
 /// Takes the effect off the list of those in doubt, and what is dropped out of the journal, in which the effect has to be.
 async fn settle_doubt(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     letter: &LetterRecord,
     run: &RunId,
@@ -75,8 +77,8 @@ async fn settle_doubt(
 }
 
 /// Writes state and body of a run.
-async fn write(connection: &mut SqliteConnection, vault: &Vault, run: &RunRecord) -> Result<(), Failed> {
-    sqlx::query("UPDATE runs SET state = ?3, body = ?4 WHERE tenant = ?1 AND id = ?2")
+async fn write(connection: &mut Connection, vault: &Vault, run: &RunRecord) -> Result<(), Failed> {
+    sqlx::query("UPDATE runs SET state = $3, body = $4 WHERE tenant = $1 AND id = $2")
         .bind(&run.tenant)
         .bind(run.id.as_str())
         .bind(&run.state)
@@ -87,11 +89,7 @@ async fn write(connection: &mut SqliteConnection, vault: &Vault, run: &RunRecord
 }
 
 /// Once nothing in the tree is in doubt any more, the letter may be replayed.
-async fn go_on_undoubted(
-    connection: &mut SqliteConnection,
-    vault: &Vault,
-    mut letter: LetterRecord,
-) -> Result<(), Failed> {
+async fn go_on_undoubted(connection: &mut Connection, vault: &Vault, mut letter: LetterRecord) -> Result<(), Failed> {
     let root = letter.run.id.as_str();
     let doubt = doubtful(connection, vault, &letter.tenant, root).await?;
     let mut run = runs::one(connection, vault, &letter.tenant, root).await?;
@@ -107,7 +105,7 @@ async fn go_on_undoubted(
 }
 
 /// Whether an effect of the tree is in doubt. A call is not in doubt by itself: its run is.
-async fn doubtful(connection: &mut SqliteConnection, vault: &Vault, tenant: &str, root: &str) -> Result<bool, Failed> {
+async fn doubtful(connection: &mut Connection, vault: &Vault, tenant: &str, root: &str) -> Result<bool, Failed> {
     let below = sqlx::query(nested::TREE).bind(tenant).bind(root);
     let below = below.fetch_all(&mut *connection).await?;
     let mut tree = vec![runs::one(connection, vault, tenant, root).await?];
@@ -126,7 +124,7 @@ async fn doubtful(connection: &mut SqliteConnection, vault: &Vault, tenant: &str
 }
 
 async fn close(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     letter: LetterRecord,
     mut run: RunRecord,
@@ -135,7 +133,7 @@ async fn close(
     if run.id != *root {
         return Err(refused(format!("letter {id} is that of run {root}, not of {}", run.id)));
     }
-    sqlx::query("UPDATE letters SET state = 'resolved' WHERE tenant = ?1 AND id = ?2")
+    sqlx::query("UPDATE letters SET state = 'resolved' WHERE tenant = $1 AND id = $2")
         .bind(&letter.tenant)
         .bind(id.as_str())
         .execute(&mut *connection)

@@ -1,32 +1,32 @@
 //! The error log: what failed and became no letter, the newest of each tenant.
 
+use super::dialect::{Connection, Database, Row};
+use super::sql::{listed, text};
 use crate::failures::Failed;
 use crate::rows::Unreadable;
 use crate::seal::{Place, Vault};
-use crate::sqlite::sql::listed;
 use fusebox_engine::ports::store::{ERRORS_KEPT, ErrorFilter};
 use fusebox_engine::records::ErrorRecord;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _};
 use std::collections::BTreeSet;
 
-pub(super) const TRIM: &str = "DELETE FROM errors WHERE tenant = ?1 AND id <= \
-     (SELECT id FROM errors WHERE tenant = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+pub(super) const TRIM: &str = "DELETE FROM errors WHERE tenant = $1 AND id <= \
+     (SELECT id FROM errors WHERE tenant = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)";
 
 /// The number of a row is given with its insertion, when its body is sealed already: the tool stands for it.
 fn place<'a>(tenant: &'a str, tool: &'a str) -> Place<'a> {
     Place::new("error of tool", tenant, tool)
 }
 
-pub(super) fn error(vault: &Vault, row: &SqliteRow) -> Result<ErrorRecord, Unreadable> {
+pub(super) fn error(vault: &Vault, row: &Row) -> Result<ErrorRecord, Unreadable> {
     let (tenant, tool): (String, String) = (row.try_get("tenant")?, row.try_get("tool")?);
     let id: i64 = row.try_get("id")?;
-    let mut error: ErrorRecord = vault.decode(place(&tenant, &tool), row.try_get("body")?)?;
+    let mut error: ErrorRecord = vault.decode(place(&tenant, &tool), text(row, "body")?)?;
     error.id = id;
     Ok(error)
 }
 
-pub(super) fn list<'q>(tenant: &'q str, filter: &'q ErrorFilter) -> QueryBuilder<'q, Sqlite> {
+pub(super) fn list<'q>(tenant: &'q str, filter: &'q ErrorFilter) -> QueryBuilder<'q, Database> {
     let mut query = QueryBuilder::new("SELECT id, tenant, tool, body FROM errors WHERE tenant = ");
     query.push_bind(tenant);
     if let Some(tool) = &filter.tool {
@@ -39,14 +39,10 @@ pub(super) fn list<'q>(tenant: &'q str, filter: &'q ErrorFilter) -> QueryBuilder
     query
 }
 
-pub(super) async fn append(
-    connection: &mut SqliteConnection,
-    vault: &Vault,
-    errors: Vec<ErrorRecord>,
-) -> Result<(), Failed> {
+pub(super) async fn append(connection: &mut Connection, vault: &Vault, errors: Vec<ErrorRecord>) -> Result<(), Failed> {
     let mut tenants = BTreeSet::new();
     for error in &errors {
-        sqlx::query("INSERT INTO errors (tenant, tool, at, body) VALUES (?1, ?2, ?3, ?4)")
+        sqlx::query("INSERT INTO errors (tenant, tool, at, body) VALUES ($1, $2, $3, $4)")
             .bind(&error.tenant)
             .bind(&error.tool)
             .bind(error.at)
@@ -58,7 +54,7 @@ pub(super) async fn append(
     for tenant in tenants {
         sqlx::query(TRIM)
             .bind(tenant)
-            .bind(ERRORS_KEPT)
+            .bind(i64::from(ERRORS_KEPT))
             .execute(&mut *connection)
             .await?;
     }

@@ -1,9 +1,9 @@
 //! Whether a database is encrypted, and with which key: told by one sealed text.
 
+use super::dialect::Connection;
 use crate::failures::Failed;
 use crate::seal::{Place, Vault};
 use fusebox_engine::ports::store::StoreError;
-use sqlx::SqliteConnection;
 
 const TEXT: &[u8] = b"fusebox sealed database 1";
 
@@ -18,7 +18,7 @@ fn unusable(reason: &str) -> Failed {
 }
 
 /// Compares the key with the database; a new one is encrypted from its first row on.
-pub(super) async fn check(connection: &mut SqliteConnection, vault: &Vault) -> Result<(), Failed> {
+pub(in super::super) async fn check(connection: &mut Connection, vault: &Vault) -> Result<(), Failed> {
     let proof: Option<Vec<u8>> = sqlx::query_scalar("SELECT proof FROM sealing")
         .fetch_optional(&mut *connection)
         .await?;
@@ -37,7 +37,7 @@ pub(super) async fn check(connection: &mut SqliteConnection, vault: &Vault) -> R
     }
 }
 
-async fn encrypt(connection: &mut SqliteConnection, vault: &Vault) -> Result<(), Failed> {
+async fn encrypt(connection: &mut Connection, vault: &Vault) -> Result<(), Failed> {
     const USED: &str =
         "SELECT EXISTS (SELECT 1 FROM runs) OR EXISTS (SELECT 1 FROM errors) OR EXISTS (SELECT 1 FROM pages)";
     if sqlx::query_scalar(USED).fetch_one(&mut *connection).await? {
@@ -46,7 +46,7 @@ async fn encrypt(connection: &mut SqliteConnection, vault: &Vault) -> Result<(),
         ));
     }
     let proof = vault.seal(place(), TEXT)?.into_owned();
-    sqlx::query("INSERT INTO sealing (one, proof) VALUES (1, ?1)")
+    sqlx::query("INSERT INTO sealing (one, proof) VALUES (1, $1)")
         .bind(proof)
         .execute(connection)
         .await?;

@@ -1,15 +1,14 @@
 //! Purging and forgetting, in small transactions so that nobody's heartbeat waits.
 
+use super::dialect::{Connection, Handle, Row};
+use super::sql::span;
+use super::{blobs, finish, holds, journal, letters};
 use crate::failures::Failed;
-use crate::sqlite::SqliteStore;
-use crate::sqlite::sql::{alive, goes_on, left_open, now, span};
-use crate::sqlite::{blobs, finish, journal, letters};
 use fusebox_core::dead_letter::{Kind, State, may_purge};
 use fusebox_core::ids::LetterId;
 use fusebox_engine::ports::store::{JOURNAL_KEPT, ORPHAN_AFTER, PAGE_GRACE, StoreError};
 use futures::future::BoxFuture;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row as _;
 use std::time::Duration;
 
 /// Rows of one transaction.
@@ -33,9 +32,9 @@ macro_rules! tenants_of {
 }
 
 pub(super) const EXPIRED_LETTERS: &str = concat!(
-    "SELECT l.id, l.kind, l.first_failed FROM letters l WHERE l.tenant = ?1 AND l.state = 'open' AND l.expires <= ",
+    "SELECT l.id, l.kind, l.first_failed FROM letters l WHERE l.tenant = $1 AND l.state = 'open' AND l.expires <= ",
     now!(),
-    " AND l.kind <> 'in-doubt' AND l.pinned = 0 AND NOT EXISTS ",
+    " AND l.kind <> 'in-doubt' AND NOT l.pinned AND NOT EXISTS ",
     "(SELECT 1 FROM runs r WHERE r.tenant = l.tenant AND r.id = l.run AND ",
     goes_on!("r"),
     ") AND NOT ",
@@ -52,51 +51,61 @@ pub(super) const TENANTS: &str = concat!(
     " SELECT tenant FROM of_runs WHERE tenant IS NOT NULL ",
     "UNION SELECT tenant FROM of_redrives WHERE tenant IS NOT NULL UNION SELECT tenant FROM of_errors WHERE tenant IS NOT NULL"
 );
-const PAGES_OF_LETTER: &str = "SELECT digest FROM snapshot_pages WHERE tenant = ?1 AND letter = ?2";
+const PAGES_OF_LETTER: &str = "SELECT digest FROM snapshot_pages WHERE tenant = $1 AND letter = $2";
 pub(super) const FORGET_ERRORS: &str = concat!(
-    "DELETE FROM errors WHERE id IN (SELECT id FROM errors WHERE tenant = ?1 AND at <= ",
+    "DELETE FROM errors WHERE id IN (SELECT id FROM errors WHERE tenant = $1 AND at <= ",
     now!(),
-    " - ?2 LIMIT ?3)"
+    " - $2 LIMIT $3)"
 );
 pub(super) const FORGET_KEYS: &str = concat!(
-    "DELETE FROM keys WHERE rowid IN (SELECT k.rowid FROM keys k WHERE k.tenant = ?1 AND k.free_at <= ",
+    "DELETE FROM keys WHERE ",
+    row_id!(),
+    " IN (SELECT k.",
+    row_id!(),
+    " FROM keys k WHERE k.tenant = $1 AND k.free_at <= ",
     now!(),
-    " - ?2 AND NOT EXISTS (SELECT 1 FROM letters l WHERE l.tenant = k.tenant AND l.run = k.run AND l.state = 'open') ",
-    "LIMIT ?3)"
+    " - $2 AND NOT EXISTS (SELECT 1 FROM letters l WHERE l.tenant = k.tenant AND l.run = k.run AND l.state = 'open') ",
+    "LIMIT $3)"
 );
 pub(super) const FORGET_REDRIVES: &str = concat!(
-    "DELETE FROM redrives WHERE rowid IN (SELECT d.rowid FROM redrives d WHERE d.tenant = ?1 AND d.ended <= ",
+    "DELETE FROM redrives WHERE ",
+    row_id!(),
+    " IN (SELECT d.",
+    row_id!(),
+    " FROM redrives d WHERE d.tenant = $1 AND d.ended <= ",
     now!(),
-    " - ?2 LIMIT ?3)"
+    " - $2 LIMIT $3)"
 );
 /// Rows hold the end of the default time; the second parameter is what this store takes off it.
 pub(super) const UNWANTED_JOURNALS: &str = concat!(
-    "SELECT id FROM runs WHERE tenant = ?1 AND journal_until <= ",
+    "SELECT id FROM runs WHERE tenant = $1 AND journal_until <= ",
     now!(),
-    " + ?2 LIMIT ?3"
+    " + $2 LIMIT $3",
+    for_update_of_free!("runs")
 );
 pub(super) const FORGOTTEN_RUNS: &str = concat!(
-    "SELECT r.id FROM runs r WHERE r.tenant = ?1 AND r.finished <= ",
+    "SELECT r.id FROM runs r WHERE r.tenant = $1 AND r.finished <= ",
     now!(),
-    " - ?2 AND r.root IS NULL AND r.journal_until IS NULL AND NOT ",
+    " - $2 AND r.root IS NULL AND r.journal_until IS NULL AND NOT ",
     alive!("r"),
     " AND NOT EXISTS (SELECT 1 FROM letters l WHERE l.tenant = r.tenant AND l.run = r.id ",
-    "AND (l.state = 'open' OR l.pinned = 1)) ",
-    "AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.tenant = r.tenant AND k.run = r.id) LIMIT ?3"
+    "AND (l.state = 'open' OR l.pinned)) ",
+    "AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.tenant = r.tenant AND k.run = r.id) LIMIT $3",
+    for_update_of_free!("r")
 );
 /// A root and its tree.
 pub(super) const FORGET_TREE: [&str; 5] = [
-    "DELETE FROM state WHERE tenant = ?1 AND space = 'run:' || ?2",
-    "DELETE FROM state WHERE tenant = ?1 AND space IN (SELECT 'run:' || n.id FROM runs n WHERE n.tenant = ?1 AND n.root = ?2)",
-    "DELETE FROM keys WHERE tenant = ?1 AND run IN (SELECT n.id FROM runs n WHERE n.tenant = ?1 AND n.root = ?2)",
-    "DELETE FROM runs WHERE tenant = ?1 AND root = ?2",
-    "DELETE FROM runs WHERE tenant = ?1 AND id = ?2",
+    "DELETE FROM state WHERE tenant = $1 AND space = 'run:' || $2",
+    "DELETE FROM state WHERE tenant = $1 AND space IN (SELECT 'run:' || n.id FROM runs n WHERE n.tenant = $1 AND n.root = $2)",
+    "DELETE FROM keys WHERE tenant = $1 AND run IN (SELECT n.id FROM runs n WHERE n.tenant = $1 AND n.root = $2)",
+    "DELETE FROM runs WHERE tenant = $1 AND root = $2",
+    "DELETE FROM runs WHERE tenant = $1 AND id = $2",
 ];
 
 /// Whether only letters whose time is over are closed.
 type OnlyExpired = bool;
 
-impl SqliteStore {
+impl Handle {
     /// Closes letters that are neither leased nor in doubt, and ends their runs, with the pages that nothing else needs; returns those closed.
     pub(super) async fn purge_in_parts(
         &self,
@@ -159,12 +168,12 @@ impl SqliteStore {
     /// Runs a small transaction until it finds nothing more; returns how many rows went.
     async fn in_parts<F>(&self, tenant: &str, part: F) -> Result<u64, StoreError>
     where
-        F: for<'c> Fn(&'c mut SqliteConnection, String) -> BoxFuture<'c, Result<u64, Failed>> + Copy + Send + 'static,
+        F: for<'c> Fn(&'c mut Connection, String) -> BoxFuture<'c, Result<u64, Failed>> + Copy + Send + 'static,
     {
         let mut gone = 0;
         loop {
             let tenant = tenant.to_owned();
-            match self.writer.write(move |c| part(c, tenant)).await? {
+            match self.write(move |c, _| part(c, tenant)).await? {
                 0 => return Ok(gone),
                 rows => gone += rows,
             }
@@ -178,8 +187,7 @@ impl SqliteStore {
         let orphans: Vec<Vec<u8>> = orphans.fetch_all(&self.readers).await.map_err(|e| self.failed(e))?;
         for part in orphans.chunks(PART) {
             let (tenant, part) = (tenant.to_owned(), part.to_vec());
-            self.writer
-                .write(move |c| Box::pin(async move { blobs::drop_orphans(c, &tenant, &part, age).await }))
+            self.write(move |c, _| Box::pin(async move { blobs::drop_orphans(c, &tenant, &part, age).await }))
                 .await?;
         }
         Ok(())
@@ -187,7 +195,7 @@ impl SqliteStore {
 }
 
 async fn forget_part(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     statement: &'static str,
     tenant: String,
     age: i64,
@@ -201,7 +209,7 @@ fn part() -> i64 {
 }
 
 /// Forgets the journals of runs that nobody resumed in time.
-async fn drop_journals(connection: &mut SqliteConnection, tenant: String, earlier: i64) -> Result<u64, Failed> {
+async fn drop_journals(connection: &mut Connection, tenant: String, earlier: i64) -> Result<u64, Failed> {
     let roots = sqlx::query_scalar(UNWANTED_JOURNALS)
         .bind(&tenant)
         .bind(earlier)
@@ -214,7 +222,7 @@ async fn drop_journals(connection: &mut SqliteConnection, tenant: String, earlie
 }
 
 /// Forgets roots that nothing needs, with their trees.
-async fn forget_runs(connection: &mut SqliteConnection, tenant: String, age: i64) -> Result<u64, Failed> {
+async fn forget_runs(connection: &mut Connection, tenant: String, age: i64) -> Result<u64, Failed> {
     let roots = sqlx::query_scalar(FORGOTTEN_RUNS).bind(&tenant).bind(age).bind(part());
     let roots: Vec<String> = roots.fetch_all(&mut *connection).await?;
     let mut gone = 0;
@@ -233,13 +241,14 @@ fn rows(count: usize) -> u64 {
 }
 
 async fn purge(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: String,
     ids: Vec<LetterId>,
     only_expired: OnlyExpired,
 ) -> Result<Vec<LetterId>, Failed> {
     let mut purged = Vec::new();
     for id in ids {
+        holds::letter(connection, &tenant, &id).await?;
         let found = sqlx::query(letters::TO_PURGE).bind(&tenant).bind(id.as_str());
         let Some(row) = found.fetch_optional(&mut *connection).await? else {
             continue;
@@ -247,7 +256,7 @@ async fn purge(
         if !may_close(&row, only_expired)? {
             continue;
         }
-        sqlx::query("UPDATE letters SET state = 'purged' WHERE tenant = ?1 AND id = ?2")
+        sqlx::query("UPDATE letters SET state = 'purged' WHERE tenant = $1 AND id = $2")
             .bind(&tenant)
             .bind(id.as_str())
             .execute(&mut *connection)
@@ -267,7 +276,7 @@ async fn purge(
 }
 
 /// Whether a letter can be put away: open, and neither leased, in doubt, pinned, nor with a request whose end nobody knows.
-fn may_close(row: &SqliteRow, only_expired: OnlyExpired) -> Result<bool, Failed> {
+fn may_close(row: &Row, only_expired: OnlyExpired) -> Result<bool, Failed> {
     let (state, kind): (String, String) = (row.try_get("state")?, row.try_get("kind")?);
     let leased = row.try_get::<Option<bool>, _>("leased")? == Some(true);
     let state = if state == "open" && leased { "replaying" } else { &state };

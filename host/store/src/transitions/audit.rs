@@ -1,13 +1,13 @@
 //! The audit trail: added to at its end, by statements that the database itself holds to that.
 
+use super::dialect::{Connection, Database, Row};
+use super::sql::listed;
 use crate::failures::Failed;
 use crate::rows::Unreadable;
-use crate::sqlite::sql::listed;
 use fusebox_core::ids::Digest;
 use fusebox_engine::ports::store::AuditFilter;
 use fusebox_engine::records::{AuditEntry, AuditHead, AuditRecord};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -18,10 +18,14 @@ macro_rules! select {
     };
 }
 
-pub(super) const TRAIL: &str = select!("?1 AND number > ?2 ORDER BY number LIMIT ?3");
-pub(super) const HEAD: &str = "SELECT number, hash FROM audit_heads WHERE tenant = ?1";
+pub(super) const TRAIL: &str = select!("$1 AND number > $2 ORDER BY number LIMIT $3");
+pub(super) const HEAD: &str = "SELECT number, hash FROM audit_heads WHERE tenant = $1";
+const END: &str = concat!(
+    "SELECT number, hash FROM audit_heads WHERE tenant = $1",
+    for_update!("audit_heads")
+);
 
-pub(super) fn record(row: &SqliteRow) -> Result<AuditRecord, Unreadable> {
+pub(super) fn record(row: &Row) -> Result<AuditRecord, Unreadable> {
     let number: i64 = row.try_get("number")?;
     Ok(AuditRecord {
         number,
@@ -37,7 +41,7 @@ pub(super) fn record(row: &SqliteRow) -> Result<AuditRecord, Unreadable> {
     })
 }
 
-fn digest(row: &SqliteRow, column: &str, number: i64) -> Result<Digest, Unreadable> {
+fn digest(row: &Row, column: &str, number: i64) -> Result<Digest, Unreadable> {
     let bytes: &[u8] = row.try_get(column)?;
     let bytes = bytes.try_into().map_err(|_| Unreadable {
         row: format!("entry {number} of the audit trail"),
@@ -46,7 +50,7 @@ fn digest(row: &SqliteRow, column: &str, number: i64) -> Result<Digest, Unreadab
     Ok(Digest(bytes))
 }
 
-pub(super) fn head(row: &SqliteRow) -> Result<AuditHead, Unreadable> {
+pub(super) fn head(row: &Row) -> Result<AuditHead, Unreadable> {
     let number = row.try_get("number")?;
     Ok(AuditHead {
         number,
@@ -54,7 +58,7 @@ pub(super) fn head(row: &SqliteRow) -> Result<AuditHead, Unreadable> {
     })
 }
 
-pub(super) fn list<'q>(tenant: &'q str, filter: &'q AuditFilter) -> QueryBuilder<'q, Sqlite> {
+pub(super) fn list<'q>(tenant: &'q str, filter: &'q AuditFilter) -> QueryBuilder<'q, Database> {
     let mut query = QueryBuilder::new(select!(""));
     query.push_bind(tenant);
     let equal = [
@@ -79,16 +83,15 @@ pub(super) fn list<'q>(tenant: &'q str, filter: &'q AuditFilter) -> QueryBuilder
     query
 }
 
-pub(super) async fn append(connection: &mut SqliteConnection, entry: AuditEntry) -> Result<AuditRecord, Failed> {
-    let before = sqlx::query(HEAD).bind(&entry.tenant);
-    let before = match before.fetch_optional(&mut *connection).await? {
-        Some(row) => head(&row)?,
+pub(super) async fn append(connection: &mut Connection, entry: AuditEntry) -> Result<AuditRecord, Failed> {
+    let before = match end(connection, &entry.tenant).await? {
+        Some(before) => before,
         None => begin(connection, &entry.tenant).await?,
     };
     let record = AuditRecord::after(before, entry);
     sqlx::query(
         "INSERT INTO audit (tenant, number, at, principal, action, subject, detail, outcome, previous, hash) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(&record.tenant)
     .bind(record.number)
@@ -105,14 +108,21 @@ pub(super) async fn append(connection: &mut SqliteConnection, entry: AuditEntry)
     Ok(record)
 }
 
+/// The end of a trail, kept for who writes behind it.
+async fn end(connection: &mut Connection, tenant: &str) -> Result<Option<AuditHead>, Failed> {
+    let row = sqlx::query(END).bind(tenant).fetch_optional(connection).await?;
+    Ok(row.as_ref().map(head).transpose()?)
+}
+
 /// The first entry of a tenant's trail is about to be written.
-async fn begin(connection: &mut SqliteConnection, tenant: &str) -> Result<AuditHead, Failed> {
+async fn begin(connection: &mut Connection, tenant: &str) -> Result<AuditHead, Failed> {
     let head = AuditHead::EMPTY;
-    sqlx::query("INSERT INTO audit_heads (tenant, number, hash) VALUES (?1, ?2, ?3)")
+    sqlx::query("INSERT INTO audit_heads (tenant, number, hash) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
         .bind(tenant)
         .bind(head.number)
         .bind(head.hash.0.as_slice())
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-    Ok(head)
+    // Somebody else may have begun it at the same time.
+    Ok(end(connection, tenant).await?.unwrap_or(head))
 }

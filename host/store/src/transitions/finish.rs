@@ -1,30 +1,31 @@
 //! Runs that their owner lets go: over, given up, asleep, or waiting for a person.
 
+use super::dialect::{Connection, Row};
+use super::sql::{span, text};
+use super::{holds, journal, letters, runs};
 use crate::failures::{Failed, fenced as lost};
 use crate::seal::Vault;
-use crate::sqlite::sql::{alive, fenced, now, span};
-use crate::sqlite::{journal, letters, runs};
 use fusebox_core::idempotency::key_expires;
 use fusebox_core::run::State;
 use fusebox_core::time::Wall;
 use fusebox_engine::ports::store::{Fence, Finish, JOURNAL_KEPT, LetterChange};
 use fusebox_engine::records::RunRecord;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row as _;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 macro_rules! leave {
     ($which:expr) => {
         concat!(
-            "UPDATE runs SET tool = ?5, state = ?6, created = ?7, finished = ?8, body = ?9, until = ?10, approval = ?11, ",
-            "cancel = cancel AND ?12, clock = NULL, owner = NULL, journal_until = NULL WHERE ",
+            "UPDATE runs SET tool = $5, state = $6, created = $7, finished = $8, body = $9, until = $10, approval = $11, ",
+            "cancel = cancel AND $12, clock = NULL, owner = NULL, journal_until = NULL WHERE ",
             $which,
             " RETURNING call_key, key_lifetime, ",
             now!(),
-            " AS now, (SELECT json_group_object(CAST(a.number AS TEXT), a.body) FROM attempts a WHERE a.tenant = ?1 AND a.run = ?2) ",
-            "AS attempts, EXISTS (SELECT 1 FROM journal j WHERE j.tenant = ?1 AND j.run = ?2) AS journaled, ",
-            "EXISTS (SELECT 1 FROM runs n WHERE n.tenant = ?1 AND n.root = ?2) AS calls"
+            " AS now, (SELECT ",
+            texts_by!("a.number", "a.body"),
+            " FROM attempts a WHERE a.tenant = $1 AND a.run = $2) AS attempts, EXISTS (SELECT 1 FROM journal j WHERE j.tenant = $1 AND j.run = $2) AS journaled, ",
+            "EXISTS (SELECT 1 FROM runs n WHERE n.tenant = $1 AND n.root = $2) AS calls"
         )
     };
 }
@@ -32,18 +33,19 @@ macro_rules! leave {
 /// By its owner.
 pub(super) const LEAVE: &str = leave!(fenced!());
 /// A root that nobody holds; owner and epoch are not looked at.
-pub(super) const LEAVE_UNOWNED: &str = leave!("tenant = ?1 AND id = ?2 AND ?3 IS NULL AND ?4 IS NULL");
+pub(super) const LEAVE_UNOWNED: &str =
+    leave!("tenant = $1 AND id = $2 AND CAST($3 AS TEXT) IS NULL AND CAST($4 AS BIGINT) IS NULL");
 /// What is not over below a root that is over: nobody goes on with it any more.
 pub(super) const END_TREE: &str = concat!(
     "UPDATE runs SET state = CASE state WHEN 'running' THEN 'cancelled' ELSE 'failed' END, finished = ",
     now!(),
-    " WHERE tenant = ?1 AND root = ?2 AND state NOT IN ('succeeded', 'failed', 'cancelled')"
+    " WHERE tenant = $1 AND root = $2 AND state NOT IN ('succeeded', 'failed', 'cancelled')"
 );
 pub(super) const KEEP_JOURNAL: &str = concat!(
     "UPDATE runs SET journal_until = ",
     now!(),
-    " + ?3 WHERE tenant = ?1 AND id = ?2 AND NOT EXISTS ",
-    "(SELECT 1 FROM letters l WHERE l.tenant = ?1 AND l.run = ?2 AND l.state = 'open')"
+    " + $3 WHERE tenant = $1 AND id = $2 AND NOT EXISTS ",
+    "(SELECT 1 FROM letters l WHERE l.tenant = $1 AND l.run = $2 AND l.state = 'open')"
 );
 
 /// What was found of a run when it was let go.
@@ -67,7 +69,7 @@ pub(super) struct Rest {
 
 /// Writes a run as its owner leaves it; attempts that did not change are left alone. Without a fence nobody may own it.
 pub(super) async fn leave(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     fence: Option<&Fence>,
     run: &RunRecord,
@@ -102,13 +104,9 @@ pub(super) async fn leave(
 }
 
 /// Makes the stored attempts those of the run.
-pub(super) async fn put_attempts(
-    connection: &mut SqliteConnection,
-    run: &RunRecord,
-    row: &SqliteRow,
-) -> Result<(), Failed> {
+pub(super) async fn put_attempts(connection: &mut Connection, run: &RunRecord, row: &Row) -> Result<(), Failed> {
     // What cannot be read is replaced.
-    let stored = row.try_get::<&[u8], _>("attempts")?;
+    let stored = text(row, "attempts")?;
     let stored: BTreeMap<u32, String> = serde_json::from_slice(stored).unwrap_or_default();
     let mut wanted = BTreeMap::new();
     for attempt in &run.attempts {
@@ -120,10 +118,10 @@ pub(super) async fn put_attempts(
         }
     }
     for number in stored.keys().filter(|number| !wanted.contains_key(number)) {
-        sqlx::query("DELETE FROM attempts WHERE tenant = ?1 AND run = ?2 AND number = ?3")
+        sqlx::query("DELETE FROM attempts WHERE tenant = $1 AND run = $2 AND number = $3")
             .bind(&run.tenant)
             .bind(run.id.as_str())
-            .bind(number)
+            .bind(i64::from(*number))
             .execute(&mut *connection)
             .await?;
     }
@@ -131,7 +129,7 @@ pub(super) async fn put_attempts(
 }
 
 pub(super) async fn finish(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     fence: Fence,
     finish: Finish,
@@ -144,7 +142,10 @@ pub(super) async fn finish(
     } = finish;
     let open = match letter {
         LetterChange::None => None,
-        LetterChange::Close | LetterChange::Enqueue(_) => letters::open_of(connection, &run).await?,
+        LetterChange::Close | LetterChange::Enqueue(_) => {
+            holds::run(connection, &run.tenant, run.id.as_str()).await?;
+            letters::open_of(connection, &run).await?
+        }
     };
     run.letter = letters::after(open.as_ref(), &letter).or(run.letter);
     let mut left = leave(connection, vault, Some(&fence), &run, Rest::default()).await?;
@@ -160,7 +161,7 @@ pub(super) async fn finish(
 
 /// What the end of a root means for its tree: a success leaves no journal, a failure keeps it for a while, and a letter as long as itself.
 async fn after_end(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     run: &RunRecord,
     journal: Vec<fusebox_engine::records::JournalRecord>,
@@ -186,7 +187,7 @@ async fn after_end(
     Ok(())
 }
 
-pub(super) async fn end_tree(connection: &mut SqliteConnection, tenant: &str, root: &str) -> Result<(), Failed> {
+pub(super) async fn end_tree(connection: &mut Connection, tenant: &str, root: &str) -> Result<(), Failed> {
     sqlx::query(END_TREE)
         .bind(tenant)
         .bind(root)
@@ -196,29 +197,21 @@ pub(super) async fn end_tree(connection: &mut SqliteConnection, tenant: &str, ro
 }
 
 /// Ends a root that nobody holds, with its tree; its key and its journal are kept as after any other end.
-pub(super) async fn end_unowned(
-    connection: &mut SqliteConnection,
-    vault: &Vault,
-    run: &RunRecord,
-) -> Result<Left, Failed> {
+pub(super) async fn end_unowned(connection: &mut Connection, vault: &Vault, run: &RunRecord) -> Result<Left, Failed> {
     let left = leave(connection, vault, None, run, Rest::default()).await?;
     end_key(connection, run, &left, true, false).await?;
     Ok(left)
 }
 
 /// As [`end_unowned`], without a letter.
-pub(super) async fn cancel_unowned(
-    connection: &mut SqliteConnection,
-    vault: &Vault,
-    run: &RunRecord,
-) -> Result<(), Failed> {
+pub(super) async fn cancel_unowned(connection: &mut Connection, vault: &Vault, run: &RunRecord) -> Result<(), Failed> {
     let left = end_unowned(connection, vault, run).await?;
     after_end(connection, vault, run, Vec::new(), left).await
 }
 
 /// Lets the key of a run that is over go when its lifetime is, or at once; a letter keeps it beyond that.
 async fn end_key(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     run: &RunRecord,
     left: &Left,
     keep: bool,
@@ -227,9 +220,9 @@ async fn end_key(
     let Some(key) = &left.key else { return Ok(()) };
     let kept = key_expires(Some(left.now), false, left.key_lifetime).filter(|_| keep);
     let query = if keep || enqueued {
-        sqlx::query("UPDATE keys SET free_at = ?4 WHERE tenant = ?1 AND call_key = ?2 AND run = ?3")
+        sqlx::query("UPDATE keys SET free_at = $4 WHERE tenant = $1 AND call_key = $2 AND run = $3")
     } else {
-        sqlx::query("DELETE FROM keys WHERE tenant = ?1 AND call_key = ?2 AND run = ?3")
+        sqlx::query("DELETE FROM keys WHERE tenant = $1 AND call_key = $2 AND run = $3")
     };
     let mut query = query.bind(&run.tenant).bind(key).bind(run.id.as_str());
     if keep || enqueued {
@@ -240,7 +233,7 @@ async fn end_key(
 }
 
 pub(super) async fn record_finished(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     finished: Vec<Finish>,
 ) -> Result<(), Failed> {

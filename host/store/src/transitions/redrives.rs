@@ -1,33 +1,33 @@
 //! Bulk replays, and how far they are.
 
+use super::dialect::{Connection, Row};
+use super::sql::{span, text};
 use crate::failures::Failed;
 use crate::rows::{Unreadable, decode, encode};
-use crate::sqlite::sql::{now, span};
 use fusebox_core::ids::{OwnerId, RedriveId};
 use fusebox_engine::records::RedriveRecord;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row as _;
 use std::time::Duration;
 
-pub(super) const ALL: &str = "SELECT id, body FROM redrives WHERE tenant = ?1 ORDER BY started DESC, id DESC";
+pub(super) const ALL: &str = "SELECT id, body FROM redrives WHERE tenant = $1 ORDER BY started DESC, id DESC";
 pub(super) const RUNNING: &str = "SELECT id, body FROM redrives WHERE ended IS NULL ORDER BY started, id";
 pub(super) const HOLD: &str = concat!(
-    "UPDATE redrives SET holder = ?3, held_until = ",
+    "UPDATE redrives SET holder = $3, held_until = ",
     now!(),
-    " + ?4 WHERE tenant = ?1 AND id = ?2 AND ended IS NULL AND (holder IS NULL OR holder = ?3 OR held_until <= ",
+    " + $4 WHERE tenant = $1 AND id = $2 AND ended IS NULL AND (holder IS NULL OR holder = $3 OR held_until <= ",
     now!(),
     ")"
 );
 
-pub(super) fn redrive(row: &SqliteRow) -> Result<RedriveRecord, Unreadable> {
+pub(super) fn redrive(row: &Row) -> Result<RedriveRecord, Unreadable> {
     let name = format!("redrive {}", row.try_get::<String, _>("id")?);
-    decode(&name, row.try_get("body")?)
+    decode(&name, text(row, "body")?)
 }
 
-pub(super) async fn put(connection: &mut SqliteConnection, redrive: RedriveRecord) -> Result<(), Failed> {
+pub(super) async fn put(connection: &mut Connection, redrive: RedriveRecord) -> Result<(), Failed> {
     sqlx::query(
-        "INSERT INTO redrives (tenant, id, started, ended, body) VALUES (?1, ?2, ?3, ?4, ?5) \
-         ON CONFLICT DO UPDATE SET started = excluded.started, ended = excluded.ended, body = excluded.body",
+        "INSERT INTO redrives (tenant, id, started, ended, body) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (tenant, id) DO UPDATE SET started = excluded.started, ended = excluded.ended, body = excluded.body",
     )
     .bind(&redrive.tenant)
     .bind(redrive.id.as_str())
@@ -41,7 +41,7 @@ pub(super) async fn put(connection: &mut SqliteConnection, redrive: RedriveRecor
 
 /// Gives it to an owner for so long; `false` when somebody else has it, or when it is over.
 pub(super) async fn hold(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: &str,
     id: &RedriveId,
     owner: &OwnerId,

@@ -1,16 +1,17 @@
 //! Runs: claimed under a key, leased, and read.
 
+use super::dialect::{Connection, Database, Row};
+use super::holds;
+use super::sql::{count, go_on_behind, listed, span, text};
 use crate::failures::{Failed, fenced as lost, refused, unless_taken};
 use crate::rows::{Unreadable, decode, encode};
 use crate::seal::{Place, Vault};
-use crate::sqlite::sql::{alive, fenced, go_on_behind, listed, now, span};
 use fusebox_core::idempotency::{self, Holder};
 use fusebox_core::ids::{Digest, OwnerId, RunId};
 use fusebox_core::run::State;
 use fusebox_engine::ports::store::{Claim, Fence, NewRun, RunFilter};
 use fusebox_engine::records::{AttemptRecord, RunRecord, Seed};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _};
 use std::time::Duration;
 
 macro_rules! select {
@@ -20,9 +21,10 @@ macro_rules! select {
     ($rest:literal, $more:expr) => {
         concat!(
             "SELECT r.tenant, r.id, r.state, r.finished, r.seed, r.clock, r.recoveries, r.until, r.approval, r.wake, r.body, ",
-            "(SELECT json_group_array(a.body ORDER BY a.number) FROM attempts a ",
-            "WHERE a.tenant = r.tenant AND a.run = r.id) AS attempts, ",
-            $crate::sqlite::sql::alive!("r"),
+            "(SELECT ",
+            texts!("a.body", "a.number"),
+            " FROM attempts a WHERE a.tenant = r.tenant AND a.run = r.id) AS attempts, ",
+            alive!("r"),
             " AS alive FROM runs r ",
             $rest,
             $more
@@ -31,52 +33,57 @@ macro_rules! select {
 }
 pub(super) use select;
 
-pub(super) const ONE: &str = select!("WHERE r.tenant = ?1 AND r.id = ?2");
+pub(super) const ONE: &str = select!("WHERE r.tenant = $1 AND r.id = $2");
 const LIST: &str = select!("WHERE r.tenant = ");
 pub(super) const KEY: &str = concat!(
     "SELECT k.run, k.fingerprint, k.free_at IS NOT NULL AS over, k.free_at <= ",
     now!(),
     " AS expired, EXISTS (SELECT 1 FROM letters l WHERE l.tenant = k.tenant AND l.run = k.run AND l.state = 'open') ",
-    "AS lettered FROM keys k WHERE k.tenant = ?1 AND k.call_key = ?2"
+    "AS lettered FROM keys k WHERE k.tenant = $1 AND k.call_key = $2"
 );
+/// Takes a key that is free, or that run `$5` had, whose time with it is over; nothing when somebody else was faster.
+pub(super) const TAKE_KEY: &str = "INSERT INTO keys (tenant, call_key, run, fingerprint) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (tenant, call_key) DO UPDATE SET run = excluded.run, fingerprint = excluded.fingerprint, free_at = NULL \
+     WHERE keys.run = $5 AND keys.free_at IS NOT NULL";
 /// The newest that a like call may join.
 pub(super) const ALIKE: &str = select!(
-    "WHERE r.tenant = ?1 AND r.joinable = ?2 AND (r.state IN ('sleeping', 'suspended', 'dead-lettered', 'in-doubt') \
-     OR (r.caller_lost >= ?3 AND r.state NOT IN ('failed', 'cancelled'))) ORDER BY r.created DESC, r.id DESC LIMIT 1"
+    "WHERE r.tenant = $1 AND r.joinable = $2 AND (r.state IN ('sleeping', 'suspended', 'dead-lettered', 'in-doubt') \
+     OR (r.caller_lost >= $3 AND r.state NOT IN ('failed', 'cancelled'))) ORDER BY r.created DESC, r.id DESC LIMIT 1"
 );
 pub(super) const LOSE_CALLER: &str = concat!(
-    "UPDATE runs SET caller_lost = CASE WHEN ?3 THEN ",
+    "UPDATE runs SET caller_lost = CASE WHEN $3 THEN ",
     now!(),
-    " END WHERE tenant = ?1 AND id = ?2 AND likeness IS NOT NULL ",
-    "AND NOT (?3 AND state IN ('succeeded', 'failed', 'cancelled'))"
+    " END WHERE tenant = $1 AND id = $2 AND likeness IS NOT NULL ",
+    "AND NOT ($3 AND state IN ('succeeded', 'failed', 'cancelled'))"
 );
 pub(super) const INSERT: &str = concat!(
     "INSERT INTO runs (tenant, id, tool, state, created, finished, call_key, key_lifetime, body, root, parent, seq, seed, ",
     "recoveries, owner, epoch, lease_until, until, likeness) ",
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15 IS NOT NULL, CASE WHEN ?15 IS NULL THEN 0 ELSE ",
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, CASE WHEN CAST($15 AS TEXT) IS NULL THEN 0 ELSE 1 END, CASE WHEN CAST($15 AS TEXT) IS NULL THEN 0 ELSE ",
     now!(),
-    " + ?16 END, CASE WHEN ?17 THEN ",
+    " + $16 END, CASE WHEN $17 THEN ",
     now!(),
-    " END, ?18)"
+    " END, $18)"
 );
-pub(super) const RENEW: &str = concat!("UPDATE runs SET lease_until = ", now!(), " + ?5 WHERE ", fenced!());
+pub(super) const RENEW: &str = concat!("UPDATE runs SET lease_until = ", now!(), " + $5 WHERE ", fenced!());
 pub(super) const ADD_ATTEMPT: &str = concat!(
-    "INSERT INTO attempts (tenant, run, number, body) SELECT tenant, id, ?5, ?6 FROM runs WHERE ",
+    "INSERT INTO attempts (tenant, run, number, body) SELECT tenant, id, $5, $6 FROM runs WHERE ",
     fenced!(),
-    " ON CONFLICT DO UPDATE SET body = excluded.body"
+    for_update!("runs"),
+    " ON CONFLICT (tenant, run, number) DO UPDATE SET body = excluded.body"
 );
 
-pub(super) fn run(vault: &Vault, row: &SqliteRow) -> Result<RunRecord, Unreadable> {
+pub(super) fn run(vault: &Vault, row: &Row) -> Result<RunRecord, Unreadable> {
     let (tenant, id): (String, String) = (row.try_get("tenant")?, row.try_get("id")?);
     let place = Place::new("run", &tenant, &id);
-    let mut run: RunRecord = vault.decode(place, row.try_get("body")?)?;
+    let mut run: RunRecord = vault.decode(place, text(row, "body")?)?;
     // What changes without the rest of the run stands beside its body.
     run.state = row.try_get("state")?;
     let finished: Option<i64> = row.try_get("finished")?;
     run.finished = finished.map(|at| run.finished.unwrap_or(at));
-    run.recoveries = row.try_get("recoveries")?;
+    run.recoveries = count(row, "recoveries")?;
     run.clock = row.try_get::<Option<i64>, _>("clock")?.unwrap_or(run.clock);
-    let attempts: Vec<String> = decode(&place.to_string(), row.try_get("attempts")?)?;
+    let attempts: Vec<String> = decode(&place.to_string(), text(row, "attempts")?)?;
     let attempts = attempts.iter().map(|body| decode(&place.to_string(), body.as_bytes()));
     run.attempts = attempts.collect::<Result<_, _>>()?;
     if row.try_get("alive")? {
@@ -119,7 +126,7 @@ where
     })
 }
 
-pub(super) fn list<'q>(tenant: &'q str, filter: &'q RunFilter) -> QueryBuilder<'q, Sqlite> {
+pub(super) fn list<'q>(tenant: &'q str, filter: &'q RunFilter) -> QueryBuilder<'q, Database> {
     let mut query = QueryBuilder::new(LIST);
     query.push_bind(tenant);
     if let Some(tool) = &filter.tool {
@@ -149,11 +156,13 @@ pub(super) fn list<'q>(tenant: &'q str, filter: &'q RunFilter) -> QueryBuilder<'
     query
 }
 
-pub(super) async fn claim(connection: &mut SqliteConnection, vault: &Vault, new: NewRun) -> Result<Claim, Failed> {
-    if let Some(key) = &new.call_key
-        && let Some(taken) = taken(connection, vault, &new.run, key).await?
-    {
-        return Ok(taken);
+pub(super) async fn claim(connection: &mut Connection, vault: &Vault, new: NewRun) -> Result<Claim, Failed> {
+    let mut before = None;
+    if let Some(key) = &new.call_key {
+        match taken(connection, vault, &new.run, key).await? {
+            Key::Taken(taken) => return Ok(*taken),
+            Key::Free { before: holder } => before = holder,
+        }
     }
     // A run that waits for a host has no owner yet, and a nested one never has: its root's owner is its own.
     let run = &new.run;
@@ -171,16 +180,17 @@ pub(super) async fn claim(connection: &mut SqliteConnection, vault: &Vault, new:
         .await?;
     }
     if let Some(key) = &new.call_key {
-        sqlx::query(
-            "INSERT INTO keys (tenant, call_key, run, fingerprint) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE \
-             SET run = excluded.run, fingerprint = excluded.fingerprint, free_at = NULL",
-        )
-        .bind(&run.tenant)
-        .bind(key.0.as_slice())
-        .bind(run.id.as_str())
-        .bind(run.fingerprint.0.as_slice())
-        .execute(&mut *connection)
-        .await?;
+        let taken = sqlx::query(TAKE_KEY)
+            .bind(&run.tenant)
+            .bind(key.0.as_slice())
+            .bind(run.id.as_str())
+            .bind(run.fingerprint.0.as_slice())
+            .bind(before)
+            .execute(&mut *connection)
+            .await?;
+        if taken.rows_affected() == 0 {
+            return Err(Failed::Overtaken(format!("the key of run {}", run.id)));
+        }
     }
     let owner = new.owner;
     Ok(Claim::Fresh(Fence {
@@ -189,16 +199,22 @@ pub(super) async fn claim(connection: &mut SqliteConnection, vault: &Vault, new:
     }))
 }
 
-/// What the holder of the key means for a call; `None` when the key is free.
-async fn taken(
-    connection: &mut SqliteConnection,
-    vault: &Vault,
-    run: &RunRecord,
-    key: &Digest,
-) -> Result<Option<Claim>, Failed> {
+/// What the holder of a key means for a call.
+enum Key {
+    /// The call gets what the key has.
+    Taken(Box<Claim>),
+    /// The call may have it from that run, whose time with it is over.
+    Free {
+        /// The run, if one had it.
+        before: Option<String>,
+    },
+}
+
+async fn taken(connection: &mut Connection, vault: &Vault, run: &RunRecord, key: &Digest) -> Result<Key, Failed> {
+    holds::key(connection, &run.tenant, key).await?;
     let holder = sqlx::query(KEY).bind(&run.tenant).bind(key.0.as_slice());
     let Some(row) = holder.fetch_optional(&mut *connection).await? else {
-        return Ok(None);
+        return Ok(Key::Free { before: None });
     };
     let (over, lettered): (bool, bool) = (row.try_get("over")?, row.try_get("lettered")?);
     let id: String = row.try_get("run")?;
@@ -214,10 +230,10 @@ async fn taken(
     };
     let decided = idempotency::claim(Some(&holder), run.fingerprint);
     if decided == idempotency::Claim::Fresh {
-        return Ok(None);
+        return Ok(Key::Free { before: Some(id) });
     }
     if decided == idempotency::Claim::Conflict {
-        return Ok(Some(Claim::Conflict(parsed(place, &id)?)));
+        return Ok(Key::Taken(Box::new(Claim::Conflict(parsed(place, &id)?))));
     }
     let row = sqlx::query(ONE)
         .bind(&run.tenant)
@@ -225,28 +241,28 @@ async fn taken(
         .fetch_one(connection)
         .await?;
     let holder = Box::new(self::run(vault, &row)?);
-    Ok(Some(if decided == idempotency::Claim::Stored {
+    Ok(Key::Taken(Box::new(if decided == idempotency::Claim::Stored {
         Claim::Stored(holder)
     } else {
         Claim::Joined {
             run: holder,
             alive: row.try_get("alive")?,
         }
-    }))
+    })))
 }
 
 /// Takes the lease for a new owner; returns its epoch.
 pub(super) async fn lease(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: &str,
     run: &str,
     owner: &str,
     lease: Duration,
 ) -> Result<i64, Failed> {
     const LEASE: &str = concat!(
-        "UPDATE runs SET owner = ?3, epoch = epoch + 1, lease_until = ",
+        "UPDATE runs SET owner = $3, epoch = epoch + 1, lease_until = ",
         now!(),
-        " + ?4 WHERE tenant = ?1 AND id = ?2 RETURNING epoch"
+        " + $4 WHERE tenant = $1 AND id = $2 RETURNING epoch"
     );
     let leased = sqlx::query_scalar(LEASE)
         .bind(tenant)
@@ -257,7 +273,7 @@ pub(super) async fn lease(
 }
 
 pub(super) async fn renew(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: &str,
     run: &RunId,
     fence: &Fence,
@@ -269,7 +285,7 @@ pub(super) async fn renew(
 }
 
 pub(super) async fn add_attempt(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: &str,
     run: &RunId,
     fence: &Fence,
@@ -277,7 +293,7 @@ pub(super) async fn add_attempt(
 ) -> Result<(), Failed> {
     let added = sqlx::query(ADD_ATTEMPT).bind(tenant).bind(run.as_str());
     let added = added.bind(fence.owner.as_str()).bind(fence.epoch);
-    let added = added.bind(attempt.number).bind(attempt_body(run, attempt)?);
+    let added = added.bind(i64::from(attempt.number)).bind(attempt_body(run, attempt)?);
     still_owned(run, added.execute(connection).await?.rows_affected())
 }
 
@@ -289,7 +305,7 @@ pub(super) fn still_owned(run: &RunId, rows: u64) -> Result<(), Failed> {
 }
 
 pub(super) async fn lose_caller(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: &str,
     run: &RunId,
     lost: bool,
@@ -301,7 +317,7 @@ pub(super) async fn lose_caller(
 
 /// Adds a run: owned, waiting for a host, or nobody's.
 pub(super) async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     run: &RunRecord,
     key: Option<&Digest>,
@@ -325,9 +341,9 @@ pub(super) async fn insert(
         .bind(body(vault, run)?)
         .bind(nested.map(|nested| nested.root.as_str()))
         .bind(nested.map(|nested| nested.parent.as_str()))
-        .bind(nested.map(|nested| nested.seq))
+        .bind(nested.map(|nested| i64::from(nested.seq)))
         .bind(seed.as_ref())
-        .bind(run.recoveries)
+        .bind(i64::from(run.recoveries))
         .bind(held.map(|(owner, _)| owner.as_str()))
         .bind(held.map(|(_, lease)| span(lease)))
         .bind(run.state == "accepted" && nested.is_none())
@@ -339,19 +355,19 @@ pub(super) async fn insert(
 }
 
 pub(super) async fn put_attempt(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     tenant: &str,
     run: &RunId,
     number: u32,
     body: &str,
 ) -> Result<(), Failed> {
     sqlx::query(
-        "INSERT INTO attempts (tenant, run, number, body) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT DO UPDATE SET body = excluded.body",
+        "INSERT INTO attempts (tenant, run, number, body) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (tenant, run, number) DO UPDATE SET body = excluded.body",
     )
     .bind(tenant)
     .bind(run.as_str())
-    .bind(number)
+    .bind(i64::from(number))
     .bind(body)
     .execute(connection)
     .await?;
@@ -371,7 +387,7 @@ pub(super) fn body(vault: &Vault, run: &RunRecord) -> Result<String, Unreadable>
 
 /// One run, inside a transaction.
 pub(super) async fn one(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     tenant: &str,
     id: &str,

@@ -1,23 +1,27 @@
 //! Roots that nobody holds: they sleep, wait for a person, or lost their host, and are taken again.
 
+use super::dialect::{Connection, Row};
+use super::finish::{self, Rest, leave};
+use super::sql::span;
+use super::{approvals, holds, journal, runs};
 use crate::failures::{Failed, refused};
 use crate::rows::Unreadable;
 use crate::seal::Vault;
-use crate::sqlite::finish::{self, Rest, leave};
-use crate::sqlite::sql::{alive, now, span};
-use crate::sqlite::{approvals, journal, runs};
 use fusebox_core::ids::{ApprovalId, OwnerId, RunId};
 use fusebox_core::run::State;
 use fusebox_engine::ports::store::{Fence, Taken, Wakes, cancelled};
 use fusebox_engine::records::{ApprovalRecord, JournalRecord, RunRecord};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row as _;
 use std::time::Duration;
 
-/// Roots that can be taken, after the one of `?1` to `?3`.
-pub(super) const DUE: &str = runs::select!(
-    "WHERE r.wake >= ?1 AND (r.wake, r.tenant, r.id) > (?1, ?2, ?3) AND r.wake <= ",
-    concat!(now!(), " ORDER BY r.wake, r.tenant, r.id LIMIT ?4")
+pub(super) const ANY_DUE: &str = concat!("SELECT 1 FROM runs r WHERE r.wake <= ", now!(), " LIMIT 1");
+/// Roots that can be taken, after the one of `$1` to `$3`.
+pub(super) const DUE: &str = concat!(
+    "SELECT r.wake, r.tenant, r.id, r.state, r.approval FROM runs r ",
+    "WHERE r.wake >= $1 AND (r.wake, r.tenant, r.id) > ($1, $2, $3) AND r.wake <= ",
+    now!(),
+    " ORDER BY r.wake, r.tenant, r.id LIMIT $4",
+    for_update_of_free!("r")
 );
 /// What decides whether a root can be taken or cancelled by name.
 pub(super) const FACTS: &str = concat!(
@@ -27,29 +31,29 @@ pub(super) const FACTS: &str = concat!(
     alive!("r"),
     " AS alive, (SELECT l.id FROM letters l WHERE l.tenant = r.tenant AND l.run = r.id AND l.state = 'open') AS letter, ",
     now!(),
-    " AS now FROM runs r WHERE r.tenant = ?1 AND r.id = ?2"
+    " AS now FROM runs r WHERE r.tenant = $1 AND r.id = $2"
 );
 /// Whether the journals of a tree hold an effect of which nobody knows the end.
-pub(super) const UNSETTLED: &str = "SELECT EXISTS (SELECT 1 FROM journal j WHERE j.tenant = ?1 AND j.run = ?2 \
+pub(super) const UNSETTLED: &str = "SELECT EXISTS (SELECT 1 FROM journal j WHERE j.tenant = $1 AND j.run = $2 \
      AND j.settled IS NULL) OR EXISTS (SELECT 1 FROM runs n JOIN journal j ON j.tenant = n.tenant AND j.run = n.id \
-     WHERE n.tenant = ?1 AND n.root = ?2 AND j.settled IS NULL)";
+     WHERE n.tenant = $1 AND n.root = $2 AND j.settled IS NULL)";
 /// A run that is kept by a letter keeps the state of before the replay: when the lease ends, the letter is open again.
 pub(super) const GIVE: &str = concat!(
-    "UPDATE runs SET state = CASE WHEN EXISTS (SELECT 1 FROM letters l WHERE l.tenant = ?1 AND l.run = ?2 ",
+    "UPDATE runs SET state = CASE WHEN EXISTS (SELECT 1 FROM letters l WHERE l.tenant = $1 AND l.run = $2 ",
     "AND l.state = 'open') THEN 'dead-lettered' ELSE 'running' END, finished = NULL, until = NULL, approval = NULL, ",
-    "journal_until = NULL, recoveries = recoveries + ?5, owner = ?3, epoch = epoch + 1, lease_until = ",
+    "journal_until = NULL, recoveries = recoveries + $5, owner = $3, epoch = epoch + 1, lease_until = ",
     now!(),
-    " + ?4 WHERE tenant = ?1 AND id = ?2 RETURNING epoch"
+    " + $4 WHERE tenant = $1 AND id = $2 RETURNING epoch"
 );
-pub(super) const CANCELLED: &str = "SELECT cancel FROM runs WHERE tenant = ?1 AND id = ?2";
+pub(super) const CANCELLED: &str = "SELECT cancel FROM runs WHERE tenant = $1 AND id = $2";
 
 /// Whether somebody wants the run of a row cancelled.
-pub(super) fn wish(row: &SqliteRow) -> Result<bool, Unreadable> {
+pub(super) fn wish(row: &Row) -> Result<bool, Unreadable> {
     Ok(row.try_get("cancel")?)
 }
 
 pub(super) async fn sleep(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     fence: Fence,
     mut run: RunRecord,
@@ -63,13 +67,13 @@ pub(super) async fn sleep(
     rest(connection, vault, &fence, run, until, &journal).await
 }
 
-async fn clock(connection: &mut SqliteConnection) -> Result<i64, Failed> {
+async fn clock(connection: &mut Connection) -> Result<i64, Failed> {
     let now = sqlx::query_scalar(concat!("SELECT ", now!()));
     Ok(now.fetch_one(connection).await?)
 }
 
 pub(super) async fn suspend(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     fence: Fence,
     mut run: RunRecord,
@@ -85,7 +89,7 @@ pub(super) async fn suspend(
 }
 
 async fn rest(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     fence: &Fence,
     mut run: RunRecord,
@@ -102,7 +106,7 @@ async fn rest(
 }
 
 pub(super) async fn take(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     owner: OwnerId,
     lease: Duration,
@@ -119,14 +123,14 @@ pub(super) async fn take(
         };
         last = (end.try_get("wake")?, end.try_get("tenant")?, end.try_get("id")?);
         for row in &due {
-            let why = why(&row.try_get::<String, _>("state")?);
-            match (why, runs::run(vault, row)) {
+            let (tenant, id): (&str, &str) = (row.try_get("tenant")?, row.try_get("id")?);
+            let state: &str = row.try_get("state")?;
+            match (why(state), runs::one(connection, vault, tenant, id).await) {
                 (Some(why), Ok(run)) => taken.push(give(connection, run, waited_for(row)?, why, &owner, lease).await?),
                 // It stays where it is, named each time, and is in nobody's way.
-                (_, Err(unreadable)) => tracing::error!(row = %unreadable.row, "skipped a row: {unreadable}"),
-                (None, Ok(run)) => {
-                    tracing::error!(run = %run.id, state = run.state, "skipped a run: nobody knows its state")
-                }
+                (_, Err(Failed::Unreadable(row))) => tracing::error!(row = %row.row, "skipped a row: {row}"),
+                (None, Ok(_)) => tracing::error!(run = id, state, "skipped a run: nobody knows its state"),
+                (_, Err(failed)) => return Err(failed),
             }
         }
     }
@@ -143,7 +147,7 @@ fn why(state: &str) -> Option<Wakes> {
     }
 }
 
-fn waited_for(row: &SqliteRow) -> Result<Option<ApprovalId>, Failed> {
+fn waited_for(row: &Row) -> Result<Option<ApprovalId>, Failed> {
     let id: Option<String> = row.try_get("approval")?;
     let parse = |id: String| {
         id.parse().map_err(|error| Unreadable {
@@ -156,7 +160,7 @@ fn waited_for(row: &SqliteRow) -> Result<Option<ApprovalId>, Failed> {
 
 /// Gives a root to a new owner.
 async fn give(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     mut run: RunRecord,
     waited_for: Option<ApprovalId>,
     why: Wakes,
@@ -169,7 +173,7 @@ async fn give(
         .bind(run.id.as_str())
         .bind(owner.as_str())
         .bind(span(lease))
-        .bind(recovered);
+        .bind(i64::from(recovered));
     let epoch = given.fetch_one(&mut *connection).await?;
     State::Running.name().clone_into(&mut run.state);
     run.finished = None;
@@ -187,7 +191,7 @@ async fn give(
     })
 }
 
-async fn facts(connection: &mut SqliteConnection, tenant: &str, run: &RunId) -> Result<SqliteRow, Failed> {
+async fn facts(connection: &mut Connection, tenant: &str, run: &RunId) -> Result<Row, Failed> {
     let row = sqlx::query(FACTS).bind(tenant).bind(run.as_str());
     let row = row.fetch_optional(connection).await?;
     let row = row.ok_or_else(|| refused(format!("there is no run {run}")))?;
@@ -201,13 +205,14 @@ async fn facts(connection: &mut SqliteConnection, tenant: &str, run: &RunId) -> 
 }
 
 pub(super) async fn take_run(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     tenant: &str,
     id: &RunId,
     owner: OwnerId,
     lease: Duration,
 ) -> Result<Taken, Failed> {
+    holds::run(connection, tenant, id.as_str()).await?;
     let facts = facts(connection, tenant, id).await?;
     let why = may_take(id, &facts)?;
     let run = runs::one(connection, vault, tenant, id.as_str()).await?;
@@ -218,7 +223,7 @@ pub(super) async fn take_run(
 }
 
 /// Why a root can be taken by name, or who has it, or what it waits for.
-fn may_take(id: &RunId, facts: &SqliteRow) -> Result<Wakes, Failed> {
+fn may_take(id: &RunId, facts: &Row) -> Result<Wakes, Failed> {
     let (state, letter): (String, Option<String>) = (facts.try_get("state")?, facts.try_get("letter")?);
     if let Some(root) = facts.try_get::<Option<String>, _>("root")? {
         return Err(refused(format!("run {id} is part of run {root}; resume that")));
@@ -254,13 +259,13 @@ fn may_take(id: &RunId, facts: &SqliteRow) -> Result<Wakes, Failed> {
 }
 
 /// A run that is resumed after its end has its key again, unless a younger run took it.
-async fn take_key_back(connection: &mut SqliteConnection, run: &RunRecord, facts: &SqliteRow) -> Result<(), Failed> {
+async fn take_key_back(connection: &mut Connection, run: &RunRecord, facts: &Row) -> Result<(), Failed> {
     let Some(key) = facts.try_get::<Option<Vec<u8>>, _>("call_key")? else {
         return Ok(());
     };
     let holder = sqlx::query_scalar(
-        "INSERT INTO keys (tenant, call_key, run, fingerprint) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE \
-         SET free_at = CASE WHEN run = excluded.run THEN NULL ELSE free_at END RETURNING run",
+        "INSERT INTO keys (tenant, call_key, run, fingerprint) VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, call_key) DO UPDATE \
+         SET free_at = CASE WHEN keys.run = excluded.run THEN NULL ELSE keys.free_at END RETURNING run",
     )
     .bind(&run.tenant)
     .bind(key)
@@ -277,11 +282,12 @@ async fn take_key_back(connection: &mut SqliteConnection, run: &RunRecord, facts
 }
 
 pub(super) async fn cancel(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     vault: &Vault,
     tenant: &str,
     id: &RunId,
 ) -> Result<bool, Failed> {
+    holds::run(connection, tenant, id.as_str()).await?;
     let facts = facts(connection, tenant, id).await?;
     let (state, letter): (String, Option<String>) = (facts.try_get("state")?, facts.try_get("letter")?);
     if let Some(root) = facts.try_get::<Option<String>, _>("root")? {
@@ -290,7 +296,7 @@ pub(super) async fn cancel(
     let alive: bool = facts.try_get("alive")?;
     // What nobody knows the end of is judged by whoever takes the run over.
     if alive || (state == "running" && unsettled(connection, tenant, id).await?) {
-        let wish = sqlx::query("UPDATE runs SET cancel = 1 WHERE tenant = ?1 AND id = ?2");
+        let wish = sqlx::query("UPDATE runs SET cancel = TRUE WHERE tenant = $1 AND id = $2");
         wish.bind(tenant).bind(id.as_str()).execute(connection).await?;
         return Ok(true);
     }
@@ -317,7 +323,7 @@ pub(super) async fn cancel(
     Ok(true)
 }
 
-async fn unsettled(connection: &mut SqliteConnection, tenant: &str, root: &RunId) -> Result<bool, Failed> {
+async fn unsettled(connection: &mut Connection, tenant: &str, root: &RunId) -> Result<bool, Failed> {
     let unsettled = sqlx::query_scalar(UNSETTLED).bind(tenant).bind(root.as_str());
     Ok(unsettled.fetch_one(connection).await?)
 }

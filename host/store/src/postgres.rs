@@ -1,0 +1,85 @@
+//! The store on PostgreSQL: shared by the hosts that name the same database.
+//!
+//! Transactions are READ COMMITTED. What a transition decides by is locked first, in a statement of its own, so that what it reads afterwards
+//! stands still; what was overtaken is done again. Nothing is kept in a session, so that a pooler may give each transaction another one.
+
+#[macro_use]
+mod dialect;
+mod failures;
+mod open;
+#[cfg(test)]
+mod plans;
+mod transact;
+#[path = "transitions/store.rs"]
+mod transitions;
+
+use crate::failures::Failed;
+use crate::options::StoreOptions;
+use crate::seal::Vault;
+use dialect::Connection;
+use fusebox_engine::ports::store::{JOURNAL_KEPT, StoreError};
+use futures::future::BoxFuture;
+use sqlx::postgres::PgPool;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A store in one database of a PostgreSQL server. Any number of processes and machines may share it.
+pub struct PostgresStore {
+    /// Server and database, for messages; without the password.
+    place: Arc<str>,
+    readers: PgPool,
+    vault: Arc<Vault>,
+    /// How long the journals of failed runs are kept that became no letter.
+    failed_journals: Duration,
+}
+
+impl PostgresStore {
+    /// Opens the database of a `postgres://` URL, making the schema where it is missing.
+    ///
+    /// # Errors
+    /// `Unavailable`, with what to do, when it cannot be reached or used, or has the schema of a newer version.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, StoreOptions::default()).await
+    }
+
+    /// As [`PostgresStore::open`], with options.
+    ///
+    /// # Errors
+    /// Those of [`PostgresStore::open`]; `Unavailable` when the key is not that of the database, or the database is not encrypted and not new.
+    pub async fn open_with(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
+        let vault = Vault::new(options.key.as_ref());
+        let (place, pool) = open::open(url, &vault).await?;
+        Ok(Self {
+            place: place.into(),
+            readers: pool,
+            vault: Arc::new(vault),
+            failed_journals: JOURNAL_KEPT,
+        })
+    }
+
+    /// The same store, which keeps the journals of failed runs that became no letter for another time than [`JOURNAL_KEPT`].
+    #[must_use]
+    pub fn keep_failed_journals(self, failed_journals: Duration) -> Self {
+        Self {
+            failed_journals,
+            ..self
+        }
+    }
+
+    fn failed(&self, error: impl Into<Failed>) -> StoreError {
+        failures::at(&self.place, error.into())
+    }
+
+    /// Runs `act` in a transaction, all of it or nothing; a caller that goes away changes nothing about that.
+    async fn write<T, F>(&self, act: F) -> Result<T, StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut Connection, &'c Vault) -> BoxFuture<'c, Result<T, Failed>> + Clone + Send + 'static,
+        T: Send + 'static,
+    {
+        let (pool, vault) = (self.readers.clone(), Arc::clone(&self.vault));
+        let written = tokio::spawn(async move { transact::write(&pool, &vault, act).await }).await;
+        written
+            .unwrap_or_else(|error| Err(Failed::Database(sqlx::Error::Protocol(error.to_string()))))
+            .map_err(|failed| self.failed(failed))
+    }
+}

@@ -1,0 +1,85 @@
+//! What the transitions have to know of PostgreSQL: its types, and the parts of statements that no two databases write alike.
+
+use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
+
+pub(super) type Database = sqlx::Postgres;
+pub(super) type Connection = PgConnection;
+pub(super) type Pool = PgPool;
+pub(super) type Row = PgRow;
+pub(super) type Arguments<'q> = PgArguments;
+pub(super) type Handle = super::PostgresStore;
+
+/// Whether others write at the same time.
+pub(super) const MANY_WRITERS: bool = true;
+
+/// The database's clock in milliseconds since 1970, as it stood when the statement came: hosts of one database agree on when a lease ends.
+macro_rules! now {
+    () => {
+        "CAST(FLOOR(EXTRACT(EPOCH FROM statement_timestamp()) * 1000) AS BIGINT)"
+    };
+}
+
+/// Texts as a JSON array.
+macro_rules! texts {
+    ($text:literal, $order:literal) => {
+        concat!(
+            "CAST(COALESCE(json_agg(",
+            $text,
+            " ORDER BY ",
+            $order,
+            "), '[]') AS TEXT)"
+        )
+    };
+}
+
+/// Texts by their numbers as a JSON object.
+macro_rules! texts_by {
+    ($number:literal, $text:literal) => {
+        concat!(
+            "CAST(COALESCE(json_object_agg(",
+            $number,
+            ", ",
+            $text,
+            "), '{}') AS TEXT)"
+        )
+    };
+}
+
+/// The numbers of a JSON array.
+macro_rules! numbers {
+    ($array:literal) => {
+        concat!(
+            "(SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(",
+            $array,
+            " AS JSON)))"
+        )
+    };
+}
+
+/// What a column holds that says yes.
+macro_rules! yes {
+    () => {
+        "TRUE"
+    };
+}
+
+/// Where a row is. Another version of it is elsewhere, so that a row that changed meanwhile is left alone.
+macro_rules! row_id {
+    () => {
+        "ctid"
+    };
+}
+
+/// Keeps the rows of `$table` that a query finds from other writers until the transaction is over.
+macro_rules! for_update {
+    ($table:literal) => {
+        concat!(" FOR NO KEY UPDATE OF ", $table)
+    };
+}
+
+/// As `for_update`, without rows that others keep.
+macro_rules! for_update_of_free {
+    ($table:literal) => {
+        concat!(" FOR NO KEY UPDATE OF ", $table, " SKIP LOCKED")
+    };
+}

@@ -1,0 +1,68 @@
+//! What PostgreSQL says, as an error of the port: which database, what happened, what to do next.
+
+use crate::failures::Failed;
+use fusebox_engine::ports::store::StoreError;
+use sqlx::migrate::MigrateError;
+
+/// As an error of the port, about the database called `place`.
+pub(super) fn at(place: &str, failed: Failed) -> StoreError {
+    failed.told(place, |error| database(place, error))
+}
+
+/// Why the schema could not be brought up to date.
+pub(super) fn migration(place: &str, error: MigrateError) -> StoreError {
+    crate::failures::migration(place, error, |error| database(place, error))
+}
+
+/// The SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>, of an error that the server reported.
+fn code(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
+}
+
+/// Whether another transaction was in the way, so that this one did nothing: a deadlock, a clash, or a row that went while it was referred to.
+pub(super) fn came_to_nothing(error: &sqlx::Error) -> bool {
+    matches!(code(error).as_deref(), Some("40001" | "40P01" | "55P03" | "23503"))
+}
+
+/// Whether the connection is gone: the server ended it, or the network did.
+pub(super) fn lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
+        error => code(error).is_some_and(|code| code.starts_with("08") || code.starts_with("57P")),
+    }
+}
+
+pub(super) fn database(place: &str, error: &sqlx::Error) -> String {
+    let told = match error {
+        sqlx::Error::PoolTimedOut => {
+            return format!(
+                "{place} gave no connection in time. Look whether the server is up and whether its `max_connections` is used up"
+            );
+        }
+        sqlx::Error::Io(error) => {
+            return format!("{place} cannot be reached ({error}). Look whether the server is up, and at host and port");
+        }
+        sqlx::Error::Tls(error) => {
+            return format!(
+                "{place} cannot be reached over TLS ({error}). `sslmode` and `sslrootcert` in the URL say what is expected of the server"
+            );
+        }
+        error => error
+            .as_database_error()
+            .map_or_else(|| error.to_string(), |error| error.message().to_owned()),
+    };
+    let next = match code(error).as_deref() {
+        Some("28P01" | "28000") => "Mend user and password in the URL, or the server's pg_hba.conf",
+        Some("3D000") => "Make it with `createdb`, or name another one",
+        Some("42501") => "Give this user the rights: it has to own the schema, or `GRANT ALL ON SCHEMA public` to it",
+        Some("53300") => "Raise the server's `max_connections`, or put a pooler before it",
+        Some("53100") => "Free some space on the server's disk",
+        Some("25006") => "It takes no writes: name the primary server, not a standby",
+        Some("26000") => {
+            "A pooler took a prepared statement away: use PgBouncer 1.21 or later with `max_prepared_statements` above 0"
+        }
+        Some(code) if code.starts_with("57P") => "The server is stopping or starting; try again",
+        _ => return format!("{place}: {told}"),
+    };
+    format!("{place}: {told}. {next}")
+}

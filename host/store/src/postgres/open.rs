@@ -1,0 +1,105 @@
+//! Opening a database of a server: one process at a time makes or changes its schema.
+
+use super::failures::{self, migration};
+use super::transitions::sealing;
+use crate::failures::Failed;
+use crate::seal::Vault;
+use fusebox_engine::ports::store::StoreError;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, Row};
+use std::time::Duration;
+
+/// Statements that a connection keeps prepared: more than there are.
+const STATEMENTS: usize = 256;
+/// Connections of one process.
+const CONNECTIONS: u32 = 16;
+/// How long a transition waits for a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// The oldest version that knows everything that is asked of it: 14.
+const OLDEST: i32 = 140_000;
+/// What processes lock that change the schema, until they have done so: "fusebox" in ASCII.
+const SCHEMA_LOCK: i64 = 0x0066_7573_6562_6f78;
+
+static MIGRATIONS: Migrator = {
+    let mut migrations = sqlx::migrate!("migrations/postgres");
+    // Its lock is one of the session, which a pooler gives to somebody else.
+    migrations.locking = false;
+    migrations
+};
+
+/// A connected pool, and what the database is called in messages.
+pub(super) async fn open(url: &str, vault: &Vault) -> Result<(String, PgPool), StoreError> {
+    let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| StoreError::Unavailable {
+        reason: format!(
+            "the URL of the database cannot be read ({error}). Write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded"
+        ),
+    })?;
+    let options = options
+        .application_name("fusebox")
+        .statement_cache_capacity(STATEMENTS)
+        // Nothing here has fractions, and poolers refuse to pass it on.
+        .extra_float_digits(None)
+        // Statements carry inputs and outputs of tools, which are nobody's business in a log.
+        .disable_statement_logging();
+    let place = place(&options);
+    prepare(&options, &place, vault).await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(CONNECT)
+        .connect_lazy_with(options);
+    Ok((place, pool))
+}
+
+/// Server and database, without user and password.
+fn place(options: &PgConnectOptions) -> String {
+    let host = match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    };
+    let database = options.get_database().unwrap_or_else(|| options.get_username());
+    format!("the PostgreSQL database {database} at {host}")
+}
+
+/// Brings the schema up to date and compares the key, in one transaction.
+async fn prepare(options: &PgConnectOptions, place: &str, vault: &Vault) -> Result<(), StoreError> {
+    let at = |error: sqlx::Error| failures::at(place, Failed::from(error));
+    let connecting = tokio::time::timeout(CONNECT, options.connect());
+    let connected = connecting.await.map_err(|_| StoreError::Unavailable {
+        reason: format!(
+            "{place} did not answer within {} s. Look whether the server is up, and at host and port",
+            CONNECT.as_secs()
+        ),
+    })?;
+    let mut connection = connected.map_err(at)?;
+    new_enough(&mut connection, place).await?;
+    let mut transaction = connection.begin().await.map_err(at)?;
+    let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(SCHEMA_LOCK);
+    lock.execute(&mut *transaction).await.map_err(at)?;
+    let migrated = MIGRATIONS.run_direct(&mut *transaction).await;
+    migrated.map_err(|error| migration(place, error))?;
+    let checked = sealing::check(&mut transaction, vault).await;
+    checked.map_err(|failed| failures::at(place, failed))?;
+    transaction.commit().await.map_err(at)?;
+    // What it had to say is said.
+    let _ = connection.close().await;
+    Ok(())
+}
+
+async fn new_enough(connection: &mut PgConnection, place: &str) -> Result<(), StoreError> {
+    let at = |error: sqlx::Error| failures::at(place, Failed::from(error));
+    let version = sqlx::query(
+        "SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS name",
+    );
+    let version = version.fetch_one(connection).await.map_err(at)?;
+    let number: i32 = version.try_get("number").map_err(at)?;
+    let name: String = version.try_get("name").map_err(at)?;
+    if number < OLDEST {
+        return Err(StoreError::Unavailable {
+            reason: format!(
+                "{place} is PostgreSQL {name}, and Fusebox needs 14 or later. Upgrade the server, or name another one"
+            ),
+        });
+    }
+    Ok(())
+}

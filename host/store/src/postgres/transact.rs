@@ -1,0 +1,89 @@
+//! Transactions, done again when another one got in their way.
+
+use super::dialect::Connection;
+use super::failures::{came_to_nothing, lost};
+use crate::failures::Failed;
+use crate::seal::Vault;
+use futures::future::BoxFuture;
+use sqlx::postgres::PgPool;
+use std::time::Duration;
+
+/// How often a transaction is tried.
+const TRIES: u32 = 8;
+/// The wait before the second try; it doubles with each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(5);
+/// Whatever the server's default is: rows that are decided by are locked, and statements see what was committed before them.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// Runs `act` in a transaction, all of it or nothing, as often as needed until it neither clashes nor is overtaken.
+pub(super) async fn write<T, F>(pool: &PgPool, vault: &Vault, act: F) -> Result<T, Failed>
+where
+    F: for<'c> FnOnce(&'c mut Connection, &'c Vault) -> BoxFuture<'c, Result<T, Failed>> + Clone,
+{
+    let mut wait = FIRST_WAIT;
+    for _ in 1..TRIES {
+        match once(pool, vault, act.clone()).await {
+            Err(failed) if again(&failed) => {
+                tracing::debug!(?failed, "a transaction is done again");
+                pause(wait).await;
+                wait *= 2;
+            }
+            done => return done.map_err(Ended::why),
+        }
+    }
+    once(pool, vault, act).await.map_err(Ended::why)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing is decided by it; a clock of a test would only make it longer"
+)]
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// How a transaction ended that did not do what it should.
+#[derive(Debug)]
+enum Ended {
+    /// Nothing was written.
+    Undone(Failed),
+    /// The connection was lost while it was committed: nobody knows whether it was.
+    Unknown(sqlx::Error),
+}
+
+impl Ended {
+    fn why(self) -> Failed {
+        match self {
+            Self::Undone(failed) => failed,
+            Self::Unknown(error) => error.into(),
+        }
+    }
+}
+
+fn again(ended: &Ended) -> bool {
+    match ended {
+        Ended::Undone(Failed::Overtaken(_)) => true,
+        Ended::Undone(Failed::Database(error)) => came_to_nothing(error) || lost(error),
+        Ended::Undone(_) | Ended::Unknown(_) => false,
+    }
+}
+
+async fn once<T, F>(pool: &PgPool, vault: &Vault, act: F) -> Result<T, Ended>
+where
+    F: for<'c> FnOnce(&'c mut Connection, &'c Vault) -> BoxFuture<'c, Result<T, Failed>>,
+{
+    let undone = |error: sqlx::Error| Ended::Undone(error.into());
+    let mut transaction = pool.begin_with(BEGIN).await.map_err(undone)?;
+    match act(&mut transaction, vault).await {
+        Ok(done) => match transaction.commit().await {
+            Ok(()) => Ok(done),
+            Err(error) if lost(&error) => Err(Ended::Unknown(error)),
+            Err(error) => Err(undone(error)),
+        },
+        Err(failed) => {
+            // A connection that cannot undo it is closed, which undoes it too.
+            let _ = transaction.rollback().await;
+            Err(Ended::Undone(failed))
+        }
+    }
+}
