@@ -1,5 +1,6 @@
 //! Where settings come from: the only place that reads environment variables and looks for files.
 
+use crate::database::Database;
 use fusebox_faces::cli::{Cli, Failed};
 use fusebox_manifest::diagnostic::Diagnostic;
 use fusebox_manifest::{HostFile, KeyPlace, PathSetting, Presets, Source};
@@ -16,6 +17,8 @@ const FILE: &str = "fusebox.toml";
 pub(crate) const SECRET_PREFIX: &str = "FUSEBOX_SECRET_";
 /// The variable with the key that the command line shows to a host.
 pub(crate) const KEY_VARIABLE: &str = "FUSEBOX_KEY";
+/// The variable with the database, whose URL may hold a password.
+pub(crate) const DATABASE_VARIABLE: &str = "FUSEBOX_DATABASE";
 /// Variables that say where to look, and are no settings themselves.
 const NO_SETTINGS: [&str; 5] = [
     "FUSEBOX_CONFIG",
@@ -120,8 +123,8 @@ pub(crate) struct Config {
     pub(crate) host: HostFile,
     /// Presets: those that come with Fusebox, and the operator's.
     pub(crate) presets: Presets,
-    /// The SQLite file.
-    pub(crate) database: PathBuf,
+    /// Where everything is kept that lasts.
+    pub(crate) database: Database,
     /// Folder of compiled components.
     pub(crate) cache: PathBuf,
     /// Folder of Cedar rules.
@@ -180,10 +183,10 @@ impl Config {
             (None, Some(home)) => Ok(home.join("fusebox").join(name)),
             (None, None) => Err(no_home("database")),
         };
-        let database = host
-            .database
-            .as_ref()
-            .map_or_else(|| default("fusebox.db"), |path| Ok(place(path)))?;
+        let database = host.database.as_ref().map_or_else(
+            || default("fusebox.db").map(Database::File),
+            |setting| Ok(Database::named(setting, &beside, &working)),
+        )?;
         let cache = match (&host.cache, &environment.cache_home) {
             (Some(path), _) => place(path),
             (None, Some(home)) => home.join("fusebox/compiled"),

@@ -1,5 +1,6 @@
 //! What `fusebox doctor` looks at: settings, database, waiting runs, cache, compiler, secrets.
 
+use crate::database::Database;
 use crate::wire::Process;
 use fusebox_core::run::State as RunState;
 use fusebox_core::time::Wall;
@@ -77,7 +78,7 @@ pub(crate) async fn checkup(process: &Process) -> Vec<Checkup> {
 /// The rule files; their types are checked where there is a database with tools.
 async fn rules(process: &Process, folder: &Path) -> Vec<Checkup> {
     let host = match process.config() {
-        Ok(config) if config.database.exists() => process.local("looking at the rules").await,
+        Ok(config) if !config.database.is_to_come() => process.local("looking at the rules").await,
         _ => process.scratch().await,
     };
     let caller = Caller::local();
@@ -105,35 +106,35 @@ async fn rules(process: &Process, folder: &Path) -> Vec<Checkup> {
     }
 }
 
-async fn database(process: &Process, path: &Path) -> Vec<Checkup> {
-    if !path.exists() {
+async fn database(process: &Process, database: &Database) -> Vec<Checkup> {
+    if database.is_to_come() {
         return vec![Checkup {
             what: "database".to_owned(),
             state: State::Note,
-            found: format!("{} is created when it is first needed", path.display()),
+            found: format!("{database} is created when it is first needed"),
             help: Some(FIRST_STEP.to_owned()),
         }];
     }
     let store = match process.store().await {
         Ok(store) => store,
-        Err(failed) => return vec![out_of_order(unwell("database", &failed).found)],
+        Err(failed) => return vec![out_of_order(database, unwell("database", &failed).found)],
     };
     let tenant = Caller::local().tenant;
-    let database = match store.tools(&tenant).await {
+    let found = match store.tools(&tenant).await {
         Ok(tools) if tools.is_empty() => Checkup {
             what: "database".to_owned(),
             state: State::Note,
-            found: format!("{}, no tool is deployed", path.display()),
+            found: format!("{database}, no tool is deployed"),
             help: Some(FIRST_STEP.to_owned()),
         },
-        Ok(tools) => well("database", format!("{}, {} tool(s)", path.display(), tools.len())),
-        Err(error) => return vec![out_of_order(error.to_string())],
+        Ok(tools) => well("database", format!("{database}, {} tool(s)", tools.len())),
+        Err(error) => return vec![out_of_order(database, error.to_string())],
     };
-    vec![database, waiting(&store, &tenant).await]
+    vec![found, waiting(&*store, database, &tenant).await]
 }
 
 /// Whether runs wait that only a serving host goes on with: where one serves, they are taken within seconds.
-async fn waiting(store: &dyn Store, tenant: &str) -> Checkup {
+async fn waiting(store: &dyn Store, database: &Database, tenant: &str) -> Checkup {
     let now = SystemClock::new().wall();
     let overdue = |run: &RunRecord| now.since(Wall(run.until.unwrap_or(run.created))) > TAKEN_WITHIN;
     let mut found = 0;
@@ -145,7 +146,7 @@ async fn waiting(store: &dyn Store, tenant: &str) -> Checkup {
         };
         match store.runs(tenant, &filter).await {
             Ok(runs) => found += runs.iter().filter(|run| overdue(run)).count(),
-            Err(error) => return out_of_order(error.to_string()),
+            Err(error) => return out_of_order(database, error.to_string()),
         }
     }
     if found == 0 {
@@ -159,12 +160,16 @@ async fn waiting(store: &dyn Store, tenant: &str) -> Checkup {
     }
 }
 
-fn out_of_order(found: String) -> Checkup {
+fn out_of_order(database: &Database, found: String) -> Checkup {
+    let help = match database {
+        Database::File(_) => "look at the file, its folder and the room on its disk",
+        Database::Postgres(_) => "try the same URL with `psql` from this machine",
+    };
     Checkup {
         what: "database".to_owned(),
         state: State::Unwell,
         found,
-        help: Some("look at the file, its folder and the room on its disk".to_owned()),
+        help: Some(help.to_owned()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The `fusebox` binary.
 
 mod config;
+mod database;
 mod doctor;
 mod encryption;
 #[cfg(feature = "failpoints")]

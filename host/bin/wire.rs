@@ -1,4 +1,4 @@
-//! Puts a host together: the only place that names SQLite, wasmtime, Cedar and hyper.
+//! Puts a host together: the only place that names wasmtime, Cedar and hyper.
 
 use crate::config::{Config, Environment};
 use crate::policies::Policies;
@@ -25,11 +25,10 @@ use fusebox_faces::local::Local;
 use fusebox_faces::remote::{self, Remote, Way};
 use fusebox_manifest::{HostFile, Presets, SecretSource};
 use fusebox_sandbox::{CompileCommand, SandboxSettings, WasmSandbox};
-use fusebox_store::{SqliteStore, StoreOptions};
+use fusebox_store::StoreOptions;
 use metrics_exporter_prometheus::PrometheusHandle;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
@@ -122,14 +121,14 @@ impl Process {
     }
 
     /// The store on the configured database.
-    pub(crate) async fn store(&self) -> Result<SqliteStore, Failed> {
+    pub(crate) async fn store(&self) -> Result<Arc<dyn Store>, Failed> {
         let config = self.config()?;
         let source = config.encryption_key.as_ref();
         let key = source
             .map(|source| encryption::key(source, &keeper(config)))
             .transpose()?;
-        let opened = SqliteStore::open_with(&config.database, StoreOptions { key }).await;
-        let opened = opened.map(|store| store.keep_failed_journals(config.host.retention.failed_journals));
+        let kept = config.host.retention.failed_journals;
+        let opened = config.database.open(StoreOptions { key }, kept).await;
         opened.map_err(|error| {
             let failure = Failure::new(Code::StoreUnavailable, Class::Fault, error.to_string());
             Failed::Host(Box::new(failure))
@@ -316,7 +315,7 @@ impl Wiring for Process {
         if let Some(host) = self.remote() {
             return Err(only_there(what, host));
         }
-        let open = || async { self.start(Arc::new(self.store().await?)).await };
+        let open = || async { self.start(self.store().await?).await };
         self.host.get_or_try_init(open).await.cloned()
     }
 
@@ -352,13 +351,13 @@ impl Wiring for Process {
         Ok(&self.config()?.presets)
     }
 
-    fn places(&self) -> Result<Vec<(&'static str, PathBuf)>, Failed> {
+    fn places(&self) -> Result<Vec<(&'static str, String)>, Failed> {
         let config = self.config()?;
         Ok(vec![
-            ("database", config.database.clone()),
-            ("cache", config.cache.clone()),
-            ("rules", config.rules.clone()),
-            ("secrets.file", config.secrets.clone()),
+            ("database", config.database.to_string()),
+            ("cache", config.cache.display().to_string()),
+            ("rules", config.rules.display().to_string()),
+            ("secrets.file", config.secrets.display().to_string()),
         ])
     }
 
@@ -369,7 +368,8 @@ impl Wiring for Process {
     fn private_variables(&self) -> Result<Vec<String>, Failed> {
         let secrets = self.config()?.secret_variables.keys();
         let names = secrets.map(|name| format!("{}{name}", crate::config::SECRET_PREFIX));
-        Ok(names.chain([crate::config::KEY_VARIABLE.to_owned()]).collect())
+        let others = [crate::config::KEY_VARIABLE, crate::config::DATABASE_VARIABLE];
+        Ok(names.chain(others.map(str::to_owned)).collect())
     }
 
     fn secrets(&self) -> Result<Arc<dyn SecretKeeper>, Failed> {

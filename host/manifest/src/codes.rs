@@ -70,7 +70,7 @@ codes! {
 
     pub(crate) ABOVE_CEILING = "FB0301";
     pub(crate) SECRET_NOT_FOR_HOST = "FB0302";
-    pub(crate) POSTGRES = "FB0303";
+    pub(crate) DATABASE = "FB0303";
     pub(crate) SECRET_SOURCE = "FB0304";
     pub(crate) UNKNOWN_VARIABLE = "FB0305";
     pub(crate) WIDE_NETWORK_RULE = "FB0306";

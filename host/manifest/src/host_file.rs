@@ -100,6 +100,18 @@ pub struct PathSetting {
 }
 
 impl PathSetting {
+    /// Whether it is the URL of a PostgreSQL database, and no path.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        matches!(self.scheme().as_deref(), Some("postgres" | "postgresql"))
+    }
+
+    /// What stands before `://`, in small letters.
+    pub(crate) fn scheme(&self) -> Option<String> {
+        let (scheme, _) = self.path.split_once("://")?;
+        Some(scheme.to_ascii_lowercase())
+    }
+
     /// The path, given the folder of the operator's file and the working directory.
     #[must_use]
     pub fn resolve(&self, beside: &Path, working: &Path) -> PathBuf {

@@ -34,6 +34,12 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
+    /// A URL without user, password and options, for whoever reads a message.
+    #[must_use]
+    pub fn shown(url: &str) -> String {
+        open::shown(url)
+    }
+
     /// Opens the database of a `postgres://` URL, making the schema where it is missing.
     ///
     /// # Errors

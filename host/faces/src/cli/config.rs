@@ -32,9 +32,9 @@ pub(super) fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(), Fai
         cx.only_here("what the settings come down to")?;
     }
     let mut rows = cx.wiring.settings()?.rows();
-    for (key, path) in cx.wiring.places()? {
+    for (key, place) in cx.wiring.places()? {
         if let Some(row) = rows.iter_mut().find(|row| row.key == key) {
-            row.value = path.display().to_string();
+            row.value = place;
         }
     }
     if cx.out.json() {

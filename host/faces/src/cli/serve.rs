@@ -11,7 +11,7 @@ use fusebox_engine::ports::clock::Clock;
 use fusebox_engine::requests::Caller;
 use fusebox_manifest::ListenSettings;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A serving host.
@@ -116,10 +116,10 @@ pub(super) async fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(
 }
 
 /// Serves the client that started this process. Stdout is the client's: everything else is told on stderr.
-async fn stdio(host: &Arc<Host>, database: &Path, cx: &mut Context<'_>) -> Result<(), Failed> {
+async fn stdio(host: &Arc<Host>, database: &str, cx: &mut Context<'_>) -> Result<(), Failed> {
     let pipe = Stdio::start(std::io::stdin(), std::io::stdout())
         .map_err(|error| Failed::file(format!("the system refuses threads: {error}"), "end other processes"))?;
-    cx.note(&format!("serving MCP on stdin and stdout, with {}", database.display()));
+    cx.note(&format!("serving MCP on stdin and stdout, with {database}"));
     let mcp = Mcp::new(Arc::clone(host), Arc::new(cx.clock));
     let caller = Caller {
         principal: Arc::from("stdio"),
@@ -230,7 +230,7 @@ fn shown(host: &Arc<Host>, render: RenderMetrics) -> RenderMetrics {
 /// What is said when it begins and when it ends.
 struct State {
     url: Option<String>,
-    database: PathBuf,
+    database: String,
     workers: usize,
 }
 
@@ -245,16 +245,13 @@ impl State {
             cx.note(&format!("listening on {url}"));
             cx.note("the API is at /v1, MCP at /mcp, metrics at /metrics");
         }
-        cx.note(&format!(
-            "{state} {}, up to {workers} run(s) at a time",
-            database.display()
-        ));
+        cx.note(&format!("{state} {database}, up to {workers} run(s) at a time"));
         Ok(())
     }
 }
 
-fn place(wiring: &dyn Wiring, key: &str) -> Result<PathBuf, Failed> {
+fn place(wiring: &dyn Wiring, key: &str) -> Result<String, Failed> {
     let places = wiring.places()?;
     let found = places.into_iter().find(|(name, _)| *name == key);
-    Ok(found.map(|(_, path)| path).unwrap_or_default())
+    Ok(found.map(|(_, place)| place).unwrap_or_default())
 }

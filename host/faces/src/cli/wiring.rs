@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use fusebox_engine::host::Host;
 use fusebox_manifest::{HostFile, Presets};
 use serde::Serialize;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The process around the commands.
@@ -35,7 +34,7 @@ pub trait Wiring: Send + Sync {
     /// The presets: those built in, and the operator's.
     fn presets(&self) -> Result<&Presets, Failed>;
     /// Settings whose default is a place of this machine: key and path in force.
-    fn places(&self) -> Result<Vec<(&'static str, PathBuf)>, Failed>;
+    fn places(&self) -> Result<Vec<(&'static str, String)>, Failed>;
     /// How many files and sockets this process may have open, once it has asked for as many as it may; `None` for any number.
     fn open_files(&self) -> Option<u64>;
     /// Environment variables of this process that hold secrets and keys: no program that it starts is given them.

@@ -19,7 +19,7 @@ const METADATA: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
 
 /// Checks settings and shared services; places come from `table`, the file, where it set them.
 pub(super) fn check(host: &HostFile, table: &Table, cx: &mut Lowering<'_>) {
-    database(host, table, cx);
+    database(host, cx);
     secrets(host, table, cx);
     network(host, table, cx);
     webhook(host, table, cx);
@@ -39,19 +39,19 @@ fn span(table: &Table, key: &str) -> Option<Span> {
     table.entry(key).map(|entry| entry.node.span.clone())
 }
 
-fn database(host: &HostFile, table: &Table, cx: &mut Lowering<'_>) {
+fn database(host: &HostFile, cx: &mut Lowering<'_>) {
     let Some(database) = &host.database else { return };
-    let scheme = database
-        .path
-        .split_once("://")
-        .map(|(scheme, _)| scheme.to_ascii_lowercase());
-    if matches!(scheme.as_deref(), Some("postgres" | "postgresql")) {
-        cx.findings.push(
-            Diagnostic::error(codes::POSTGRES, "PostgreSQL is not available in this version")
-                .at(span(table, "database"))
-                .help("write the path of a SQLite file, such as `database = \"fusebox.db\"`"),
-        );
-    }
+    let Some(scheme) = database.scheme().filter(|_| !database.is_postgres()) else {
+        return;
+    };
+    // Not shown: the line may hold a password.
+    cx.findings.push(
+        Diagnostic::error(
+            codes::DATABASE,
+            format!("`database`: no kind of database is called `{scheme}`"),
+        )
+        .help("write the path of a SQLite file, such as `fusebox.db`, or a `postgres://` URL"),
+    );
 }
 
 fn secrets(host: &HostFile, table: &Table, cx: &mut Lowering<'_>) {

@@ -12,7 +12,7 @@ pub(crate) static HOST: Shape = shape(
             "database",
             Form::Path,
             "",
-            "The database: a SQLite file, relative to this file; `fusebox.db` beside it, or in the user's data directory when there is none.",
+            "The database: a SQLite file, relative to this file, or a `postgres://` URL; `fusebox.db` beside it, or in the user's data directory when there is none.",
         ),
         key(
             "cache",

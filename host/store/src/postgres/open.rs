@@ -51,14 +51,19 @@ pub(super) async fn open(url: &str, vault: &Vault) -> Result<(String, PgPool), S
     Ok((place, pool))
 }
 
+/// A URL without user, password and options; nothing of one that cannot be read.
+pub(super) fn shown(url: &str) -> String {
+    url.parse()
+        .map_or_else(|_| "postgres://…".to_owned(), |options| place(&options))
+}
+
 /// Server and database, without user and password.
 fn place(options: &PgConnectOptions) -> String {
-    let host = match options.get_socket() {
-        Some(socket) => socket.display().to_string(),
-        None => format!("{}:{}", options.get_host(), options.get_port()),
-    };
     let database = options.get_database().unwrap_or_else(|| options.get_username());
-    format!("the PostgreSQL database {database} at {host}")
+    match options.get_socket() {
+        Some(socket) => format!("postgres://{database} at {}", socket.display()),
+        None => format!("postgres://{}:{}/{database}", options.get_host(), options.get_port()),
+    }
 }
 
 /// Brings the schema up to date and compares the key, in one transaction.

@@ -38,6 +38,7 @@ pub(in super::super) fn all() -> Vec<String> {
         journal::DROP_BELOW,
         nested::TREE,
         nested::END,
+        rest::ANY_DUE,
         rest::DUE,
         rest::FACTS,
         rest::UNSETTLED,

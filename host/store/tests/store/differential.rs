@@ -1,4 +1,4 @@
-//! Random sequences of operations give the same answers on memory and on SQLite. A failure names the seed that repeats it.
+//! Random histories of operations give the same answers on memory, on SQLite and on PostgreSQL. A failure names the seed that repeats it.
 
 use crate::operations::{self, Operation, operation};
 use crate::subjects;
@@ -10,7 +10,10 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 /// To repeat a failure, put its seed here.
 const REPEAT: Option<[u8; 32]> = None;
 
-/// Answers of both stores to each operation, and to questions about everything afterwards.
+/// How many histories are played, where the variable `FUSEBOX_HISTORIES` does not say.
+const HISTORIES: u32 = 40;
+
+/// Answers of a store to each operation, and to questions about everything afterwards.
 async fn answers(subject: &dyn Subject, operations: &[Operation]) -> Vec<String> {
     let store = subject.store();
     let mut fences = Vec::new();
@@ -22,9 +25,26 @@ async fn answers(subject: &dyn Subject, operations: &[Operation]) -> Vec<String>
     answers
 }
 
+/// Where the answers are not those of memory.
+fn compare(operations: &[Operation], expected: &[String], name: &str, found: &[String]) -> Result<(), TestCaseError> {
+    for (n, (expected, found)) in expected.iter().zip(found).enumerate() {
+        if expected != found {
+            let message = format!("operation {n} of {operations:#?}\nmemory: {expected}\n{name}: {found}");
+            return Err(TestCaseError::fail(message));
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a test runs is set by who runs it")]
+fn histories() -> u32 {
+    let wanted = std::env::var("FUSEBOX_HISTORIES");
+    wanted.map_or(HISTORIES, |wanted| wanted.parse().unwrap())
+}
+
 #[test]
 #[expect(clippy::print_stderr, reason = "a failure is of use only with its seed")]
-fn memory_and_sqlite_give_the_same_answers() {
+fn every_store_gives_the_same_answers() {
     let seed = REPEAT.unwrap_or_else(|| {
         let mut seed = [0; 32];
         OsEntropy.fill(&mut seed);
@@ -32,7 +52,7 @@ fn memory_and_sqlite_give_the_same_answers() {
     });
     eprintln!("seed: {seed:?}");
     let config = Config {
-        cases: 60,
+        cases: histories(),
         failure_persistence: None,
         max_shrink_iters: 400,
         ..Config::default()
@@ -40,18 +60,19 @@ fn memory_and_sqlite_give_the_same_answers() {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
     let mut runner = TestRunner::new_with_rng(config, rng);
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    let postgres = runtime.block_on(subjects::postgres());
     let result = runner.run(&vec(operation(), 1..60), |operations| {
         runtime.block_on(async {
             let (memory, sqlite) = (subjects::memory().await, subjects::sqlite().await);
+            postgres.clear().await;
             let expected = answers(&memory, &operations).await;
-            let found = answers(&sqlite, &operations).await;
-            for (n, (expected, found)) in expected.iter().zip(&found).enumerate() {
-                if expected != found {
-                    let message = format!("operation {n} of {operations:#?}\nmemory: {expected}\nsqlite: {found}");
-                    return Err(TestCaseError::fail(message));
-                }
-            }
-            Ok(())
+            compare(&operations, &expected, "sqlite", &answers(&sqlite, &operations).await)?;
+            compare(
+                &operations,
+                &expected,
+                "postgres",
+                &answers(&postgres, &operations).await,
+            )
         })
     });
     if let Err(error) = result {

@@ -142,6 +142,33 @@ impl Postgres {
     }
 }
 
+impl Postgres {
+    /// Empties it, all but its audit trail, which is only added to.
+    pub(crate) async fn clear(&self) {
+        let mut connection = self.raw().await;
+        let tables = [
+            "keys",
+            "runs",
+            "tools",
+            "components",
+            "tool_numbers",
+            "state",
+            "pages",
+            "breakers",
+            "errors",
+            "redrives",
+            "api_keys",
+        ];
+        for table in tables {
+            let delete = format!("DELETE FROM {table}");
+            sqlx::query(&delete).execute(&mut connection).await.unwrap();
+        }
+        let restart = "ALTER TABLE errors ALTER COLUMN id RESTART";
+        sqlx::query(restart).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}
+
 #[async_trait]
 impl Subject for Postgres {
     fn store(&self) -> Arc<dyn Store> {

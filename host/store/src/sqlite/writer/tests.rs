@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::failures::refused;
-use crate::sqlite::{SqliteStore, StoreOptions};
+use crate::options::StoreOptions;
+use crate::sqlite::SqliteStore;
 use fusebox_core::ids::OwnerId;
 use fusebox_core::time::Wall;
 use fusebox_engine::ports::store::{RunFilter, Store, StoreError};

@@ -1,0 +1,61 @@
+//! The database that the settings name: a SQLite file, or one of a PostgreSQL server.
+
+use fusebox_engine::ports::store::{Store, StoreError};
+use fusebox_manifest::PathSetting;
+use fusebox_store::{PostgresStore, SqliteStore, StoreOptions};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where everything is kept that lasts.
+#[derive(Clone)]
+pub(crate) enum Database {
+    /// A SQLite file.
+    File(PathBuf),
+    /// A URL, with user and password.
+    Postgres(String),
+}
+
+impl Database {
+    /// What a setting names; paths are relative to the operator's file or the working folder, URLs are not.
+    pub(crate) fn named(setting: &PathSetting, beside: &Path, working: &Path) -> Self {
+        if setting.is_postgres() {
+            return Self::Postgres(setting.path.clone());
+        }
+        Self::File(setting.resolve(beside, working))
+    }
+
+    /// Opens it; the journals of failed runs that became no letter are kept so long.
+    pub(crate) async fn open(
+        &self,
+        options: StoreOptions,
+        failed_journals: Duration,
+    ) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(match self {
+            Self::File(path) => {
+                let store = SqliteStore::open_with(path, options).await?;
+                Arc::new(store.keep_failed_journals(failed_journals))
+            }
+            Self::Postgres(url) => {
+                let store = PostgresStore::open_with(url, options).await?;
+                Arc::new(store.keep_failed_journals(failed_journals))
+            }
+        })
+    }
+
+    /// Whether it is a file that is not there yet.
+    pub(crate) fn is_to_come(&self) -> bool {
+        matches!(self, Self::File(path) if !path.exists())
+    }
+}
+
+impl fmt::Display for Database {
+    /// Without user and password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Postgres(url) => f.write_str(&PostgresStore::shown(url)),
+        }
+    }
+}
