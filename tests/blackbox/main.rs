@@ -26,6 +26,7 @@ mod http;
 mod keys;
 mod letters;
 mod mcp;
+mod postgres;
 mod refusals;
 mod remote;
 mod replays;

@@ -44,7 +44,7 @@ const SHORT: [(&str, &str); 2] = [
 ];
 
 /// An execution environment for simulators, which live as long as the test that started them.
-fn runtime() -> &'static Runtime {
+pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Runtime::new().unwrap())
 }

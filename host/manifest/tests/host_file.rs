@@ -223,7 +223,7 @@ fn mistakes_in_variables_and_flags_name_them() {
 #[test]
 fn every_problem_of_the_file_is_found_at_once() {
     insta::assert_snapshot!(shown(
-        r#"database = "postgres://db/fusebox"
+        r#"database = "mysql://root:hunter2@db/fusebox"
 leese = "30s"
 log = "loud"
 

@@ -82,10 +82,10 @@ fn a_file_of_secrets_that_others_may_read_is_not_read() {
 }
 
 #[test]
-fn postgres_and_a_database_that_is_none_are_refused() {
+fn a_database_of_no_known_kind_and_one_that_is_none_are_refused() {
     let site = Site::new();
     let ran = site
-        .fusebox(&["tools", "--database", "postgres://db/fusebox", "--json"])
+        .fusebox(&["tools", "--database", "mysql://db/fusebox", "--json"])
         .exits(64);
     assert_eq!(codes(&ran), ["FB0303"]);
     site.write("text.db", &"this is no database\n".repeat(100));

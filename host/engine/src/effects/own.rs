@@ -152,5 +152,9 @@ fn checked(key: &str) -> Result<&str, String> {
             key.len()
         ));
     }
+    // Not every database can keep it in a text.
+    if key.contains('\0') {
+        return Err("a key has no character U+0000".to_owned());
+    }
     Ok(key)
 }

@@ -6,7 +6,13 @@ use sqlx::migrate::MigrateError;
 
 /// As an error of the port, about the database called `place`.
 pub(super) fn at(place: &str, failed: Failed) -> StoreError {
-    failed.told(place, |error| database(place, error))
+    match failed {
+        // The one text that others can keep and PostgreSQL cannot. Nothing is wrong with the database.
+        Failed::Database(error) if code(&error).as_deref() == Some("22021") => StoreError::Refused {
+            what: "a text holds the character U+0000, which no text in the database can; leave it out".to_owned(),
+        },
+        failed => failed.told(place, |error| database(place, error)),
+    }
 }
 
 /// Why the schema could not be brought up to date.

@@ -16,6 +16,8 @@ const STATEMENTS: usize = 256;
 const CONNECTIONS: u32 = 16;
 /// How long a transition waits for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
+/// A connection that was used so recently is not asked whether it still stands.
+const FRESH: Duration = Duration::from_secs(1);
 /// The oldest version that knows everything that is asked of it: 14.
 const OLDEST: i32 = 140_000;
 /// What processes lock that change the schema, until they have done so: "fusebox" in ASCII.
@@ -47,6 +49,11 @@ pub(super) async fn open(url: &str, vault: &Vault) -> Result<(String, PgPool), S
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(CONNECT)
+        // A question to the server before each use would double what reads cost. What was in use a moment ago is taken as it is.
+        .test_before_acquire(false)
+        .before_acquire(|connection, seen| {
+            Box::pin(async move { Ok(seen.idle_for <= FRESH || connection.ping().await.is_ok()) })
+        })
         .connect_lazy_with(options);
     Ok((place, pool))
 }
