@@ -2,7 +2,7 @@
 
 use fusebox_engine::ports::store::{Store, StoreError};
 use fusebox_manifest::PathSetting;
-use fusebox_store::{PostgresStore, SqliteStore, StoreOptions};
+use fusebox_store::{Place, PostgresStore, SqliteStore, StoreOptions};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +24,23 @@ impl Database {
             return Self::Postgres(setting.path.clone());
         }
         Self::File(setting.resolve(beside, working))
+    }
+
+    /// What the settings, here the command line, would name so.
+    pub(crate) fn typed(text: &str, working: &Path) -> Self {
+        let setting = PathSetting {
+            path: text.to_owned(),
+            from_file: false,
+        };
+        Self::named(&setting, working, working)
+    }
+
+    /// As the store names it.
+    pub(crate) fn place(&self) -> Place {
+        match self {
+            Self::File(path) => Place::File(path.clone()),
+            Self::Postgres(url) => Place::Postgres(url.clone()),
+        }
     }
 
     /// Opens it; the journals of failed runs that became no letter are kept so long.

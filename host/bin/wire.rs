@@ -1,6 +1,7 @@
 //! Puts a host together: the only place that names wasmtime, Cedar and hyper.
 
 use crate::config::{Config, Environment};
+use crate::database::Database;
 use crate::policies::Policies;
 use crate::secrets::{KeptSecrets, Source};
 use crate::traces::OtelTracer;
@@ -15,10 +16,10 @@ use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::meters::MeteredStore;
 use fusebox_engine::ports::clock::{Clock, SystemClock};
 use fusebox_engine::ports::entropy::OsEntropy;
-use fusebox_engine::ports::store::Store;
+use fusebox_engine::ports::store::{Store, StoreError};
 use fusebox_engine::ports::tracer::{NoTracer, Tracer};
 use fusebox_faces::api::Api;
-use fusebox_faces::cli::{Checkup, Failed, SecretKeeper, Wiring, only_there};
+use fusebox_faces::cli::{Checkup, Failed, Moved, SecretKeeper, Wiring, only_there};
 use fusebox_faces::deploying::Rules;
 use fusebox_faces::http::RenderMetrics;
 use fusebox_faces::local::Local;
@@ -29,6 +30,7 @@ use fusebox_store::StoreOptions;
 use metrics_exporter_prometheus::PrometheusHandle;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
@@ -123,16 +125,19 @@ impl Process {
     /// The store on the configured database.
     pub(crate) async fn store(&self) -> Result<Arc<dyn Store>, Failed> {
         let config = self.config()?;
-        let source = config.encryption_key.as_ref();
-        let key = source
-            .map(|source| encryption::key(source, &keeper(config)))
-            .transpose()?;
         let kept = config.host.retention.failed_journals;
-        let opened = config.database.open(StoreOptions { key }, kept).await;
+        let opened = config.database.open(self.store_options()?, kept).await;
         opened.map_err(|error| {
             let failure = Failure::new(Code::StoreUnavailable, Class::Fault, error.to_string());
             Failed::Host(Box::new(failure))
         })
+    }
+
+    fn store_options(&self) -> Result<StoreOptions, Failed> {
+        let config = self.config()?;
+        let source = config.encryption_key.as_ref();
+        let key = source.map(|source| encryption::key(source, &keeper(config)));
+        Ok(StoreOptions { key: key.transpose()? })
     }
 
     /// How the host is reached that is asked over HTTP.
@@ -363,6 +368,32 @@ impl Wiring for Process {
 
     fn open_files(&self) -> Option<u64> {
         open_files::raise()
+    }
+
+    async fn migrate(&self, to: &str) -> Result<Moved, Failed> {
+        let from = &self.config()?.database;
+        let to = Database::typed(to, Path::new(""));
+        if from.is_to_come() {
+            return Err(Failed::usage(
+                format!("there is no database {from}"),
+                "`database` in the operator's file, FUSEBOX_DATABASE or --database names the one that is copied",
+            ));
+        }
+        let copied = fusebox_store::migrate(&from.place(), &to.place(), self.store_options()?).await;
+        let copied = copied.map_err(|error| match error {
+            StoreError::Refused { what } => Failed::usage(what, "`fusebox migrate --help` says what it needs"),
+            error => Failed::Host(Box::new(Failure::new(
+                Code::StoreUnavailable,
+                Class::Fault,
+                error.to_string(),
+            ))),
+        })?;
+        Ok(Moved {
+            from: from.to_string(),
+            to: to.to_string(),
+            rows: copied.rows,
+            digest: copied.digest.to_string(),
+        })
     }
 
     fn private_variables(&self) -> Result<Vec<String>, Failed> {

@@ -83,7 +83,7 @@ fn the_password_is_shown_to_nobody() {
             .exits(19)
             .says("does not exist")
             .says("createdb"),
-        site.fusebox_with(&[("FUSEBOX_DATABASE", &url.replacen(':', ":x:", 2))], &["tools"])
+        site.fusebox_with(&[("FUSEBOX_DATABASE", &url.replace("127.0.0.1", "["))], &["tools"])
             .exits(19)
             .says("postgres://USER:PASSWORD@HOST:PORT/DATABASE"),
     ];

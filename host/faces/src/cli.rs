@@ -21,6 +21,7 @@ mod input;
 mod keys;
 mod man;
 mod manifests;
+mod migrate;
 mod misspelt;
 mod moments;
 mod output;
@@ -38,7 +39,7 @@ mod wiring;
 
 pub use failed::Failed;
 pub use output::{Look, Output};
-pub use wiring::{Checkup, SecretEntry, SecretKeeper, State, Wiring};
+pub use wiring::{Checkup, Moved, SecretEntry, SecretKeeper, State, Wiring};
 
 use crate::outcome;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -188,6 +189,8 @@ enum Command {
     },
     /// Serve HTTP and MCP, and go on with runs that nobody holds, until a signal
     Serve(serve::Arguments),
+    /// Copy everything in the database into an empty one: from a SQLite file to PostgreSQL, or back
+    Migrate(migrate::Arguments),
     /// Look at everything that Fusebox needs, and say what is not well
     Doctor,
     /// Print a completion script for a shell
@@ -315,6 +318,7 @@ impl Cli {
             Command::Keys { command } => keys::run(command, cx).await,
             Command::Audit { command } => audit::run(command, cx).await,
             Command::Serve(arguments) => Box::pin(serve::run(&arguments, cx)).await,
+            Command::Migrate(arguments) => migrate::run(&arguments, cx).await,
             Command::Doctor => doctor::run(cx).await,
             Command::Completions(arguments) => completions::run(&arguments, cx),
             Command::Man(arguments) => man::run(&arguments, cx),

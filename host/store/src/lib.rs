@@ -8,12 +8,14 @@
 )]
 
 mod failures;
+mod migrate;
 mod options;
 mod postgres;
 mod rows;
 mod seal;
 mod sqlite;
 
+pub use migrate::{Copied, Place, migrate};
 pub use options::StoreOptions;
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;

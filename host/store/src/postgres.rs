@@ -14,11 +14,13 @@ mod transact;
 mod transitions;
 
 use crate::failures::Failed;
+use crate::migrate::TABLES;
 use crate::options::StoreOptions;
 use crate::seal::Vault;
-use dialect::Connection;
+use dialect::{Connection, Database};
 use fusebox_engine::ports::store::{JOURNAL_KEPT, StoreError};
 use futures::future::BoxFuture;
+use sqlx::Transaction;
 use sqlx::postgres::PgPool;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +72,17 @@ impl PostgresStore {
             failed_journals,
             ..self
         }
+    }
+
+    /// A transaction over everything, which keeps every other writer out.
+    async fn everything(&self) -> Result<Transaction<'static, Database>, StoreError> {
+        let begun = self.readers.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await;
+        let mut transaction = begun.map_err(|error| self.failed(error))?;
+        let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+        let lock = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", names.join(", "));
+        let locked = sqlx::query(&lock).persistent(false).execute(&mut *transaction).await;
+        locked.map_err(|error| self.failed(error))?;
+        Ok(transaction)
     }
 
     fn failed(&self, error: impl Into<Failed>) -> StoreError {

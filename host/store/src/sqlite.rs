@@ -13,10 +13,11 @@ mod writer;
 use crate::failures::Failed;
 use crate::options::StoreOptions;
 use crate::seal::Vault;
-use dialect::Connection;
+use dialect::{Connection, Database};
 use fusebox_engine::ports::store::{JOURNAL_KEPT, StoreError};
 use futures::future::BoxFuture;
-use sqlx::sqlite::SqlitePool;
+use sqlx::Transaction;
+use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +73,15 @@ impl SqliteStore {
             failed_journals,
             ..self
         }
+    }
+
+    /// A transaction over everything, which keeps every other writer out.
+    async fn everything(&self) -> Result<Transaction<'static, Database>, StoreError> {
+        let options = open::writer_options(&self.path, BUSY);
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
+        let pool = pool.map_err(|error| self.failed(error))?;
+        let begun = pool.begin_with("BEGIN IMMEDIATE").await;
+        begun.map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: impl Into<Failed>) -> StoreError {

@@ -37,12 +37,27 @@ pub trait Wiring: Send + Sync {
     fn places(&self) -> Result<Vec<(&'static str, String)>, Failed>;
     /// How many files and sockets this process may have open, once it has asked for as many as it may; `None` for any number.
     fn open_files(&self) -> Option<u64>;
+    /// Copies the configured database into the empty one that is named.
+    async fn migrate(&self, to: &str) -> Result<Moved, Failed>;
     /// Environment variables of this process that hold secrets and keys: no program that it starts is given them.
     fn private_variables(&self) -> Result<Vec<String>, Failed>;
     /// Where secrets are kept.
     fn secrets(&self) -> Result<Arc<dyn SecretKeeper>, Failed>;
     /// Looks at everything that Fusebox needs.
     async fn checkup(&self) -> Vec<Checkup>;
+}
+
+/// A database that was copied.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// The one that was read, without its password.
+    pub from: String,
+    /// The one that was written, without its password.
+    pub to: String,
+    /// Rows of all tables.
+    pub rows: u64,
+    /// Of every row, the same for both.
+    pub digest: String,
 }
 
 /// Whether something is well.

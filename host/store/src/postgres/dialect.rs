@@ -2,6 +2,8 @@
 
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 
+pub(super) use super::transact::rows;
+
 pub(super) type Database = sqlx::Postgres;
 pub(super) type Connection = PgConnection;
 pub(super) type Pool = PgPool;
@@ -11,6 +13,10 @@ pub(super) type Handle = super::PostgresStore;
 
 /// Whether others write at the same time.
 pub(super) const MANY_WRITERS: bool = true;
+
+/// What has to be done once rows were copied with the numbers that they had.
+pub(super) const AFTER_COPY: &[&str] =
+    &["SELECT setval(pg_get_serial_sequence('errors', 'id'), (SELECT COALESCE(MAX(id), 0) + 1 FROM errors), FALSE)"];
 
 /// The database's clock in milliseconds since 1970, as it stood when the statement came: hosts of one database agree on when a lease ends.
 macro_rules! now {
@@ -67,6 +73,13 @@ macro_rules! yes {
 macro_rules! row_id {
     () => {
         "ctid"
+    };
+}
+
+/// Lets a row be added with the number that it had.
+macro_rules! overriding {
+    () => {
+        " OVERRIDING SYSTEM VALUE"
     };
 }
 

@@ -1,11 +1,13 @@
-//! Transactions, done again when another one got in their way.
+//! Transactions, done again when another one got in their way or the connection was lost; questions, asked again when it was.
 
-use super::dialect::Connection;
+use super::dialect::{Arguments, Connection, Database, Row};
 use super::failures::{came_to_nothing, lost};
 use crate::failures::Failed;
 use crate::seal::Vault;
 use futures::future::BoxFuture;
 use sqlx::postgres::PgPool;
+use sqlx::query::Query;
+use sqlx::{Execute, query_with};
 use std::time::Duration;
 
 /// How often a transaction is tried.
@@ -14,6 +16,24 @@ const TRIES: u32 = 8;
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 /// Whatever the server's default is: rows that are decided by are locked, and statements see what was committed before them.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// The rows of a query that writes nothing; asked again where the connection was lost, since the server may have restarted.
+pub(super) async fn rows<'q>(
+    pool: &PgPool,
+    mut query: Query<'q, Database, Arguments<'q>>,
+) -> Result<Vec<Row>, sqlx::Error> {
+    let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
+    let mut wait = FIRST_WAIT;
+    for _ in 1..TRIES {
+        let asked = query_with::<Database, _>(query.sql(), arguments.clone());
+        match asked.fetch_all(pool).await {
+            Err(error) if lost(&error) => pause(wait).await,
+            told => return told,
+        }
+        wait *= 2;
+    }
+    query_with::<Database, _>(query.sql(), arguments).fetch_all(pool).await
+}
 
 /// Runs `act` in a transaction, all of it or nothing, as often as needed until it neither clashes nor is overtaken.
 pub(super) async fn write<T, F>(pool: &PgPool, vault: &Vault, act: F) -> Result<T, Failed>

@@ -1,5 +1,6 @@
 //! What the transitions have to know of SQLite: its types, and the parts of statements that no two databases write alike.
 
+use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
 
 pub(super) type Database = sqlx::Sqlite;
@@ -11,6 +12,17 @@ pub(super) type Handle = super::SqliteStore;
 
 /// Whether others write at the same time: transactions are immediate, so that nobody does.
 pub(super) const MANY_WRITERS: bool = false;
+
+/// The rows of a query that writes nothing.
+pub(super) async fn rows<'q>(
+    readers: &Pool,
+    query: Query<'q, Database, Arguments<'q>>,
+) -> Result<Vec<Row>, sqlx::Error> {
+    query.fetch_all(readers).await
+}
+
+/// What has to be done once rows were copied with the numbers that they had.
+pub(super) const AFTER_COPY: &[&str] = &[];
 
 /// The database's clock in milliseconds since 1970: hosts of one database agree on when a lease ends.
 macro_rules! now {
@@ -51,6 +63,13 @@ macro_rules! yes {
 macro_rules! row_id {
     () => {
         "rowid"
+    };
+}
+
+/// Lets a row be added with the number that it had.
+macro_rules! overriding {
+    () => {
+        ""
     };
 }
 

@@ -1,6 +1,6 @@
 //! How rows are read: one, all that can be read, or none unless all can.
 
-use super::dialect::{Arguments, Database, Handle, Row};
+use super::dialect::{Arguments, Database, Handle, Row, rows};
 use crate::rows::{Unreadable, readable};
 use crate::seal::Vault;
 use fusebox_engine::ports::store::StoreError;
@@ -12,23 +12,24 @@ type Reading<T> = fn(&Vault, &Row) -> Result<T, Unreadable>;
 impl Handle {
     /// One row, or none.
     pub(super) async fn one<T>(&self, query: Read<'_>, read: Reading<T>) -> Result<Option<T>, StoreError> {
-        let row = query.fetch_optional(&self.readers).await;
-        let row = row.map_err(|error| self.failed(error))?;
-        row.map(|row| read(&self.vault, &row))
+        let rows = rows(&self.readers, query).await;
+        let rows = rows.map_err(|error| self.failed(error))?;
+        let row = rows.first();
+        row.map(|row| read(&self.vault, row))
             .transpose()
             .map_err(|error| self.failed(error))
     }
 
     /// Every row that can be read.
     pub(super) async fn all<T>(&self, query: Read<'_>, read: Reading<T>) -> Result<Vec<T>, StoreError> {
-        let rows = query.fetch_all(&self.readers).await;
+        let rows = rows(&self.readers, query).await;
         let rows = rows.map_err(|error| self.failed(error))?;
         Ok(readable(rows.iter().map(|row| read(&self.vault, row))))
     }
 
     /// Every row, or none when one of them cannot be read.
     pub(super) async fn whole<T>(&self, query: Read<'_>, read: Reading<T>) -> Result<Vec<T>, StoreError> {
-        let rows = query.fetch_all(&self.readers).await;
+        let rows = rows(&self.readers, query).await;
         let rows = rows.map_err(|error| self.failed(error))?;
         let rows = rows.iter().map(|row| read(&self.vault, row));
         rows.collect::<Result<_, _>>().map_err(|error| self.failed(error))

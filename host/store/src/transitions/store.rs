@@ -8,6 +8,7 @@ mod audit;
 mod backlog;
 mod blobs;
 mod breakers;
+mod copying;
 mod errors;
 mod finish;
 mod holds;
