@@ -7,6 +7,7 @@ mod suites;
 
 use crate::{guests, steps};
 use anyhow::{Result, bail};
+pub(crate) use packages::python;
 use site::Site;
 use std::time::{Duration, Instant};
 

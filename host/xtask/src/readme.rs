@@ -2,6 +2,7 @@
 
 mod agent;
 mod blocks;
+mod program;
 
 use crate::{folders, process, steps, wasm_target};
 use agent::Agent;
@@ -56,7 +57,14 @@ const COMPILE_TIME: &str = "15m";
 /// What the README promises and is not so.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.built {
-        steps::cargo(&["build", "--quiet", "--package", "fusebox"])?;
+        steps::cargo(&[
+            "build",
+            "--quiet",
+            "--package",
+            "fusebox",
+            "--package",
+            "fusebox-simulator",
+        ])?;
     }
     match arguments.lang {
         Some(language) => check(&[language]),
@@ -96,8 +104,11 @@ fn follow(blocks: &Blocks, language: Language) -> Result<()> {
     );
 
     answered(blocks.get("desktop-agent")?, &here, expected)?;
+    if language == Language::Python {
+        program::check(blocks, &here)?;
+    }
     println!(
-        "--- README, quick start, {}: the tool answers after {:.0} s, and an agent after {:.0} s",
+        "--- README, quick start, {}: the tool answers after {:.0} s, and agents after {:.0} s",
         language.name(),
         made.as_secs_f32(),
         start.elapsed().as_secs_f32()

@@ -179,6 +179,22 @@ fn a_client_with_a_session_and_one_without_call_the_same_tools() {
 }
 
 #[test]
+fn a_handshake_is_no_method_of_the_version_without_sessions_and_malformed_in_those_with_them() {
+    let site = Site::deployed(&["calculator"]);
+    let ann = key(&site, "ann");
+    let serving = Serving::start(&site, &[]);
+    let (mut message, mut headers) = modern("", &json!({}), &ann);
+    message["method"] = json!("initialize");
+    headers[1].1 = "initialize";
+    let (status, _, told) = serving.post(&message, &[headers[0], headers[1], headers[3]]);
+    assert_eq!((status, &told["error"]["code"]), (404, &json!(-32601)), "{told}");
+    let session = serving.session(&ann);
+    let again = json!({ "jsonrpc": "2.0", "id": 2, "method": "initialize", "params": { "capabilities": {} } });
+    let (status, _, told) = serving.post(&again, &of(&session));
+    assert_eq!((status, &told["error"]["code"]), (200, &json!(-32602)), "{told}");
+}
+
+#[test]
 fn nobody_is_let_in_without_a_key_and_no_page_of_another_site() {
     let site = Site::deployed(&["calculator"]);
     let ann = key(&site, "ann");

@@ -21,6 +21,14 @@
   (alias core export $code "memory" (core memory $memory))
   (func (export "simple-text") (result string)
     (canon lift (core func $code "simple-text") (memory $memory)))
+  ;; Where a tool of another server would ask its client, or write to its log: tools of this one have no way to.
+  (func (export "streaming-elicitation") (result string)
+    (canon lift (core func $code "simple-text") (memory $memory)))
+  (func (export "logging-tool") (result string)
+    (canon lift (core func $code "simple-text") (memory $memory)))
+  ;; It cannot close the stream of its answer; the suite is content with a stream that stays open.
+  (func (export "reconnection") (result string)
+    (canon lift (core func $code "simple-text") (memory $memory)))
   (func (export "error-handling") (result (result string (error string)))
     (canon lift (core func $code "error-handling") (memory $memory)))
   (type $failure (enum "unavailable"))

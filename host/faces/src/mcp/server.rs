@@ -28,9 +28,12 @@ const MOST_CALLS: usize = 1024;
 /// What a cursor begins with; the rest is the last name of the page before.
 const CURSOR: &str = "after:";
 
+/// How a session begins, in the versions of the protocol that have sessions.
+const HANDSHAKE: &str = "initialize";
+
 /// Methods whose parameters are known: a request that names one and cannot be read is malformed, and not unknown.
 const KNOWN: [&str; 7] = [
-    "initialize",
+    HANDSHAKE,
     "tools/call",
     "tools/list",
     "tasks/get",
@@ -84,10 +87,7 @@ impl Connection {
     /// A call that its client may call off: by a notification; and over HTTP, since 2026-07-28, by closing the stream of its response.
     fn in_flight(&self, context: &RequestContext<RoleServer>) -> InFlight {
         let token = self.token(&context.id);
-        let hangs_up = context.extensions.get::<http::request::Parts>().is_some()
-            && context
-                .protocol_version()
-                .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        let hangs_up = context.extensions.get::<http::request::Parts>().is_some() && has_no_sessions(context);
         let over = CancellationToken::new();
         if hangs_up {
             let (closed, ended) = (context.ct.clone(), over.clone());
@@ -274,10 +274,11 @@ impl ServerHandler for Connection {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let CustomRequest { method, .. } = request;
-        if KNOWN.contains(&method.as_str()) {
+        let is_gone = method == HANDSHAKE && has_no_sessions(&context);
+        if KNOWN.contains(&method.as_str()) && !is_gone {
             return Err(ErrorData::invalid_params(
                 format!("the parameters of {method} are malformed"),
                 None,
@@ -295,6 +296,13 @@ impl Connection {
             .cloned()
             .ok_or_else(|| ErrorData::invalid_params(format!("Unknown tool: {name}"), None))
     }
+}
+
+/// Whether a request is of a version of the protocol that has neither sessions nor the handshake that begins them.
+fn has_no_sessions(context: &RequestContext<RoleServer>) -> bool {
+    context
+        .protocol_version()
+        .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
 
 fn written(arguments: &JsonObject) -> Result<String, ErrorData> {

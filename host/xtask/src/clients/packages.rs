@@ -68,6 +68,17 @@ fn program(modules: &Path) -> Result<PathBuf> {
     Ok(PathBuf::from("node"))
 }
 
+/// The packages of Python, as a folder for `PYTHONPATH`.
+///
+/// # Errors
+/// Packages that are not to be had.
+pub(crate) fn python() -> Result<PathBuf> {
+    packages::from_pypi(
+        &sources().join("python"),
+        "the MCP clients of Python and schemathesis (30 MB, 120 MB on disk, half a minute)",
+    )
+}
+
 /// Scripts of Python beside the packages that they import.
 pub(super) struct Python {
     packages: PathBuf,
@@ -76,11 +87,7 @@ pub(super) struct Python {
 impl Python {
     /// Installs the packages, unless they are in the cache.
     pub(super) fn install() -> Result<Self> {
-        let packages = packages::from_pypi(
-            &sources().join("python"),
-            "the MCP clients of Python and schemathesis (30 MB, 120 MB on disk, half a minute)",
-        )?;
-        Ok(Self { packages })
+        Ok(Self { packages: python()? })
     }
 
     /// A command that runs a script of ours.

@@ -60,7 +60,7 @@ fn conformance(site: &Site, package: &str, revision: &str) -> Result<()> {
     site.run(
         site.node()?
             .script(&script)
-            .args(["server", "--spec-version", revision, "--url"])
+            .args(["server", "--suite", "all", "--spec-version", revision, "--url"])
             .arg(format!("{}/mcp", site.url()))
             .arg("--expected-failures")
             .arg(baseline)

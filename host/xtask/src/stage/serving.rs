@@ -25,22 +25,25 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts `fusebox serve`; what it says goes to that file in its folder.
     pub(crate) fn start(binary: &Path, folder: &Path, arguments: &[&str], log: &str) -> Result<Self> {
-        let log = folder.join(log);
+        let mut command = Command::new(binary);
+        command.arg("serve").args(arguments).current_dir(folder);
+        Self::begin(&mut command, folder.join(log))
+    }
+
+    /// Starts a command that serves; what it says goes to that file.
+    pub(crate) fn begin(command: &mut Command, log: PathBuf) -> Result<Self> {
         let file = File::options()
             .create(true)
             .append(true)
             .open(&log)
             .with_context(|| format!("{} cannot be written", log.display()))?;
         let before = file.metadata()?.len();
-        let process = Command::new(binary)
-            .arg("serve")
-            .args(arguments)
-            .current_dir(folder)
+        let process = command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
-            .with_context(|| format!("{} cannot be started", binary.display()))?;
+            .with_context(|| format!("{} cannot be started", command.get_program().to_string_lossy()))?;
         Ok(Self { process, log, before })
     }
 

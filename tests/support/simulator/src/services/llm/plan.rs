@@ -4,10 +4,11 @@ use super::chat::{Call, Completion, Tool};
 use serde_json::{Map, Value, json};
 
 /// Words that a step can begin with, and what the name of a function has in it that does it.
-const VERBS: [(&[&str], &[&str]); 3] = [
+const VERBS: [(&[&str], &[&str]); 4] = [
     (&["search", "find", "look"], &["search", "find", "query"]),
     (&["compute", "calculate", "evaluate"], &["calc", "evaluate", "compute"]),
     (&["mail", "email", "send"], &["mail", "send"]),
+    (&["count"], &["count"]),
 ];
 
 /// Words between a verb and its object.
