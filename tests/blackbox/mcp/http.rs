@@ -42,11 +42,14 @@ impl Serving {
 
     /// Sends a message, and leaves the connection open.
     fn begin(&self, message: &Value, headers: &[(&str, &str)]) -> TcpStream {
-        let body = message.to_string();
+        self.send("POST", &message.to_string(), headers)
+    }
+
+    fn send(&self, method: &str, body: &str, headers: &[(&str, &str)]) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
         let mut head = format!(
-            "POST /mcp HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+            "{method} /mcp HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
              accept: application/json, text/event-stream\r\ncontent-length: {}\r\n",
             self.address,
             body.len()
@@ -218,6 +221,22 @@ fn a_session_is_of_no_use_to_anybody_else() {
     session[2].1 = ann;
     assert_eq!(serving.post(&message, &of(&session)).0, 200);
     session[0].1 = "no-such-session".to_owned();
+    assert_eq!(serving.post(&message, &of(&session)).0, 404);
+}
+
+#[test]
+fn a_session_that_its_client_ends_is_over() {
+    let site = Site::deployed(&["calculator"]);
+    let ann = key(&site, "ann");
+    let serving = Serving::start(&site, &[]);
+    let session = serving.session(&ann);
+    let mut answer = String::new();
+    serving
+        .send("DELETE", "", &of(&session))
+        .read_to_string(&mut answer)
+        .unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let message = call(1, "calculator_evaluate", &json!({ "expression": "1" }));
     assert_eq!(serving.post(&message, &of(&session)).0, 404);
 }
 

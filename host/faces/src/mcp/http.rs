@@ -4,7 +4,7 @@ use super::Mcp;
 use super::server::Connection;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use fusebox_engine::requests::Caller;
@@ -72,7 +72,13 @@ async fn guard(State(sessions): State<Sessions>, request: Request, next: Next) -
             if known.is_some_and(|known| known != owner) {
                 return (StatusCode::NOT_FOUND, "Not Found: Session not found").into_response();
             }
-            next.run(request).await
+            let ends = request.method() == Method::DELETE;
+            let mut response = next.run(request).await;
+            // The session is over by now; clients complain of a 202, which promises that it will be.
+            if ends && response.status() == StatusCode::ACCEPTED {
+                *response.status_mut() = StatusCode::NO_CONTENT;
+            }
+            response
         }
         None => {
             if sessions.is_full().await && may_begin_one(request.headers()) {
