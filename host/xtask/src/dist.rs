@@ -69,21 +69,22 @@ const POLICIES: &str = "share/fusebox/policies";
 /// Files of the repository that come along.
 const DOCUMENTS: [&str; 3] = ["LICENSE", "README.md", "CHANGELOG.md"];
 
-/// Runs the subcommand.
+/// Runs the subcommand, after building the binary.
 ///
 /// # Errors
-/// As [`make`].
+/// As [`make`], or what could not be built.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    make(arguments.profile)
+    let profile = arguments.profile;
+    steps::cargo(&["build", "--locked", "--package", "fusebox", "--profile", profile.name()])?;
+    make(profile)
 }
 
-/// Builds the binary, packs the archive, and looks whether it is whole.
+/// Packs the archive of the built binary, and looks whether it is whole.
 ///
 /// # Errors
-/// What could not be built or packed, or what does not work in the archive.
+/// What could not be packed, or what does not work in the archive.
 pub(crate) fn make(profile: Profile) -> Result<()> {
     STRIP.require()?;
-    steps::cargo(&["build", "--locked", "--package", "fusebox", "--profile", profile.name()])?;
     let binary = steps::target().join(profile.folder()).join("fusebox");
     let dist = folders::root().join("target/dist");
     fs::create_dir_all(&dist).with_context(|| format!("cannot make {}", dist.display()))?;

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that has to hold, in the order in which it fails soonest.
 
-use crate::{deployment, guests, load, steps, tools};
+use crate::{clients, deployment, dist, guests, load, readme, steps, tools};
 use anyhow::Result;
 use std::process::Command;
 use std::time::Duration;
@@ -46,6 +46,9 @@ pub(crate) fn run() -> Result<()> {
         steps::cargo(&["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"])?;
     }
     load::check("debug", Duration::from_secs(20))?;
+    clients::check(None)?;
+    readme::check(&[readme::Language::Python])?;
+    dist::make(dist::Profile::Dev)?;
     steps::cargo(&[
         "test",
         "--locked",

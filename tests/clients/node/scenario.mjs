@@ -23,7 +23,8 @@ async function fusebox(...args) {
   return stdout.split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }
 
-async function simulator(method, path, body) {
+/** A request to the admin API of the simulated upstreams. */
+export async function simulator(method, path, body) {
   const response = await fetch(SIMULATOR + path, {
     method,
     headers: { "content-type": "application/json" },

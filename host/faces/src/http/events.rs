@@ -26,6 +26,18 @@ const EVERY: Duration = Duration::from_millis(250);
 /// Something is said at least so often, so that a connection that is gone is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// One event of the stream, as readers of such streams have it
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "it describes what is sent")]
+pub(super) struct StreamEvent {
+    /// A JSON object
+    data: String,
+    /// What kind of event it is
+    event: Option<String>,
+    /// What to send as `Last-Event-ID` to go on after it
+    id: Option<String>,
+}
+
 /// Follow a run until it is over
 ///
 /// Each event is one change, as `fusebox runs follow --json` prints it; its id, sent back as `Last-Event-ID`, goes on after it. What
@@ -36,7 +48,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
         ("run" = String, Path, description = "Id of the run"),
         ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event that was received")
     ),
-    responses((status = 200, body = String, content_type = "text/event-stream"))
+    responses((status = 200, body = StreamEvent, content_type = "text/event-stream"))
 )]
 pub(super) async fn events(
     State(app): State<Arc<App>>,

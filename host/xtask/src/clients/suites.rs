@@ -27,6 +27,7 @@ pub(super) const ALL: &[Suite] = &[
     suite("typescript sdk 1 http", |site| node(site, "sdk1.mjs", "http")),
     suite("typescript sdk 2 stdio", |site| node(site, "sdk2.mjs", "stdio")),
     suite("typescript sdk 2 http", |site| node(site, "sdk2.mjs", "http")),
+    suite("typescript tasks http", |site| node(site, "tasks.mjs", "http")),
     suite("python sdk stdio 2025-11-25", |site| {
         python(site, &["scenario.py", "stdio", "legacy"])
     }),

@@ -27,7 +27,7 @@ pub(super) fn make(stage: &Stage) -> Result<()> {
     let mail = r#"{"to":"ann@example.com","subject":"Hello","body":"May I?"}"#;
     fails(stage, &["call", "email.send", mail])?;
     let transfer = r#"{"from-account":"alice","to-account":"bob","amount":1}"#;
-    fails(stage, &["call", "ledger.transfer", transfer])?;
+    fails(stage, &["call", "ledger.transfer", transfer, "--key", "order-1"])?;
 
     let runs = ids(stage, &["runs", "list"])?;
     let letters = ids(stage, &["dlq", "list"])?;
