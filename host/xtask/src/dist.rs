@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// How the binary is built; `dev` is for trying this command
     #[arg(long, default_value = "release")]
     profile: Profile,
+    /// Use the binary that was built before
+    #[arg(long)]
+    built: bool,
 }
 
 /// How the binary is built.
@@ -75,7 +78,9 @@ const DOCUMENTS: [&str; 3] = ["LICENSE", "README.md", "CHANGELOG.md"];
 /// As [`make`], or what could not be built.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let profile = arguments.profile;
-    steps::cargo(&["build", "--locked", "--package", "fusebox", "--profile", profile.name()])?;
+    if !arguments.built {
+        steps::cargo(&["build", "--locked", "--package", "fusebox", "--profile", profile.name()])?;
+    }
     make(profile)
 }
 
