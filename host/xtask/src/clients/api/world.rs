@@ -44,9 +44,16 @@ pub(super) fn make(stage: &Stage) -> Result<()> {
     stage.write("schemathesis.toml", &settings(&known)?)
 }
 
-/// Its settings: the names, and that a run where everything was refused is a failure.
+/// Its settings: the names; that a run where everything was refused is a failure; and that an upstream that fails (502, or 503 where
+/// its breaker is open) is no fault of the host.
 fn settings(known: &[(&str, Vec<String>)]) -> Result<String> {
-    let mut text = "warnings = { fail-on = [\"missing_auth\"] }\n\n[parameters]\n".to_owned();
+    let mut text = r#"
+warnings = { fail-on = ["missing_auth"] }
+checks.not_a_server_error = { expected-statuses = ["2xx", "4xx", "502", "503"] }
+
+[parameters]
+"#
+    .to_owned();
     for (parameter, _) in known {
         writeln!(
             text,
