@@ -16,6 +16,7 @@ pub(crate) use asked::identity;
 use exchange::{End, shown_authority};
 use ledger::{Ending, InFlight, Opened};
 pub(crate) use ledger::{Ledger, Settled};
+pub(crate) use mask::Masks;
 
 use crate::approvals::{self, Gate, Question};
 use crate::attempt::Bound;

@@ -3,6 +3,7 @@
 mod rate_limit;
 
 use crate::breakers::{Breakers, Cell};
+use crate::effects::Masks;
 use crate::meters::ServiceMeters;
 use crate::records::BreakerRecord;
 use fusebox_core::budget::Budget;
@@ -23,6 +24,7 @@ pub(crate) struct Service {
     pub(crate) bulkhead: Arc<Semaphore>,
     pub(crate) limiter: Option<Arc<RateLimiter>>,
     pub(crate) meters: Arc<ServiceMeters>,
+    pub(crate) masks: Masks,
 }
 
 impl Service {
@@ -49,6 +51,7 @@ impl Service {
                 |old| old.limiter.clone(),
             ),
             meters: old.map_or_else(|| Arc::new(ServiceMeters::new(key)), |old| Arc::clone(&old.meters)),
+            masks: Masks::default(),
             breaker,
             policy,
         }
@@ -130,6 +133,7 @@ impl Services {
                 bulkhead: Arc::clone(&today.bulkhead),
                 limiter: today.limiter.clone(),
                 meters: Arc::clone(&today.meters),
+                masks: Masks::default(),
             }),
         }
     }

@@ -1,6 +1,6 @@
 //! One HTTP exchange of a guest: its turn, its permit, its lease, its headers, and what came of it.
 
-use super::{Way, mask, request};
+use super::{Way, request};
 use crate::attempt::Bound;
 use crate::breakers::Published;
 use crate::ownership::SendRight;
@@ -93,6 +93,10 @@ impl Way {
             Ok(sent) => sent,
             Err(error) => return End::denied(error.to_string()),
         };
+        let mask = match service.masks.of(secrets) {
+            Ok(mask) => mask,
+            Err(error) => return End::denied(format!("its secrets cannot be looked for in answers: {error}")),
+        };
         let headers = self.traced(headers);
         let permit = match self.permit(service).await {
             Ok(permit) => permit,
@@ -121,7 +125,10 @@ impl Way {
         };
         let answered = self.engine.ports.transport.exchange(outgoing).await;
         let now = clock.tick();
-        let answered = answered.map(|incoming| mask::mask(incoming, &secrets));
+        let answered = answered.map(|incoming| match &mask {
+            Some(mask) => mask.over(incoming),
+            None => incoming,
+        });
         let end = self
             .end_of(answered, now.since(sent))
             .within(timeout, service, self.bound);
