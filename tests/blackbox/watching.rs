@@ -1,6 +1,6 @@
 //! What a serving host tells those who watch it: metrics, traces, log lines.
 
-mod collector;
+pub(crate) mod collector;
 
 use crate::http::client::Served;
 use crate::site::Site;

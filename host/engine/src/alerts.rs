@@ -140,7 +140,12 @@ async fn say(engine: &Engine, tenant: &str, key: &str, text: &str) {
     };
     let body = serde_json::json!({ "alert": key, "tenant": tenant, "text": text, "at": engine.ports.clock.wall().0 });
     if let Err(error) = engine.ports.transport.exchange(post(webhook, body.to_string())).await {
-        tracing::error!(alert = key, %error, "the alert could not be posted to the webhook");
+        // Its path is often all that keeps strangers from posting to it.
+        let error = match webhook.path.trim_matches('/') {
+            "" => error.to_string(),
+            path => error.to_string().replace(path, "…"),
+        };
+        tracing::error!(alert = key, error, "the alert could not be posted to the webhook");
     }
 }
 

@@ -1,7 +1,16 @@
 //! Secrets: they reach the upstream that they are meant for, and nothing else ever holds them.
 
+mod echo;
+mod planted;
+mod sinks;
+
 use crate::site::Site;
+use crate::watching::collector::Collector;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use echo::Echo;
 use fusebox_simulator::{Fault, Service};
+use planted::Planted;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -120,6 +129,94 @@ fn an_upstream_that_repeats_a_secret_tells_nobody() {
     .exits(0);
     assert!(site.read("letter.json").contains("you said: Bearer "));
     assert_eq!(files_with(&site, &VALUES), ["secrets.toml"]);
+}
+
+/// Everything but what compilers say of themselves, which is megabytes.
+const LOG: &str = "trace,wasmtime=info,wasmtime_environ=info,wasmtime_internal_cranelift=info,cranelift_codegen=info,\
+    cranelift_frontend=info,regalloc2=info";
+/// Characters that every encoding has its own way with.
+const TOKEN: &str = r#"Qz7hV2pLx9Tn4Wk+/?~"\&<>="#;
+const PASSWORD: &str = "Ujq3hunter2Vw8-~?>";
+const HOOK: &str = "T7hookXy4Kp9";
+const DATABASE: [u8; 32] = *b"\x01\xfe\xa7qK8\x90mTz\xc3\xf1\x0b5Vw\xee\x7f2Xc\x99\xd4hJ\x80\x81Yr\xbb\xfa\x06";
+
+/// A site with a tool whose upstreams repeat their credentials, with or without encryption.
+fn repeating([search, llm]: &[Echo; 2], collector: &Collector, encryption: &str) -> Site {
+    let site = Site::with(&format!(
+        "log = \"trace\"\nlog-format = \"json\"\n{encryption}\n[otlp]\nendpoint = \"{}\"\n\
+         [oidc]\nissuer = \"http://127.0.0.1:9\"\n[alerts]\nwebhook = \"http://127.0.0.1:9/{HOOK}\"\noldest-age = \"1s\"\n",
+        collector.url
+    ));
+    let mut kept = String::from_utf8(STANDARD.encode(DATABASE).into_bytes()).unwrap();
+    kept.push('\n');
+    site.write("database.key", &kept);
+    fs::set_permissions(site.path("database.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let basic = STANDARD.encode(format!("agent:{PASSWORD}"));
+    for (name, value, echo) in [("SEARCH_KEY", TOKEN, search), ("LLM_KEY", &basic, llm)] {
+        site.pipe(&["secrets", "set", name, "--host", &echo.url], value.as_bytes())
+            .exits(0);
+    }
+    site.place("faulty", &[("Bearer ${secret:LLM_KEY}", "Basic ${secret:LLM_KEY}")]);
+    let manifest = site.read("faulty.toml");
+    let manifest = manifest.replace(&site.url(Service::Search), &search.url);
+    let manifest = manifest.replace(&site.url(Service::Llm), &llm.url);
+    site.write("faulty.toml", &manifest);
+    site.fusebox(&["deploy", "faulty.toml"]).exits(0);
+    site
+}
+
+/// Plants every kind of secret, lives through everything, and looks for them everywhere.
+fn found_nowhere(encryption: &str) {
+    let (echoes, collector) = ([Echo::start(), Echo::start()], Collector::start());
+    let site = repeating(&echoes, &collector, encryption);
+    let roles = ["caller", "approver", "operator", "deployer"].map(|role| ["--role", role]);
+    let made = site.fusebox(&[&["keys", "create", "everybody"], roles.as_flattened()].concat());
+    let key = made.exits(0).stdout.trim().to_owned();
+    // Nobody can ask its issuer about it, so that it is refused.
+    let claims = json!({ "iss": "http://127.0.0.1:9", "aud": "fusebox", "sub": "ann", "exp": 4_102_444_800_u64 });
+    let url_safe = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let signature = url_safe.encode([0x5a; 96]);
+    let foreign = [r#"{"alg":"RS256","typ":"JWT","kid":"one"}"#, &claims.to_string()].map(|part| url_safe.encode(part));
+    let foreign = format!("{}.{signature}", foreign.join("."));
+    let planted = [
+        Planted::new("a token of an upstream", TOKEN),
+        Planted::new("a password of an upstream", PASSWORD),
+        Planted::new("user and password", &STANDARD.encode(format!("agent:{PASSWORD}"))),
+        Planted::new("an API key", &key[17..]),
+        Planted::new("a token of an issuer", &signature),
+        Planted::new("the webhook's path", HOOK),
+        Planted::new("the key of the database", &STANDARD.encode(DATABASE)).or(&DATABASE),
+    ];
+    let leaks: Vec<_> = sinks::of(&site, &collector, &key, &foreign)
+        .iter()
+        .flat_map(|(sink, bytes)| {
+            let in_it = planted
+                .iter()
+                .filter_map(|planted| Some((planted.name, planted.found(bytes)?)));
+            in_it
+                .map(|(name, trace)| format!("{name} is in {sink}: {trace}"))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(leaks.is_empty(), "{leaks:#?}");
+    let basic = STANDARD.encode(format!("agent:{PASSWORD}"));
+    for (echo, sent) in echoes.iter().zip([format!("Bearer {TOKEN}"), format!("Basic {basic}")]) {
+        assert!(
+            !echo.seen().is_empty() && echo.seen().iter().all(|seen| *seen == sent),
+            "{:?}",
+            echo.seen()
+        );
+    }
+}
+
+#[test]
+fn nothing_that_can_be_read_of_a_host_holds_a_secret() {
+    found_nowhere("");
+}
+
+#[test]
+fn nothing_that_can_be_read_of_a_host_with_encryption_holds_its_key() {
+    found_nowhere("[encryption]\nkey = \"database.key\"");
 }
 
 #[test]

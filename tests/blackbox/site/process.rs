@@ -125,6 +125,11 @@ impl Running {
         String::from_utf8_lossy(&self.stdout.read.lock().unwrap()).into_owned()
     }
 
+    /// What it has printed on stderr so far.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&self.stderr.read.lock().unwrap()).into_owned()
+    }
+
     /// Whether it has not ended.
     #[cfg(feature = "failpoints")]
     pub(crate) fn runs(&mut self) -> bool {

@@ -9,33 +9,33 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// A collector on a port of its own.
-pub(super) struct Collector {
+pub(crate) struct Collector {
     /// Its address.
-    pub(super) url: String,
+    pub(crate) url: String,
     bodies: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 /// A span as it was sent, ids in hexadecimal.
 #[derive(Clone, Debug)]
-pub(super) struct Span {
-    pub(super) name: String,
-    pub(super) trace: String,
-    pub(super) id: String,
-    pub(super) parent: String,
-    pub(super) failed: bool,
+pub(crate) struct Span {
+    pub(crate) name: String,
+    pub(crate) trace: String,
+    pub(crate) id: String,
+    pub(crate) parent: String,
+    pub(crate) failed: bool,
     texts: Vec<(String, String)>,
 }
 
 impl Span {
     /// An attribute that is a text; empty when there is none.
-    pub(super) fn text(&self, key: &str) -> &str {
+    pub(crate) fn text(&self, key: &str) -> &str {
         let found = self.texts.iter().find(|(name, _)| name == key);
         found.map_or("", |(_, value)| value)
     }
 }
 
 impl Collector {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let bodies: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
@@ -49,8 +49,13 @@ impl Collector {
         Self { url, bodies }
     }
 
+    /// Everything that it was sent, as it came.
+    pub(crate) fn bodies(&self) -> Vec<Vec<u8>> {
+        self.bodies.lock().unwrap().clone()
+    }
+
     /// Every span so far.
-    pub(super) fn spans(&self) -> Vec<Span> {
+    pub(crate) fn spans(&self) -> Vec<Span> {
         let bodies = self.bodies.lock().unwrap();
         let requests = bodies
             .iter()

@@ -137,6 +137,8 @@ mod tests {
             r#"p4s?\u003es/\"w\u00f6rd\\\u0026~"#,
             r#"p4s?\u003Es\/\"w\u00F6rd\\\u0026~"#,
             r"p4s?&gt;s/&quot;wörd\&amp;~",
+            r"p4s?>s/&quot;wörd\&amp;~",
+            r#"p4s?&gt;s/"wörd\&amp;~"#,
         ] {
             let before_and_after = format!("<<{text}>>");
             let expected = format!("<<{}>>", "*".repeat(text.len()));

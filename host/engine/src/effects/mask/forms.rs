@@ -122,17 +122,21 @@ fn in_json(secret: &str) -> impl Iterator<Item = String> {
     (0..16).map(move |which| quoted(which & 1 != 0, which & 2 != 0, which & 4 != 0, which & 8 != 0))
 }
 
+/// `&` and `<` as HTML demands it; what else is escaped differs from one encoder to the next.
 fn in_html(secret: &str) -> impl Iterator<Item = String> {
-    ["&#39;", "&#x27;", "'"].into_iter().map(move |apostrophe| {
+    let quoted = move |greater: bool, quote: bool, apostrophe: &str| {
         escaped(secret, |text, c| match c {
             '&' => text.push_str("&amp;"),
             '<' => text.push_str("&lt;"),
-            '>' => text.push_str("&gt;"),
-            '"' => text.push_str("&quot;"),
+            '>' if greater => text.push_str("&gt;"),
+            '"' if quote => text.push_str("&quot;"),
             '\'' => text.push_str(apostrophe),
             c => text.push(c),
         })
-    })
+    };
+    ["&#39;", "&#x27;", "&apos;", "'"]
+        .into_iter()
+        .flat_map(move |apostrophe| (0..4).map(move |which| quoted(which & 1 != 0, which & 2 != 0, apostrophe)))
 }
 
 fn escaped(secret: &str, mut write: impl FnMut(&mut String, char)) -> String {
