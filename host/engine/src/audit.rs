@@ -10,6 +10,8 @@ use crate::requests::Caller;
 use fusebox_core::failure::Failure;
 use fusebox_core::ids::Digest;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use tracing::Instrument as _;
 use walk::Walk;
 
 /// Entries of one step along the trail.
@@ -138,15 +140,38 @@ pub(crate) async fn record(engine: &Engine, caller: &Caller, entry: Entry) -> Re
     written.map(|_| ()).map_err(unwritten)
 }
 
-/// Does what the entry tells of, once that is written; a failure of it is a second entry.
-pub(crate) async fn around<T>(
-    engine: &Engine,
+/// Does what the entry tells of, once that is written; a failure of it is a second entry. It is a task of its own: whoever asked for it
+/// may hang up in the middle of it, and the trail has its end all the same.
+pub(crate) async fn around<T: Send + 'static, Doing>(
+    engine: &Arc<Engine>,
     caller: &Caller,
     entry: Entry,
-    deed: impl Future<Output = Result<T, Box<Failure>>>,
-) -> Result<T, Box<Failure>> {
-    record(engine, caller, entry.clone()).await?;
-    let done = deed.await;
+    deed: impl FnOnce(Arc<Engine>, Caller) -> Doing + Send + 'static,
+) -> Result<T, Box<Failure>>
+where
+    Doing: Future<Output = Result<T, Box<Failure>>> + Send + 'static,
+{
+    let task = carry_out(Arc::clone(engine), caller.clone(), entry, deed).in_current_span();
+    let ended = engine.tasks.tracker().spawn_on(task, &engine.io).await;
+    ended.unwrap_or_else(|error| {
+        tracing::error!(%error, "the task of a deed ended before the deed did");
+        Err(refusals::internal(
+            "the deed was lost by a defect of Fusebox; the log has its place",
+        ))
+    })
+}
+
+async fn carry_out<T, Doing>(
+    engine: Arc<Engine>,
+    caller: Caller,
+    entry: Entry,
+    deed: impl FnOnce(Arc<Engine>, Caller) -> Doing,
+) -> Result<T, Box<Failure>>
+where
+    Doing: Future<Output = Result<T, Box<Failure>>>,
+{
+    record(&engine, &caller, entry.clone()).await?;
+    let done = deed(Arc::clone(&engine), caller.clone()).await;
     if let Err(failure) = &done {
         let failed = Entry {
             detail: json!({ "code": failure.code.name() }),
@@ -154,7 +179,7 @@ pub(crate) async fn around<T>(
             ..entry
         };
         let (deed, subject) = (failed.deed.name(), failed.subject.clone());
-        if let Err(error) = record(engine, caller, failed).await {
+        if let Err(error) = record(&engine, &caller, failed).await {
             // The deed's own failure is the one to tell.
             tracing::error!(%error, deed, subject, "the failure of a deed is not in the audit trail");
         }

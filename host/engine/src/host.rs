@@ -124,7 +124,7 @@ impl Host {
         following: Option<Following>,
     ) -> Result<Reply, Box<Failure>> {
         caller.may(Action::Call)?;
-        let (span, trace) = spans::call(&self.engine, &call.tool, &call.function, caller.trace);
+        let (span, trace) = spans::call(&self.engine, &call.tool, &call.function, caller.trace.clone());
         let caller = Caller {
             trace,
             ..caller.clone()
@@ -150,13 +150,10 @@ impl Host {
                 return replay::replay(engine, caller, replay, Asked::ByPerson).await;
             }
             let entry = Entry::begun(Deed::Replay, &replay.letter, json!({ "from": replay.from.name() }));
-            let replayed = Box::pin(replay::replay(
-                Arc::clone(&engine),
-                caller.clone(),
-                replay,
-                Asked::ByPerson,
-            ));
-            around(&engine, &caller, entry, replayed).await
+            around(&engine, &caller, entry, |engine, caller| {
+                Box::pin(replay::replay(engine, caller, replay, Asked::ByPerson))
+            })
+            .await
         };
         self.carry_out(Box::pin(replayed)).await
     }
@@ -247,8 +244,8 @@ impl Host {
         };
         let detail = json!({ "version": tool.version, "component": digest.to_string() });
         let entry = Entry::begun(Deed::Deploy, &tool.name, detail);
-        let stored = async {
-            let stored = self.engine.ports.store.deploy(tool, deploy.wasm).await;
+        let stored = async move |engine: Arc<Engine>, _| {
+            let stored = engine.ports.store.deploy(tool, deploy.wasm).await;
             stored.map_err(|error| refusals::store("the tool could not be deployed", &error))
         };
         let (tool, new) = around(&self.engine, caller, entry, stored).await?;

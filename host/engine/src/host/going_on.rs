@@ -3,6 +3,7 @@
 use super::{Host, stats};
 use crate::audit::{Deed, Entry, around};
 use crate::authorize;
+use crate::engine::Engine;
 use crate::permission::Action;
 use crate::ports::store::{ApprovalFilter, LetterFilter, Verdict};
 use crate::records::{ApprovalRecord, JournalRecord, LetterRecord, RedriveRecord, RunRecord};
@@ -98,8 +99,9 @@ impl Host {
         authorize::approve(&self.engine, caller, &approval, run.as_ref()).await?;
         let deed = if verdict.approved { Deed::Approve } else { Deed::Decline };
         let entry = Entry::begun(deed, id, json!({ "by": verdict.by }));
-        let decided = async {
-            let decided = self.engine.ports.store.decide(&caller.tenant, id, &verdict).await;
+        let id = id.clone();
+        let decided = async move |engine: Arc<Engine>, caller: Caller| {
+            let decided = engine.ports.store.decide(&caller.tenant, &id, &verdict).await;
             decided.map_err(|error| refusals::store("the approval could not be decided", &error))
         };
         around(&self.engine, caller, entry, decided).await
@@ -112,7 +114,10 @@ impl Host {
     pub async fn resolve(&self, caller: &Caller, letter: &LetterId, resolve: Resolve) -> Answer<LetterRecord> {
         caller.may(Action::ManageLetters)?;
         let entry = Entry::begun(Deed::Resolve, letter, told(&resolve));
-        let resolved = Box::pin(resolve::resolve(&self.engine, caller, letter, resolve));
+        let letter = letter.clone();
+        let resolved = async move |engine: Arc<Engine>, caller: Caller| {
+            Box::pin(resolve::resolve(&engine, &caller, &letter, resolve)).await
+        };
         let letter = around(&self.engine, caller, entry, resolved).await?;
         self.with_run(letter).await
     }
@@ -124,14 +129,19 @@ impl Host {
     pub async fn pin(&self, caller: &Caller, letter: &LetterId, pinned: bool) -> Answer<()> {
         caller.may(Action::ManageLetters)?;
         let deed = if pinned { Deed::Pin } else { Deed::Unpin };
-        let done = async {
-            match self.engine.ports.store.pin(&caller.tenant, letter, pinned).await {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(refusals::no_letter(letter.as_str())),
-                Err(error) => Err(refusals::store("the letter could not be pinned", &error)),
-            }
+        let entry = Entry::begun(deed, letter, json!({}));
+        let letter = letter.clone();
+        let done = async move |engine: Arc<Engine>, caller: Caller| match engine
+            .ports
+            .store
+            .pin(&caller.tenant, &letter, pinned)
+            .await
+        {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(refusals::no_letter(letter.as_str())),
+            Err(error) => Err(refusals::store("the letter could not be pinned", &error)),
         };
-        around(&self.engine, caller, Entry::begun(deed, letter, json!({})), done).await
+        around(&self.engine, caller, entry, done).await
     }
 
     /// The letters that retention would close now.
@@ -170,14 +180,9 @@ impl Host {
             "max": redrive.max,
         });
         let subject = redrive.service.clone().unwrap_or_else(|| "every service".to_owned());
-        let started = redrive::start(&self.engine, caller, redrive);
-        around(
-            &self.engine,
-            caller,
-            Entry::begun(Deed::Redrive, subject, detail),
-            started,
-        )
-        .await
+        let started = async move |engine: Arc<Engine>, caller: Caller| redrive::start(&engine, &caller, redrive).await;
+        let entry = Entry::begun(Deed::Redrive, subject, detail);
+        around(&self.engine, caller, entry, started).await
     }
 
     /// Bulk replays, newest first.
@@ -205,14 +210,10 @@ impl Host {
     /// That there is none, or those of the store.
     pub async fn cancel_redrive(&self, caller: &Caller, id: &RedriveId) -> Answer<RedriveRecord> {
         caller.may(Action::ManageLetters)?;
-        let cancelled = redrive::cancel(&self.engine, caller, id);
-        around(
-            &self.engine,
-            caller,
-            Entry::begun(Deed::CancelRedrive, id, json!({})),
-            cancelled,
-        )
-        .await
+        let entry = Entry::begun(Deed::CancelRedrive, id, json!({}));
+        let id = id.clone();
+        let cancelled = async move |engine: Arc<Engine>, caller: Caller| redrive::cancel(&engine, &caller, &id).await;
+        around(&self.engine, caller, entry, cancelled).await
     }
 
     /// Carries out a bulk replay in this process, and says after each letter how far it is.

@@ -4,6 +4,7 @@ use super::Host;
 use crate::audit::{Deed, Entry, around};
 use crate::breakers::Cell;
 use crate::catalog::{Tool, tool_breaker, tool_key};
+use crate::engine::Engine;
 use crate::memory;
 use crate::offer::{self, Offer};
 use crate::permission::Action;
@@ -101,12 +102,13 @@ impl Host {
             ToolChange::Disable => Deed::Disable,
             ToolChange::Remove => Deed::Remove,
         };
-        let changed = async {
-            let changed = self.engine.ports.store.change_tool(&caller.tenant, name, change).await;
-            self.engine.catalog.forget(&caller.tenant, name);
+        let named = name.to_owned();
+        let changed = async move |engine: Arc<Engine>, caller: Caller| {
+            let changed = engine.ports.store.change_tool(&caller.tenant, &named, change).await;
+            engine.catalog.forget(&caller.tenant, &named);
             match changed {
                 Ok(true) => Ok(()),
-                Ok(false) => Err(refusals::no_tool(name)),
+                Ok(false) => Err(refusals::no_tool(&named)),
                 Err(error) => Err(refusals::store("the tool could not be changed", &error)),
             }
         };
@@ -198,8 +200,9 @@ impl Host {
             let letters: Vec<_> = part.iter().map(LetterId::as_str).collect();
             let subject = format!("{} letters", letters.len());
             let entry = Entry::begun(Deed::Purge, subject, json!({ "letters": letters }));
-            let closed = async {
-                let closed = self.engine.ports.store.purge(&caller.tenant, part).await;
+            let part = part.to_vec();
+            let closed = async move |engine: Arc<Engine>, caller: Caller| {
+                let closed = engine.ports.store.purge(&caller.tenant, &part).await;
                 closed.map_err(|error| refusals::store("the letters could not be closed", &error))
             };
             purged.extend(around(&self.engine, caller, entry, closed).await?);
@@ -274,7 +277,7 @@ impl Host {
             BreakerOrder::Disable => Deed::DisableBreaker,
             BreakerOrder::Close => Deed::CloseBreaker,
         };
-        let ordered = self.engine.breakers.order(&cell, order);
+        let ordered = async move |engine: Arc<Engine>, _| engine.breakers.order(&cell, order).await;
         around(&self.engine, caller, Entry::begun(deed, key, json!({})), ordered).await
     }
 

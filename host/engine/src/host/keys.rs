@@ -3,6 +3,7 @@
 use super::Host;
 use crate::api_keys::{self, Token};
 use crate::audit::{Deed, Entry, around};
+use crate::engine::Engine;
 use crate::permission::Action;
 use crate::ports::sandbox::Spelling;
 use crate::records::{KeyRecord, StoredKey, millis};
@@ -57,8 +58,8 @@ impl Host {
             key: key.clone(),
             secret: made.secret,
         };
-        let put = async {
-            let put = ports.store.put_key(stored).await;
+        let put = async move |engine: Arc<Engine>, _| {
+            let put = engine.ports.store.put_key(stored).await;
             put.map_err(|error| refusals::store("the key could not be kept", &error))
         };
         let entry = Entry::begun(Deed::CreateKey, &key.id, detail);
@@ -85,10 +86,11 @@ impl Host {
         let all = self.keys(caller).await?;
         let key = all.into_iter().find(|key| key.id == id);
         let key = key.ok_or_else(|| refusals::no_key(id))?;
-        let revoke = async {
-            let revoked = self.engine.ports.store.revoke_key(&caller.tenant, id).await;
+        let named = id.to_owned();
+        let revoke = async move |engine: Arc<Engine>, caller: Caller| {
+            let revoked = engine.ports.store.revoke_key(&caller.tenant, &named).await;
             let revoked = revoked.map_err(|error| refusals::store("the key could not be revoked", &error))?;
-            revoked.ok_or_else(|| refusals::no_key(id))
+            revoked.ok_or_else(|| refusals::no_key(&named))
         };
         let entry = Entry::begun(Deed::RevokeKey, id, json!({ "name": key.name }));
         around(&self.engine, caller, entry, revoke).await

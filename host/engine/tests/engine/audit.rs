@@ -10,6 +10,7 @@ use fusebox_engine::testing::fake_clock::FakeClock;
 use fusebox_engine::testing::faulty_store::{FaultyStore, When};
 use fusebox_engine::testing::scripted_transport::{ScriptedTransport, status};
 use std::sync::Arc;
+use std::time::Duration;
 
 async fn trail(world: &World) -> Vec<(String, String, String)> {
     let entries = world
@@ -100,4 +101,24 @@ async fn nothing_is_done_that_cannot_be_written_down() {
     assert_eq!(refused.code, Code::StoreUnavailable);
     assert!(refused.message.starts_with("nothing was done"), "{}", refused.message);
     assert!(store.tool("default", "read").await.unwrap().unwrap().enabled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deed_whose_asker_hangs_up_is_written_down_to_its_end() {
+    let clock = Arc::new(FakeClock::new());
+    let store = Arc::new(MemoryStore::with_clock(Arc::clone(&clock) as _));
+    let slow = FaultyStore::by_method(Arc::clone(&store) as _, |method, _| {
+        (method == "change_tool").then_some(When::Late(Duration::from_secs(10)))
+    });
+    let transport = ScriptedTransport::answering(|_, _| status(200));
+    let world = World::on(Arc::new(slow), clock, transport, Default::default()).await;
+    let caller = Caller::local();
+    tokio::select! {
+        _ = world.host.change_tool(&caller, "absent", ToolChange::Remove) => unreachable!("it takes ten seconds"),
+        () = sleep(1) => {}
+    }
+    assert_eq!(trail(&world).await, told(&[("tool.remove", "absent", "begun")]));
+    sleep(20).await;
+    let whole = [("tool.remove", "absent", "begun"), ("tool.remove", "absent", "failed")];
+    assert_eq!(trail(&world).await, told(&whole));
 }
