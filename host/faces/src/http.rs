@@ -10,6 +10,7 @@ mod door;
 mod errors;
 mod events;
 mod extract;
+mod guesses;
 mod health;
 mod keys;
 mod letters;
@@ -99,7 +100,13 @@ pub fn router(host: Arc<Host>, deps: HttpDeps) -> Router {
         .oidc
         .as_ref()
         .map(|issuer| issuer.issuer().to_owned());
-    let door = door::Door::new(Arc::clone(&host), deps.authentication, deps.limits, deps.tls);
+    let door = door::Door::new(
+        Arc::clone(&host),
+        deps.authentication,
+        deps.limits,
+        deps.tls,
+        Arc::clone(&deps.clock),
+    );
     let mut outside = health::router(description).with_state(app);
     if let Some(issuer) = issuer {
         outside = outside.merge(resource::router(&door, issuer));

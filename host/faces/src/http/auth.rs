@@ -4,10 +4,12 @@ mod oidc;
 
 pub use oidc::{Oidc, OidcTrouble};
 
+use super::guesses::Guesses;
 use super::refusal::Refusal;
 use super::trace::trace_of;
 use fusebox_core::failure::{Class, Code, Failure};
 use fusebox_core::role::Roles;
+use fusebox_core::time::Tick;
 use fusebox_engine::host::Host;
 use fusebox_engine::ports::sandbox::Spelling;
 use fusebox_engine::requests::Caller;
@@ -38,10 +40,25 @@ impl Authentication {
     /// Who sent a request.
     ///
     /// # Errors
-    /// A token that opens nothing, or that there is none.
-    pub(super) async fn caller(&self, host: &Host, headers: &HeaderMap, peer: SocketAddr) -> Result<Caller, Refusal> {
+    /// A token that opens nothing, or that there is none; that too many from there opened nothing.
+    pub(super) async fn caller(
+        &self,
+        host: &Host,
+        headers: &HeaderMap,
+        peer: SocketAddr,
+        (guesses, now): (&Guesses, Tick),
+    ) -> Result<Caller, Refusal> {
         let mut caller = match (bearer(headers)?, self.open_loopback) {
-            (Some(token), _) => self.bearer_of(host, token).await?,
+            (Some(token), _) => {
+                guesses.admit(peer.ip(), token, now)?;
+                let known = self.bearer_of(host, token).await;
+                match &known {
+                    Ok(_) => guesses.right(token),
+                    Err(refusal) if refusal.is_unauthenticated() => guesses.wrong(peer.ip(), token, now),
+                    Err(_) => {}
+                }
+                known?
+            }
             (None, Some(roles)) if is_here(headers, peer) => Caller {
                 tenant: Arc::from("default"),
                 principal: Arc::from("loopback"),

@@ -1,6 +1,7 @@
 //! The door: what every request passes before a handler sees it.
 
 use super::auth::{Authentication, denied};
+use super::guesses::Guesses;
 use super::limits::{Limits, Names, Rate, too_large, whole};
 use super::refusal::Refusal;
 use super::resource::METADATA;
@@ -13,6 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use fusebox_core::failure::Code;
 use fusebox_core::role::Role;
 use fusebox_engine::host::Host;
+use fusebox_engine::ports::clock::Clock;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use http_body::Body as _;
 use std::any::Any;
@@ -38,10 +40,18 @@ pub(super) struct Door {
     /// Places for those whose large bodies are on their way: what is read of them is held meanwhile.
     senders: Semaphore,
     rate: Option<Rate>,
+    guesses: Guesses,
+    clock: Arc<dyn Clock>,
 }
 
 impl Door {
-    pub(super) fn new(host: Arc<Host>, authentication: Authentication, limits: Limits, tls: bool) -> Arc<Self> {
+    pub(super) fn new(
+        host: Arc<Host>,
+        authentication: Authentication,
+        limits: Limits,
+        tls: bool,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             host,
             authentication,
@@ -49,6 +59,8 @@ impl Door {
             room: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),
             senders: Semaphore::new((limits.requests / 4).clamp(1, Semaphore::MAX_PERMITS)),
             rate: limits.rate.and_then(Rate::new),
+            guesses: Guesses::default(),
+            clock,
             limits,
         })
     }
@@ -78,7 +90,11 @@ impl Door {
             .map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| *peer);
         // Without a peer nobody is on this machine.
         let peer = peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
-        let caller = self.authentication.caller(&self.host, &parts.headers, peer).await;
+        let guesses = (&self.guesses, self.clock.tick());
+        let caller = self
+            .authentication
+            .caller(&self.host, &parts.headers, peer, guesses)
+            .await;
         if let Some(rate) = &self.rate {
             rate.count(match &caller {
                 Ok(caller) => format!("{} {}", caller.tenant, caller.principal),

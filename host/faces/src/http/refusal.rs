@@ -19,6 +19,11 @@ impl Refusal {
         Self::from(problem)
     }
 
+    /// Whether whoever asks is not known.
+    pub(super) fn is_unauthenticated(&self) -> bool {
+        self.0.status == StatusCode::UNAUTHORIZED.as_u16()
+    }
+
     /// There is nothing at that path.
     pub(super) fn no_such_path(path: &str) -> Self {
         let detail = format!("there is nothing at {path}; /v1/openapi.json lists what there is");

@@ -115,6 +115,30 @@ async fn more_than_the_rate_is_refused_with_the_time_to_wait() {
 }
 
 #[tokio::test]
+async fn wrong_keys_of_one_address_are_looked_up_so_often_and_no_more() {
+    let world = World::new().await;
+    let (seen, unseen) = (world.key_of(Role::Caller).await, world.key_of(Role::Caller).await);
+    world.get(&seen, "/v1/tools").await.is(200);
+    let wrong = format!("fbx_{}_{}", "0".repeat(12), "A".repeat(43));
+    // The bucket fills itself meanwhile, so it is not said after how many.
+    loop {
+        let refused = world.get(&wrong, "/v1/tools").await;
+        if refused.status == 401 {
+            continue;
+        }
+        let refused = refused.problem(429, "overloaded");
+        assert!((1..=3).contains(&refused.header("retry-after").parse::<u64>().unwrap()));
+        // Nothing is looked up any more, right or wrong, but what was right before.
+        if world.get(&unseen, "/v1/tools").await.status == 429 {
+            break;
+        }
+    }
+    world.get(&seen, "/v1/tools").await.is(200);
+    let elsewhere = request("GET", "/v1/tools", &unseen, "");
+    world.send_from([10, 0, 0, 1], elsewhere).await.is(200);
+}
+
+#[tokio::test]
 async fn a_full_host_refuses_at_once() {
     let world = World::with(open(), |limits| limits.requests = 1).await;
     world
