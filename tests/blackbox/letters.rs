@@ -320,6 +320,46 @@ fn a_letter_in_doubt_is_not_purged() {
 }
 
 #[test]
+fn a_dry_run_knows_what_a_purge_leaves_and_why() {
+    let site = Site::with("lease = \"1s\"\n");
+    let place = [("[services.mail]\n", "[services.mail]\ntimeout = \"300ms\"\n")];
+    site.deploy_with("email", &place);
+    let mail = |body: &str| json!({ "to": "ann@example.com", "subject": "Hello", "body": body });
+    // The mail was refused, which proves that nothing happened: its letter may be replayed, and purged.
+    site.fault(Service::Mail, Fault::Refuse, None);
+    let [first, second] = ["one", "two"].map(|body| site.call("email.send", &mail(body)).exits(13).letter());
+    site.heal(Service::Mail);
+    site.fusebox(&["breakers", "reset", "email/mail"]);
+    site.fault(Service::Mail, Fault::Hang, Some(1));
+    let replay = site.start(&["dlq", "replay", &second]);
+    eventually("the mail is in flight", || site.requests(Service::Mail).len() == 1);
+    replay.kill();
+    eventually("the lease is over", || site.letter(&second)["state"] == "open");
+    let dry = site.fusebox(&["dlq", "purge", "--tool", "email", "--dry-run"]).exits(0);
+    let stays = format!("{second} would stay: a replay of it was cut off");
+    assert!(dry.stderr.contains(&stays), "{}", dry.shown());
+    let dry = site
+        .fusebox(&["dlq", "purge", "--tool", "email", "--dry-run", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(
+        (&dry["would-close"], &dry["would-stay"]),
+        (&json!([first]), &json!([second]))
+    );
+    let purged = site
+        .fusebox(&["dlq", "purge", "--tool", "email", "--yes", "--json"])
+        .exits(0);
+    assert_eq!(purged.json()["closed"], 1);
+    assert!(
+        purged
+            .stderr
+            .contains(&format!("{second} stays: a replay of it was cut off")),
+        "{}",
+        purged.shown()
+    );
+}
+
+#[test]
 fn a_replay_runs_the_version_that_failed() {
     let (site, id) = gave_up();
     site.deploy_with("search", &[("version = \"1.0.0\"", "version = \"2.0.0\"")]);

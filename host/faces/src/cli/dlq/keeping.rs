@@ -9,7 +9,7 @@ use clap::Args;
 use fusebox_core::dead_letter::{self, Kind, State};
 use fusebox_core::failure::Code;
 use fusebox_core::ids::LetterId;
-use fusebox_engine::records::LetterRecord;
+use fusebox_engine::records::{JournalRecord, LetterRecord};
 use serde_json::json;
 
 /// Letters that are closed in one transaction, so that a large purge stalls nobody.
@@ -115,19 +115,51 @@ async fn why_it_stays(id: &LetterId, host: &dyn Api, cx: &Context<'_>) -> Result
         Err(failure) if failure.code == Code::NotFound => return Ok("there is none".to_owned()),
         Err(failure) => return Err(failure.into()),
     };
-    Ok(if letter.pinned {
-        "it is pinned".to_owned()
-    } else if letter.kind == Kind::InDoubt.name() {
-        format!("it is in doubt; `fusebox dlq resolve {id}` settles it")
-    } else if State::from_name(&letter.state) != Some(State::Open) {
-        format!("it is {}", letter.state)
+    // What stores refuse besides is a request that was left open.
+    Ok(what_keeps(&letter).unwrap_or_else(|| cut_off(id)))
+}
+
+/// What of a letter itself keeps it from being closed.
+fn what_keeps(letter: &LetterRecord) -> Option<String> {
+    let (state, kind) = (State::from_name(&letter.state), Kind::from_name(&letter.kind));
+    let may = state.zip(kind);
+    if may.is_some_and(|(state, kind)| dead_letter::may_purge(state, kind, letter.pinned)) {
+        None
+    } else if letter.pinned {
+        Some("it is pinned".to_owned())
+    } else if kind == Some(Kind::InDoubt) && state == Some(State::Open) {
+        Some(format!(
+            "it is in doubt; `fusebox dlq resolve {}` settles it",
+            letter.id
+        ))
     } else {
-        // What stores refuse besides: a replay was cut off, and left a request of which nobody knows the end.
-        format!(
-            "a replay of it was cut off, and left a request that may have happened and may not be repeated; \
-             `fusebox dlq replay {id}` repeats nothing of that, and says what is in doubt"
-        )
-    })
+        Some(format!("it is {}", letter.state))
+    }
+}
+
+/// A replay was cut off, and left a request of which nobody knows the end.
+fn cut_off(id: &LetterId) -> String {
+    format!(
+        "a replay of it was cut off, and left a request that may have happened and may not be repeated; \
+         `fusebox dlq replay {id}` repeats nothing of that, and says what is in doubt"
+    )
+}
+
+/// What would keep a letter from being closed now.
+async fn what_would_keep(letter: &LetterRecord, host: &dyn Api, cx: &Context<'_>) -> Result<Option<String>, Failed> {
+    if let Some(why) = what_keeps(letter) {
+        return Ok(Some(why));
+    }
+    // What is in the journal of one that nobody replayed had ended when it became a letter, or it would be in doubt.
+    if letter.replays > 0 {
+        for run in host.tree(&cx.caller, &letter.run.id).await? {
+            let journal = host.journal(&cx.caller, &run.id).await?;
+            if journal.iter().any(JournalRecord::is_left_open) {
+                return Ok(Some(cut_off(&letter.id)));
+            }
+        }
+    }
+    Ok(None)
 }
 
 async fn would_purge(purge: &Purge, host: &dyn Api, cx: &mut Context<'_>) -> Result<(), Failed> {
@@ -139,32 +171,36 @@ async fn would_purge(purge: &Purge, host: &dyn Api, cx: &mut Context<'_>) -> Res
     for id in parsed(&purge.letters)? {
         found.push(host.letter(&cx.caller, &id).await?);
     }
-    would_close(&found, cx)
+    let mut judged = Vec::with_capacity(found.len());
+    for letter in found {
+        let why = what_would_keep(&letter, host, cx).await?;
+        judged.push((letter, why));
+    }
+    would_close(&judged, cx)
 }
 
-/// Says which letters would be closed, and which would stay.
-fn would_close(found: &[LetterRecord], cx: &mut Context<'_>) -> Result<(), Failed> {
-    let (gone, stay): (Vec<_>, Vec<_>) = found.iter().partition(|letter| may_go(letter));
+/// Says which letters would be closed, and which would stay, and why.
+fn would_close(judged: &[(LetterRecord, Option<String>)], cx: &mut Context<'_>) -> Result<(), Failed> {
+    let (stay, gone): (Vec<_>, Vec<_>) = judged.iter().partition(|(_, why)| why.is_some());
     if cx.out.json() {
-        let ids = |letters: &[&LetterRecord]| letters.iter().map(|letter| letter.id.to_string()).collect::<Vec<_>>();
+        let ids = |letters: &[&(LetterRecord, _)]| {
+            letters
+                .iter()
+                .map(|(letter, _)| letter.id.to_string())
+                .collect::<Vec<_>>()
+        };
         return Ok(cx
             .out
             .value(&json!({ "would-close": ids(&gone), "would-stay": ids(&stay) }))?);
     }
-    let fate = |letter: &LetterRecord| {
-        if may_go(letter) {
-            "would be closed"
-        } else {
-            "would stay"
-        }
-    };
     cx.out.table(
         &["letter", "fate", "kind", "state", "function", "why"],
-        found,
-        |letter| {
+        judged,
+        |(letter, why)| {
+            let fate = if why.is_none() { "would be closed" } else { "would stay" };
             vec![
                 letter.id.to_string(),
-                fate(letter).to_owned(),
+                fate.to_owned(),
                 letter.kind.clone(),
                 letter.state.clone(),
                 format!("{}.{}", letter.run.tool, letter.run.function),
@@ -172,17 +208,17 @@ fn would_close(found: &[LetterRecord], cx: &mut Context<'_>) -> Result<(), Faile
             ]
         },
     )?;
+    for (letter, why) in judged {
+        if let Some(why) = why {
+            cx.note(&format!("{} would stay: {why}", letter.id));
+        }
+    }
     cx.note(&format!(
         "{} letter(s) would be closed, {} would stay",
         gone.len(),
         stay.len()
     ));
     Ok(())
-}
-
-fn may_go(letter: &LetterRecord) -> bool {
-    let known = State::from_name(&letter.state).zip(Kind::from_name(&letter.kind));
-    known.is_some_and(|(state, kind)| dead_letter::may_purge(state, kind, letter.pinned))
 }
 
 /// Pins letters, or lets them go.
@@ -213,11 +249,14 @@ pub(super) async fn pin(letters: &Letters, pinned: bool, cx: &mut Context<'_>) -
 pub(super) async fn retain(arguments: &Retain, cx: &mut Context<'_>) -> Result<(), Failed> {
     let host = cx.wiring.host().await?;
     if arguments.dry_run {
-        let mut found = Vec::new();
+        let mut expired = Vec::new();
         for id in host.expired(&cx.caller).await? {
-            found.push(host.letter(&cx.caller, &id).await?);
+            let letter = host.letter(&cx.caller, &id).await?;
+            // One that somebody has pinned or replays since stays.
+            let why = what_keeps(&letter);
+            expired.push((letter, why));
         }
-        return would_close(&found, cx);
+        return would_close(&expired, cx);
     }
     let gone = host.retain(&cx.caller).await?;
     said("gone", gone, "row(s) whose time is over are gone", cx)
