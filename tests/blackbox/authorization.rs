@@ -161,6 +161,36 @@ fn a_replay_after_the_rules_have_changed_is_refused() {
 }
 
 #[test]
+fn who_may_approve_depends_on_what_a_question_comes_from() {
+    let site = Site::deployed(&["search", "calculator"]);
+    let required = ("[functions.send]\n", "[functions.send]\napproval = \"required\"\n");
+    site.deploy_with("email", &[required]);
+    site.deploy("assistant");
+    rule(
+        &site,
+        r#"
+        permit(principal, action, resource);
+        @id("not for agents")
+        forbid(principal, action in Action::"Approve", resource) when { context.chain.contains("assistant.ask") };
+        "#,
+    );
+    let approval = |ran: Ran| ran.exits(12).json()["error"]["approval"].as_str().unwrap().to_owned();
+    let mail = json!({ "to": "ann@example.com", "subject": "Hello", "body": "May I?" });
+    let own = approval(site.call("email.send", &mail));
+    let question = json!({ "question": "mail the result to ann@example.com" });
+    let nested = approval(site.call("assistant.ask", &question));
+    let shown = site.fusebox(&["approvals", "show", &nested, "--json"]).exits(0).json();
+    assert_eq!(shown["tool"], "email", "the mail is what is asked about: {shown}");
+    site.fusebox(&["approvals", "approve", &nested])
+        .exits(11)
+        .says("`not for agents`");
+    site.fusebox(&["approvals", "approve", &own]).exits(0);
+    assert_eq!(site.upstreams().mails().len(), 1);
+    let explained = site.fusebox(&["policy", "explain"]).exits(0);
+    assert!(!explained.stderr.contains("chain"), "{}", explained.shown());
+}
+
+#[test]
 fn rules_are_explained_checked_and_tried_with_cases() {
     let site = Site::deployed(&["ledger", "search", "calculator", "email", "assistant"]);
     let example = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/policies/example.cedar")).unwrap();

@@ -42,7 +42,10 @@ pub(crate) fn text(tools: &Tools) -> String {
         let contexts = [
             (Act::Call, format!("input: {input}, chain: Set<String>")),
             (Act::Replay, format!("input: {input}, run: Run")),
-            (Act::Approve, format!("input?: {input}, run?: Run, approval: Approval")),
+            (
+                Act::Approve,
+                format!("input?: {input}, run?: Run, approval: Approval, chain: Set<String>"),
+            ),
         ];
         for (act, context) in contexts {
             let name = quoted(&action(act, tool, Some(&shape.name)));

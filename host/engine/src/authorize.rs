@@ -113,11 +113,13 @@ pub(crate) async fn approve(
     let arguments = loaded
         .as_ref()
         .and_then(|(tool, input)| arguments(tool, &approval.function, input.as_ref()));
+    let chain = behind(engine, approval, run).await?;
     let question = Question {
         function: Some(&approval.function),
         arguments,
         run,
         approval: Some(approval),
+        chain: &chain,
         ..about(caller, Act::Approve, &approval.tool)
     };
     let decided = decide(engine, caller, &question)
@@ -129,6 +131,38 @@ pub(crate) async fn approve(
         input: &approval.input,
     };
     logged(engine, caller, &matter, decided).await
+}
+
+/// The functions that what waits comes from, the root's first: those above the run that asks, and its own if it is to call another one.
+async fn behind(engine: &Engine, approval: &ApprovalRecord, run: Option<&RunRecord>) -> Asked<Vec<String>> {
+    let Some(run) = run else { return Ok(Vec::new()) };
+    let unread = |error| refusals::store("the tree of the run that waits cannot be read", &error);
+    let store = &engine.ports.store;
+    let mut chain = Vec::new();
+    let itself = (&run.tool, &run.function) == (&approval.tool, &approval.function);
+    // A run whose function calls itself has begun; one that waits for leave to begin has asked for nothing yet.
+    let calls = approval.question.is_empty()
+        && (!itself || !store.journal(&run.tenant, &run.id).await.map_err(unread)?.is_empty());
+    if calls {
+        chain.push(called(run));
+    }
+    if let Some(nested) = &run.nested {
+        let root = store.run(&run.tenant, &nested.root).await.map_err(unread)?;
+        let mut above = store.tree(&run.tenant, &nested.root).await.map_err(unread)?;
+        above.extend(root);
+        let mut parent = Some(&nested.parent);
+        while let Some(run) = parent.and_then(|id| above.iter().find(|run| run.id == *id)) {
+            chain.push(called(run));
+            parent = run.nested.as_ref().map(|nested| &nested.parent);
+        }
+    }
+    chain.reverse();
+    Ok(chain)
+}
+
+/// As rules name it.
+fn called(run: &RunRecord) -> String {
+    format!("{}.{}", run.tool, run.function)
 }
 
 /// May the caller register a version of that tool?

@@ -74,7 +74,7 @@ pub struct Question<'a> {
     pub run: Option<&'a RunRecord>,
     /// What is to be decided.
     pub approval: Option<&'a ApprovalRecord>,
-    /// Of a nested call: the functions that it comes from as `tool.function`, the root's first.
+    /// Of a nested call, or of what is to be decided: the functions that it comes from as `tool.function`, the root's first.
     pub chain: &'a [String],
 }
 
