@@ -2,8 +2,10 @@
 
 use crate::site::{Ran, Running, Site, eventually};
 use fusebox_simulator::{Fault, Service};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 /// Roles of whoever asks from this machine.
 const EVERYBODY: &str = "--open-loopback=caller,approver,operator,deployer";
@@ -341,6 +343,104 @@ fn a_call_that_nobody_waits_for_is_followed_from_elsewhere() {
         .exits(0);
     assert_eq!(again.json()["stored"], true);
     assert_eq!(site.upstreams().ledger().transfers.len(), 1);
+    serving.end();
+}
+
+/// An authority, and a certificate that it gives for those names, as files of a site.
+fn certified(site: &Site, authority: &str, names: &[&str]) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    site.write(&format!("{authority}.pem"), &issuer.pem());
+    site.write("cert.pem", &certificate.pem());
+    site.write("key.pem", &key.serialize_pem());
+    fs::set_permissions(site.path("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_host_that_speaks_tls_is_trusted_by_the_authority_that_is_named() {
+    let site = Site::deployed(&["calculator"]);
+    let tls = [EVERYBODY, "--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+    certified(&site, "other", &["127.0.0.1"]);
+    certified(&site, "ours", &["127.0.0.1"]);
+    let serving = Serving::start(&site, &tls);
+    assert!(serving.url.starts_with("https://127.0.0.1:"), "{}", serving.url);
+    let call = [
+        "call",
+        "calculator.evaluate",
+        r#"{"expression":"6*7"}"#,
+        "--host",
+        &serving.url,
+    ];
+    let named = |ca: &str| site.fusebox(&[&call[..], &["--ca", ca]].concat());
+    assert_eq!(named("ours.pem").exits(0).stdout.trim(), "42.0");
+    let by_variable = site.fusebox_with(&[("FUSEBOX_CA", "ours.pem")], &call).exits(0);
+    assert_eq!(by_variable.stdout.trim(), "42.0");
+    // Neither the system's authorities nor another one signed it.
+    let told = format!("the certificate of {}/ is not trusted", serving.url);
+    for refused in [site.fusebox(&call), named("other.pem")] {
+        refused.exits(19).says(&told).says("--ca FILE");
+    }
+    named("absent.pem").exits(64).says("absent.pem").says("--ca");
+    named("key.pem").exits(64).says("key.pem gives no certificate");
+    let plain = serving.url.replace("https://", "http://");
+    site.fusebox(&["tools", "--host", &plain]).exits(19).says("https://");
+    serving.end();
+
+    certified(&site, "ours", &["fusebox.example"]);
+    let serving = Serving::start(&site, &tls);
+    let elsewhere = ["tools", "--host", &serving.url, "--ca", "ours.pem"];
+    site.fusebox(&elsewhere)
+        .exits(19)
+        .says("is not trusted")
+        .says("fusebox.example");
+    serving.end();
+}
+
+/// Whoever may approve need not be let resume runs: the serving host goes on, and its end is told.
+#[test]
+fn an_approver_who_is_no_operator_sees_the_end_that_a_serving_host_brings_about() {
+    let site = Site::with("recovery = { poll = \"100ms\" }\n");
+    let required = ("[functions.send]\n", "[functions.send]\napproval = \"required\"\n");
+    site.deploy_with("email", &[required]);
+    let serving = Serving::start(&site, &[]);
+    let key = |role: &str| {
+        let made = site.fusebox(&["keys", "create", role, "--role", role]).exits(0);
+        made.stdout.trim().to_owned()
+    };
+    let (caller, approver) = (key("caller"), key("approver"));
+    let types = |key: &str, words: &[&str]| {
+        let variables = [("FUSEBOX_KEY", key), ("FUSEBOX_HOST", &*serving.url)];
+        site.fusebox_with(&variables, words)
+    };
+    let mail = r#"{"to":"a@example.com","subject":"s","body":"b"}"#;
+    let ask = || {
+        let error = types(&caller, &["call", "email.send", mail, "--json"]).exits(12).json()["error"].clone();
+        let named = |name: &str| error[name].as_str().unwrap().to_owned();
+        (named("run"), named("approval"))
+    };
+    let (run, question) = ask();
+    types(&approver, &["runs", "resume", &run]).exits(11).says("operator");
+    let approved = types(&approver, &["approvals", "approve", &question]).exits(0);
+    assert!(approved.stderr.contains("is approved"), "{}", approved.shown());
+    assert!(approved.stdout.contains("succeeded"), "{}", approved.shown());
+    assert_eq!(site.upstreams().mails().len(), 1);
+
+    let (run, question) = ask();
+    let denied = types(&approver, &["approvals", "deny", &question]).exits(0);
+    assert!(denied.stderr.contains("is declined"), "{}", denied.shown());
+    assert!(
+        denied.stderr.contains(&format!("goes on with {run}")),
+        "{}",
+        denied.shown()
+    );
+    eventually("the serving host ends what was declined", || {
+        site.run(&run)["state"] == "failed"
+    });
+    assert_eq!(site.upstreams().mails().len(), 1);
     serving.end();
 }
 
