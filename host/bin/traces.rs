@@ -134,7 +134,7 @@ impl OnRuntime {
 pub(crate) struct OtelTracer;
 
 impl Tracer for OtelTracer {
-    fn adopt(&self, span: &Span, parent: TraceContext) {
+    fn adopt(&self, span: &Span, parent: &TraceContext) {
         let flags = if parent.sampled {
             TraceFlags::SAMPLED
         } else {
@@ -154,6 +154,7 @@ impl Tracer for OtelTracer {
             trace: u128::from_be_bytes(context.trace_id().to_bytes()),
             span: u64::from_be_bytes(context.span_id().to_bytes()),
             sampled: context.is_sampled(),
+            state: None,
         })
     }
 }

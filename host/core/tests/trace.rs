@@ -1,7 +1,7 @@
 //! `traceparent` headers: read to the letter, written so that they are read again.
 #![allow(clippy::unwrap_used)]
 
-use fusebox_core::trace::TraceContext;
+use fusebox_core::trace::{TraceContext, TraceState};
 use proptest::prelude::*;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -60,17 +60,94 @@ fn what_is_none_is_refused() {
     }
 }
 
+#[test]
+fn a_tracestate_is_handed_on_to_the_letter() {
+    let parent = format!("00-{TRACE}-{SPAN}-01");
+    let thirty_two = (0..32).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+    for state in [
+        "rojo=00f067aa0ba902b7",
+        "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7",
+        "fw529a3039@dt=FfffffeB , a=b c!,,z*/_-=~",
+        "1a=b",
+        &format!("a={}", "x".repeat(256)),
+        &thirty_two,
+    ] {
+        let context = TraceContext::of_headers(&parent, Some(state)).unwrap();
+        assert_eq!(context.state.as_ref().unwrap().to_string(), state);
+        assert_eq!(context.traceparent(), parent);
+        assert_eq!(context.to_string().parse(), Ok(context), "{state}");
+    }
+}
+
+#[test]
+fn a_tracestate_that_is_none_is_left_out_and_goes_with_its_traceparent() {
+    let parent = format!("00-{TRACE}-{SPAN}-01");
+    let thirty_three = (0..33).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+    for state in [
+        "",
+        ",",
+        "a",
+        "a=",
+        "=b",
+        "A=b",
+        "a=b,a=c",
+        "a=b=c",
+        "a b=c",
+        "a@b@c=d",
+        "a@=d",
+        "@a=d",
+        "a=é",
+        "a=b\n",
+        &format!("a={}", "x".repeat(257)),
+        &format!("{}=b", "x".repeat(257)),
+        &thirty_three,
+    ] {
+        let context = TraceContext::of_headers(&parent, Some(state)).unwrap();
+        assert_eq!(context.state, None, "{state:?}");
+    }
+    assert!(TraceContext::of_headers("00", Some("a=b")).is_err());
+    assert!(TraceContext::of_headers(&format!("{parent} a=b"), None).is_err());
+}
+
+#[test]
+fn of_a_long_tracestate_whole_entries_are_kept() {
+    let entry = |key: &str, length: usize| format!("{key}={}", "x".repeat(length));
+    let kept = |entries: &[String]| entries.join(",").parse::<TraceState>().unwrap().to_string();
+    let (a, long, b, c) = (entry("a", 100), entry("long", 200), entry("b", 100), entry("c", 120));
+    // Those above 128 characters first.
+    let all = [a.clone(), long.clone(), b.clone(), c.clone()];
+    assert_eq!(kept(&all), [a.clone(), b.clone(), c.clone()].join(","));
+    // Then from the end.
+    let many: Vec<_> = (0..10).map(|n| entry(&format!("k{n}"), 100)).collect();
+    assert_eq!(kept(&many), many[..4].join(","));
+    assert!(
+        [entry("a", 250), entry("b", 250), entry("c", 250)]
+            .join(",")
+            .parse::<TraceState>()
+            .is_err()
+    );
+}
+
+#[test]
+fn a_state_stays_with_its_trace() {
+    let context = |trace: &str, state| TraceContext::of_headers(&format!("00-{trace}-{SPAN}-01"), state).unwrap();
+    let (ours, theirs) = (context(TRACE, None), context(TRACE, Some("a=b")));
+    assert_eq!(ours.clone().with_state_of(Some(&theirs)).state, theirs.state);
+    let other = context(&"1".repeat(32), Some("a=b"));
+    assert_eq!(ours.with_state_of(Some(&other)).state, None);
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read_again(trace in 1_u128.., span in 1_u64.., sampled: bool) {
-        let context = TraceContext { trace, span, sampled };
+        let context = TraceContext { trace, span, sampled, state: None };
         prop_assert_eq!(context.to_string().parse(), Ok(context));
     }
 
     #[test]
     fn whatever_is_read_is_ids_alone(text in "\\PC*") {
         if let Ok(context) = text.parse::<TraceContext>() {
-            prop_assert_eq!(context.to_string().len(), 55);
+            prop_assert_eq!(context.traceparent().len(), 55);
         }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) async fn call(way: &Arc<Way>, effect: &Effect, target: &Target, input
     };
     let started = way.engine.ports.clock.tick();
     let (tool, function) = (&callee.tool.policy.name, &callee.function.name);
-    let (span, trace) = spans::nested(&way.engine, tool, function, way.facts.trace);
+    let (span, trace) = spans::nested(&way.engine, tool, function, way.facts.trace.as_ref());
     let called = run(way, effect, &callee, input, trace).instrument(span).await?;
     let took = way.engine.ports.clock.tick().since(started);
     callee.function.meters.called_by_tool(&called.got, took);

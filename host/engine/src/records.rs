@@ -277,7 +277,8 @@ pub struct RunRecord {
     #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub letter: Option<LetterId>,
-    /// The span that called it, as a `traceparent`: whoever goes on with it goes on in that trace.
+    /// The span that called it, as a `traceparent` and, after a blank, the `tracestate`, if there was one: whoever goes on with it goes on in
+    /// that trace.
     #[serde(skip_serializing_if = "Option::is_none", default, with = "maybe_text")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub trace: Option<TraceContext>,

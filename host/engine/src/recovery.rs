@@ -197,7 +197,7 @@ pub(crate) fn caller_of(record: &RunRecord) -> Caller {
         principal: Arc::from(record.principal.as_str()),
         roles: record.roles,
         spelling: Spelling::Kebab,
-        trace: record.trace,
+        trace: record.trace.clone(),
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) async fn replay(
     let letter = letter
         .map_err(|error| refusals::store("the letter cannot be read", &error))?
         .ok_or_else(|| refusals::no_letter(replay.letter.as_str()))?;
-    let span = spans::replay(engine, &letter, caller.trace);
+    let span = spans::replay(engine, &letter, caller.trace.clone());
     replay_letter(engine, caller, letter, replay, asked)
         .instrument(span)
         .await

@@ -165,7 +165,7 @@ impl Run {
             principal: Arc::clone(&caller.principal),
             roles: caller.roles,
             spelling: caller.spelling,
-            trace: caller.trace,
+            trace: caller.trace.clone(),
             tool: Arc::clone(tool),
             function: Arc::clone(function),
             input,
@@ -263,7 +263,7 @@ impl Facts {
             principal: Arc::from(record.principal.as_str()),
             roles: record.roles,
             spelling: caller.spelling,
-            trace: record.trace,
+            trace: record.trace.clone(),
             call_key: record.key.as_ref().map(call_key),
             durability: function.policy.durability,
             tool,
@@ -287,7 +287,7 @@ impl Facts {
             principal: Arc::clone(&self.principal),
             roles: self.roles,
             spelling: self.spelling,
-            trace: self.trace,
+            trace: self.trace.clone(),
         }
     }
 
@@ -319,7 +319,7 @@ impl Facts {
             attempts: Vec::new(),
             in_doubt: Vec::new(),
             letter: None,
-            trace: self.trace,
+            trace: self.trace.clone(),
             nested: self.nested.clone(),
             detached: self.detached,
             recoveries: self.recoveries,

@@ -37,11 +37,11 @@ pub(crate) fn nested(
     engine: &Engine,
     tool: &str,
     function: &str,
-    outer: Option<TraceContext>,
+    outer: Option<&TraceContext>,
 ) -> (Span, Option<TraceContext>) {
     let (span, trace) = call(engine, tool, function, None);
-    let trace = trace.or(outer);
-    shows(&span, trace);
+    let trace = trace.map(|trace| trace.with_state_of(outer)).or_else(|| outer.cloned());
+    shows(&span, trace.as_ref());
     (span, trace)
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn resume(engine: &Engine, taken: &Taken) -> Span {
         fusebox.why = ?taken.why,
         fusebox.trace = Empty
     );
-    within(engine, &span, run.trace);
+    within(engine, &span, run.trace.clone());
     span
 }
 
@@ -71,21 +71,22 @@ pub(crate) fn replay(engine: &Engine, letter: &LetterRecord, asked: Option<Trace
         fusebox.function = run.function,
         fusebox.trace = Empty
     );
-    within(engine, &span, run.trace.or(asked));
+    within(engine, &span, run.trace.clone().or(asked));
     span
 }
 
 fn within(engine: &Engine, span: &Span, parent: Option<TraceContext>) -> Option<TraceContext> {
     let tracer = &engine.ports.tracer;
-    if let Some(parent) = parent {
+    if let Some(parent) = &parent {
         tracer.adopt(span, parent);
     }
-    let trace = tracer.context(span).or(parent);
-    shows(span, trace);
+    let trace = tracer.context(span).map(|trace| trace.with_state_of(parent.as_ref()));
+    let trace = trace.or(parent);
+    shows(span, trace.as_ref());
     trace
 }
 
-fn shows(span: &Span, trace: Option<TraceContext>) {
+fn shows(span: &Span, trace: Option<&TraceContext>) {
     if let Some(trace) = trace {
         span.record("fusebox.trace", display(trace.trace_id()));
     }

@@ -17,8 +17,9 @@ use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 use tracing::Span;
 
-/// The header that carries a trace on (W3C Trace Context).
+/// The headers that carry a trace on (W3C Trace Context).
 const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
 
 /// The end of one effect: the evidence, what the guest sees, and what a person reads.
 pub(super) struct End {
@@ -140,11 +141,20 @@ impl Way {
     /// The headers with the context of this effect's span, unless the guest or its manifest says another. It is no part of what was asked
     /// for: the request's digest was taken without it.
     fn traced(&self, mut headers: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
-        let trace = self.engine.ports.tracer.context(&Span::current()).or(self.facts.trace);
-        if let Some(trace) = trace
-            && !headers.iter().any(|(name, _)| name == TRACEPARENT)
-        {
-            headers.push((TRACEPARENT.to_owned(), trace.to_string().into_bytes()));
+        let told = |headers: &[(String, Vec<u8>)], header| headers.iter().any(|(name, _)| name == header);
+        if told(&headers, TRACEPARENT) {
+            return headers;
+        }
+        let brought = self.facts.trace.as_ref();
+        let own = self.engine.ports.tracer.context(&Span::current());
+        let trace = own
+            .map(|trace| trace.with_state_of(brought))
+            .or_else(|| brought.cloned());
+        if let Some(trace) = trace {
+            headers.push((TRACEPARENT.to_owned(), trace.traceparent().into_bytes()));
+            if let Some(state) = trace.state.filter(|_| !told(&headers, TRACESTATE)) {
+                headers.push((TRACESTATE.to_owned(), state.to_string().into_bytes()));
+            }
         }
         headers
     }

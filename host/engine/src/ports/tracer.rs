@@ -6,9 +6,9 @@ use tracing::Span;
 /// Knows where spans stand in traces.
 pub trait Tracer: Send + Sync {
     /// Makes a span that was not entered yet a child of a span elsewhere.
-    fn adopt(&self, span: &Span, parent: TraceContext);
+    fn adopt(&self, span: &Span, parent: &TraceContext);
 
-    /// What a span tells those whom it calls; `None` where spans are not traced.
+    /// What a span tells those whom it calls, all but the trace's state; `None` where spans are not traced.
     fn context(&self, span: &Span) -> Option<TraceContext>;
 }
 
@@ -17,7 +17,7 @@ pub trait Tracer: Send + Sync {
 pub struct NoTracer;
 
 impl Tracer for NoTracer {
-    fn adopt(&self, _span: &Span, _parent: TraceContext) {}
+    fn adopt(&self, _span: &Span, _parent: &TraceContext) {}
 
     fn context(&self, _span: &Span) -> Option<TraceContext> {
         None

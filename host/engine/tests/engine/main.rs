@@ -25,5 +25,6 @@ mod resolve;
 mod resuming;
 mod retries;
 mod sleeping;
+mod traces;
 mod trees;
 mod world;

@@ -3,14 +3,20 @@
 use fusebox_core::trace::TraceContext;
 use http::HeaderMap;
 
-/// What `traceparent` says; one that is not as the recommendation writes it, or is there twice, is not heeded.
+/// What `traceparent` and `tracestate` say. A `traceparent` that is not as the recommendation writes it, or is there twice, is not heeded, and
+/// its `tracestate` with it; that may stand in several headers, which are one list.
 pub(super) fn trace_of(headers: &HeaderMap) -> Option<TraceContext> {
     let mut values = headers.get_all("traceparent").iter();
     let text = values.next()?.to_str().ok()?;
-    match values.next() {
-        Some(_) => None,
-        None => text.parse().ok(),
+    if values.next().is_some() {
+        return None;
     }
+    let states = headers.get_all("tracestate").iter();
+    let states: Option<Vec<_>> = states.map(|value| value.to_str().ok()).collect();
+    let state = states
+        .filter(|states| !states.is_empty())
+        .map(|states| states.join(","));
+    TraceContext::of_headers(text, state.as_deref()).ok()
 }
 
 #[cfg(test)]
@@ -26,6 +32,15 @@ mod tests {
         headers.insert("traceparent", "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap());
         assert_eq!(trace_of(&headers), None);
         headers.insert("traceparent", well.parse().unwrap());
+        assert_eq!(trace_of(&headers).unwrap().to_string(), well);
+        headers.append("tracestate", "a=b,c=d".parse().unwrap());
+        headers.append("tracestate", "e=f".parse().unwrap());
+        let told = trace_of(&headers).unwrap();
+        assert_eq!(
+            (told.traceparent().as_str(), told.state.unwrap().to_string().as_str()),
+            (well, "a=b,c=d,e=f")
+        );
+        headers.append("tracestate", "a=twice".parse().unwrap());
         assert_eq!(trace_of(&headers).unwrap().to_string(), well);
         headers.append("traceparent", well.parse().unwrap());
         assert_eq!(trace_of(&headers), None);

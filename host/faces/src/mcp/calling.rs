@@ -31,6 +31,7 @@ pub(super) struct Wishes {
     key: Option<String>,
     wait: Option<Duration>,
     traceparent: Option<String>,
+    tracestate: Option<String>,
 }
 
 impl Wishes {
@@ -53,12 +54,13 @@ impl Wishes {
             key,
             wait,
             traceparent: meta.get_traceparent().map(str::to_owned),
+            tracestate: meta.get_tracestate().map(str::to_owned),
         })
     }
 
-    /// The span that called (W3C Trace Context, `traceparent`); one that is malformed is left out.
+    /// The span that called (W3C Trace Context, `traceparent` and `tracestate`); one that is malformed is left out.
     fn trace(&self) -> Option<TraceContext> {
-        self.traceparent.as_deref()?.parse().ok()
+        TraceContext::of_headers(self.traceparent.as_deref()?, self.tracestate.as_deref()).ok()
     }
 }
 
