@@ -47,7 +47,7 @@ pub(crate) fn run() -> Result<()> {
     }
     load::check("debug", Duration::from_secs(20))?;
     clients::check(None)?;
-    readme::check(&[readme::Language::Python])?;
+    readme::check(&[readme::Language::Python, readme::Language::Js])?;
     dist::make(dist::Profile::Dev)?;
     steps::cargo(&[
         "test",
