@@ -170,14 +170,8 @@ pub(super) async fn claim(connection: &mut Connection, vault: &Vault, new: NewRu
     let held = owned.then_some((&new.owner, new.lease));
     insert(connection, vault, run, new.call_key.as_ref(), new.key_lifetime, held).await?;
     for attempt in &run.attempts {
-        put_attempt(
-            connection,
-            &run.tenant,
-            &run.id,
-            attempt.number,
-            &attempt_body(&run.id, attempt)?,
-        )
-        .await?;
+        let body = attempt_body(&run.id, attempt)?;
+        put_attempt(connection, &run.tenant, &run.id, attempt.number, &body).await?;
     }
     if let Some(key) = &new.call_key {
         let taken = sqlx::query(TAKE_KEY)
