@@ -219,7 +219,10 @@ fn control(folder: &Path, arguments: &[&str]) -> Result<(), String> {
 }
 
 /// Starts a watchdog; it ends at once where one watches already.
-#[expect(clippy::zombie_processes, reason = "it outlives this process, or has ended; nobody asks how")]
+#[expect(
+    clippy::zombie_processes,
+    reason = "it outlives this process, or has ended; nobody asks how"
+)]
 fn watch(folder: &Path, own: bool) {
     let idle = if own { OWN_IDLE } else { SHARED_IDLE };
     let mut watchdog = Command::new("sh");
