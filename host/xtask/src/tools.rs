@@ -22,19 +22,54 @@ const PROMTOOL: Tool = Tool {
     elsewhere: "see https://prometheus.io/download",
 };
 
+const POSTGRES: Tool = Tool {
+    what: "the server of PostgreSQL",
+    probe: &[
+        "sh",
+        "-c",
+        "initdb --version || $(pg_config --bindir)/initdb --version || ls /usr/lib/postgresql/*/bin/initdb",
+    ],
+    debian: "apt-get install --no-install-recommends postgresql",
+    macos: "brew install postgresql",
+    elsewhere: "see https://www.postgresql.org/download",
+};
+
 /// promtool, installed from Debian's archive where this process may.
 ///
 /// # Errors
 /// The command that installs it.
 pub(crate) fn promtool() -> Result<&'static str> {
-    if PROMTOOL.require().is_err() && is_debian() {
-        steps::announce("promtool is not installed, so Debian's package `prometheus` is: 60 MB, a minute");
-        let install = ["install", "--yes", "--no-install-recommends", "prometheus"];
-        // Where this process may not, the command that does it is named below.
-        let _ = process::run_quietly(Command::new("apt-get").args(install));
-    }
-    PROMTOOL.require()?;
+    from_debian(&PROMTOOL, "prometheus", "60 MB, a minute")?;
     Ok("promtool")
+}
+
+/// The server that tests start, each run its own; installed from Debian's archive where this process may.
+///
+/// # Errors
+/// The command that installs it.
+pub(crate) fn postgres() -> Result<()> {
+    from_debian(&POSTGRES, "postgresql", "60 MB, a minute")
+}
+
+/// A program that Debian's archive has, installed where this process may; `cost` is said before.
+///
+/// # Errors
+/// The command that installs it.
+pub(crate) fn from_debian(tool: &Tool, package: &str, cost: &str) -> Result<()> {
+    if tool.require().is_err() && is_debian() {
+        steps::announce(&format!(
+            "{} is not installed, so Debian's package `{package}` is: {cost}",
+            tool.what
+        ));
+        let install = ["install", "--yes", "--no-install-recommends", package];
+        // Where this process may not, the command that does it is named below.
+        let _ = process::run_quietly(
+            Command::new("apt-get")
+                .args(install)
+                .env("DEBIAN_FRONTEND", "noninteractive"),
+        );
+    }
+    tool.require()
 }
 
 /// cargo-deny: the installed one, or one built below `target/tools`.

@@ -2,6 +2,7 @@
 
 use crate::folders;
 use crate::process::{self, Tool};
+use crate::tools;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::fs;
@@ -67,19 +68,7 @@ impl Counted {
 /// # Errors
 /// The command that installs it.
 pub(super) fn install() -> Result<()> {
-    if WRK.require().is_ok() {
-        return Ok(());
-    }
-    if process::is_debian() {
-        let install = ["install", "--yes", "--no-install-recommends", "wrk"];
-        // Where it may not install, the error below names the command.
-        let _ = process::succeeds(
-            Command::new("apt-get")
-                .args(install)
-                .env("DEBIAN_FRONTEND", "noninteractive"),
-        );
-    }
-    WRK.require()
+    tools::from_debian(&WRK, "wrk", "some seconds")
 }
 
 /// Makes calls for so long over so many connections.
