@@ -1,7 +1,7 @@
 //! wrk, the load generator, and what it counts.
 
 use crate::folders;
-use crate::process::{self, Tool};
+use crate::process::Tool;
 use crate::tools;
 use anyhow::{Context, Result};
 use serde::Deserialize;
