@@ -29,14 +29,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.built {
         guests::build(guests::Missing::Skip)?;
-        steps::cargo(&[
-            "build",
-            "--quiet",
-            "--package",
-            "fusebox",
-            "--package",
-            "fusebox-simulator",
-        ])?;
+        steps::build("debug")?;
     }
     check(arguments.only.as_deref())
 }

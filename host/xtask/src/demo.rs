@@ -36,14 +36,7 @@ pub(crate) fn run() -> Result<()> {
         "The first run compiles Fusebox and the example tools: about 10 minutes and 4 GB below target/ on two cores. Later runs take seconds.",
     );
     let built = guests::build(guests::Missing::Skip)?;
-    steps::cargo(&[
-        "build",
-        "--quiet",
-        "--package",
-        "fusebox",
-        "--package",
-        "fusebox-simulator",
-    ])?;
+    steps::build("debug")?;
     let mut demo = Demo {
         stage: Stage::open("demo", "debug", SETTINGS)?,
         promises: Promises::default(),

@@ -48,22 +48,11 @@ const ROOM_MIB: u64 = 64;
 /// # Errors
 /// A lost call, an answer that is a fault of the host, a crash, or memory that only grows.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let profile = if arguments.release { "release" } else { "debug" };
     if !arguments.built {
         guests::build(guests::Missing::Skip)?;
-        let mut build = vec![
-            "build",
-            "--quiet",
-            "--package",
-            "fusebox",
-            "--package",
-            "fusebox-simulator",
-        ];
-        if arguments.release {
-            build.push("--release");
-        }
-        steps::cargo(&build)?;
+        steps::build(profile)?;
     }
-    let profile = if arguments.release { "release" } else { "debug" };
     check(profile, Duration::from_secs(60 * arguments.minutes))
 }
 

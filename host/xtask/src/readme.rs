@@ -57,14 +57,7 @@ const COMPILE_TIME: &str = "15m";
 /// What the README promises and is not so.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.built {
-        steps::cargo(&[
-            "build",
-            "--quiet",
-            "--package",
-            "fusebox",
-            "--package",
-            "fusebox-simulator",
-        ])?;
+        steps::build("debug")?;
     }
     match arguments.lang {
         Some(language) => check(&[language]),

@@ -18,6 +18,25 @@ pub(crate) fn binary(profile: &str, name: &str) -> PathBuf {
     target().join(profile).join(name)
 }
 
+/// Builds the host, and the upstreams that are simulated for it; `profile` as for [`binary`].
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn build(profile: &str) -> Result<()> {
+    let mut arguments = vec![
+        "build",
+        "--quiet",
+        "--package",
+        "fusebox",
+        "--package",
+        "fusebox-simulator",
+    ];
+    if profile == "release" {
+        arguments.push("--release");
+    }
+    cargo(&arguments)
+}
+
 /// Says something before it takes time.
 pub(crate) fn announce(text: &str) {
     eprintln!("{text}");
