@@ -65,15 +65,6 @@ impl PostgresStore {
         })
     }
 
-    /// The same store, which keeps the journals of failed runs that became no letter for another time than [`JOURNAL_KEPT`].
-    #[must_use]
-    pub fn keep_failed_journals(self, failed_journals: Duration) -> Self {
-        Self {
-            failed_journals,
-            ..self
-        }
-    }
-
     /// A transaction over everything, which keeps every other writer out.
     async fn everything(&self) -> Result<Transaction<'static, Database>, StoreError> {
         let begun = self.readers.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await;

@@ -44,6 +44,17 @@ use sql::listed;
 use sqlx::{Row as _, query};
 use std::time::Duration;
 
+impl Handle {
+    /// The same store, which keeps the journals of failed runs that became no letter for another time than [`fusebox_engine::ports::store::JOURNAL_KEPT`].
+    #[must_use]
+    pub fn keep_failed_journals(self, failed_journals: Duration) -> Self {
+        Self {
+            failed_journals,
+            ..self
+        }
+    }
+}
+
 #[async_trait]
 impl Store for Handle {
     async fn deploy(&self, tool: ToolRecord, component: Bytes) -> Result<(ToolRecord, bool), StoreError> {
