@@ -390,6 +390,14 @@ impl Store for MemoryStore {
         }))
     }
 
+    async fn retain_all(&self, keep_runs: Duration) -> Result<u64, StoreError> {
+        let mut gone = 0;
+        for tenant in self.tenants().await? {
+            gone += self.retain(&tenant, keep_runs).await?;
+        }
+        Ok(gone)
+    }
+
     async fn put_pages(&self, tenant: &str, pages: &[Page]) -> Result<(), StoreError> {
         self.at(tenant, |tenant, now| {
             for page in pages {

@@ -263,7 +263,8 @@ fn fresh(way: &Arc<Way>, effect: &Effect, callee: &Callee, input: &str, trace: O
     let created = engine.ports.clock.wall();
     let patience = callee.function.policy.deadline;
     let facts = Facts {
-        id: RunId::new(created, engine.ports.entropy.id()),
+        // Whatever this host's clock says: a store that keeps runs by their days does not look for them before the day of their root.
+        id: RunId::new(created.max(callee.nested.root.made()), engine.ports.entropy.id()),
         tenant: Arc::clone(&parent.tenant),
         principal: Arc::clone(&parent.principal),
         roles: parent.roles,

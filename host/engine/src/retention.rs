@@ -10,25 +10,14 @@ const LOOK: Duration = Duration::from_secs(3600);
 /// Forgets until the host takes no more work.
 pub(crate) async fn work(engine: Arc<Engine>) {
     while !engine.tasks.is_draining() {
-        match engine.ports.store.tenants().await {
-            Ok(tenants) => {
-                for tenant in tenants {
-                    forget(&engine, &tenant).await;
-                }
-            }
-            Err(error) => tracing::warn!(%error, "old rows could not be looked for"),
+        match engine.ports.store.retain_all(engine.settings.keep_runs).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "forgot what is kept no longer"),
+            Err(error) => tracing::warn!(%error, "old rows could not be removed"),
         }
         tokio::select! {
             () = engine.ports.clock.sleep(LOOK) => {}
             () = engine.tasks.draining().cancelled() => {}
         }
-    }
-}
-
-async fn forget(engine: &Engine, tenant: &str) {
-    match engine.ports.store.retain(tenant, engine.settings.keep_runs).await {
-        Ok(0) => {}
-        Ok(rows) => tracing::info!(tenant, rows, "forgot what is kept no longer"),
-        Err(error) => tracing::warn!(tenant, %error, "old rows could not be removed"),
     }
 }

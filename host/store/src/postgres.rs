@@ -5,6 +5,7 @@
 
 #[macro_use]
 mod dialect;
+mod days;
 mod failures;
 mod open;
 #[cfg(test)]

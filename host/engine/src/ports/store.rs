@@ -244,6 +244,9 @@ pub trait Store: Send + Sync {
     async fn purge(&self, tenant: &str, ids: &[LetterId]) -> Result<Vec<LetterId>, StoreError>;
     /// Closes letters, and forgets runs, keys and errors, whose time is over. Returns how many rows went. Leased, in-doubt and pinned letters stay.
     async fn retain(&self, tenant: &str, keep_runs: Duration) -> Result<u64, StoreError>;
+    /// As `retain`, for every tenant, and what the store has to do from time to time. A store that keeps runs by their days forgets them by
+    /// their days: so many of them together cost little, and some stay for a day longer.
+    async fn retain_all(&self, keep_runs: Duration) -> Result<u64, StoreError>;
 
     // --- blobs -----------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,8 @@ pub trait Subject: Send + Sync {
     fn store(&self) -> Arc<dyn Store>;
     /// Lets every lease, lifetime and age in the store grow older, without waiting.
     async fn pass(&self, time: Duration);
+    /// Gives the samples the days that they belong to, where the store keeps runs by their days and has let go of these.
+    async fn keep_days(&self) {}
 }
 
 /// Makes a test of every clause; `$subject` is the path of an `async fn() -> impl Subject`.

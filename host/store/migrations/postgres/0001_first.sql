@@ -1,7 +1,9 @@
 -- Every row carries its tenant, and ids are unique within a tenant only: no conflict tells one tenant of another's rows.
 -- Bodies are the JSON of the records; what is filtered, fenced or changed by itself stands beside them. Times are milliseconds since 1970.
--- Texts are compared byte by byte, so that an order is the same on every server. Ids begin with the time at which they were made: a table
--- whose primary key holds one can be partitioned by it.
+-- Texts are compared byte by byte, so that an order is the same on every server.
+-- Runs, attempts and journals are partitioned by the run's id, which begins with the time at which it was made: days that are over are dropped,
+-- not deleted (host/store/src/postgres/days.rs). What has to outlive its day, and what belongs to no day, is in the default partition. Nothing
+-- refers to runs by a foreign key, which each drop would have to check: what deletes runs deletes what hangs on them.
 
 CREATE TABLE components (
     tenant TEXT COLLATE "C" NOT NULL,
@@ -86,7 +88,8 @@ CREATE TABLE runs (
         END
     ) STORED,
     PRIMARY KEY (tenant, id)
-);
+) PARTITION BY RANGE (id);
+CREATE TABLE runs_default PARTITION OF runs DEFAULT;
 CREATE INDEX runs_by_age ON runs (tenant, created, id);
 CREATE INDEX runs_by_tool ON runs (tenant, tool, created, id);
 CREATE INDEX runs_by_state ON runs (tenant, state, created, id);
@@ -101,9 +104,9 @@ CREATE TABLE attempts (
     run    TEXT COLLATE "C" NOT NULL,
     number BIGINT NOT NULL,
     body   TEXT NOT NULL,
-    PRIMARY KEY (tenant, run, number),
-    FOREIGN KEY (tenant, run) REFERENCES runs ON DELETE CASCADE
-);
+    PRIMARY KEY (tenant, run, number)
+) PARTITION BY RANGE (run);
+CREATE TABLE attempts_default PARTITION OF attempts DEFAULT;
 
 -- `free_at` is null while the run is not over; an open letter of the run keeps the key beyond it.
 CREATE TABLE keys (
@@ -112,8 +115,7 @@ CREATE TABLE keys (
     run         TEXT COLLATE "C" NOT NULL,
     fingerprint BYTEA NOT NULL,
     free_at     BIGINT,
-    PRIMARY KEY (tenant, call_key),
-    FOREIGN KEY (tenant, run) REFERENCES runs
+    PRIMARY KEY (tenant, call_key)
 );
 CREATE INDEX keys_by_run ON keys (tenant, run);
 CREATE INDEX keys_by_end ON keys (tenant, free_at) WHERE free_at IS NOT NULL;
@@ -129,9 +131,9 @@ CREATE TABLE journal (
     harmless BOOLEAN,
     body     TEXT NOT NULL,
     payload  BYTEA NOT NULL,
-    PRIMARY KEY (tenant, run, seq),
-    FOREIGN KEY (tenant, run) REFERENCES runs ON DELETE CASCADE
-);
+    PRIMARY KEY (tenant, run, seq)
+) PARTITION BY RANGE (run);
+CREATE TABLE journal_default PARTITION OF journal DEFAULT;
 
 -- States: open, replayed, resolved, purged. An open letter whose run somebody owns is being replayed.
 CREATE TABLE letters (
@@ -151,8 +153,7 @@ CREATE TABLE letters (
     auto_replay  BOOLEAN NOT NULL DEFAULT FALSE,
     not_before   BIGINT,
     body         TEXT NOT NULL,
-    PRIMARY KEY (tenant, id),
-    FOREIGN KEY (tenant, run) REFERENCES runs ON DELETE CASCADE
+    PRIMARY KEY (tenant, id)
 );
 CREATE UNIQUE INDEX letters_open_one_per_run ON letters (tenant, run) WHERE state = 'open';
 CREATE INDEX letters_by_run ON letters (tenant, run, first_failed, id);
@@ -201,8 +202,7 @@ CREATE TABLE approvals (
     asked   BIGINT NOT NULL,
     expires BIGINT NOT NULL,
     body    TEXT NOT NULL,
-    PRIMARY KEY (tenant, id),
-    FOREIGN KEY (tenant, root) REFERENCES runs ON DELETE CASCADE
+    PRIMARY KEY (tenant, id)
 );
 CREATE INDEX approvals_by_age ON approvals (tenant, asked, id);
 CREATE INDEX approvals_pending ON approvals (tenant, asked, id) WHERE state = 'pending';

@@ -83,6 +83,21 @@ macro_rules! overriding {
     };
 }
 
+/// Where nested runs `$run` of root `$root` are: ids tell when they were made, and none is older than its root. Partitions of days before that
+/// are not looked at.
+macro_rules! since {
+    ($run:literal, $root:literal) => {
+        concat!(" AND ", $run, ".id >= substr(", $root, ", 1, 14)")
+    };
+}
+
+/// The runs that are forgotten one by one. Those of a day are forgotten with it.
+macro_rules! loose_runs {
+    () => {
+        "runs_default"
+    };
+}
+
 /// Keeps the rows of `$table` that a query finds from other writers until the transaction is over.
 macro_rules! for_update {
     ($table:literal) => {

@@ -58,7 +58,7 @@ where
     clippy::disallowed_methods,
     reason = "nothing is decided by it; a clock of a test would only make it longer"
 )]
-async fn pause(time: Duration) {
+pub(super) async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }
 

@@ -73,6 +73,20 @@ macro_rules! overriding {
     };
 }
 
+/// Where nested runs `$run` of root `$root` are: in the one table.
+macro_rules! since {
+    ($run:literal, $root:literal) => {
+        ""
+    };
+}
+
+/// The runs that are forgotten one by one.
+macro_rules! loose_runs {
+    () => {
+        "runs"
+    };
+}
+
 /// Keeps the rows of `$table` that a query finds from other writers, of which there are none.
 macro_rules! for_update {
     ($table:literal) => {

@@ -25,7 +25,9 @@ macro_rules! leave {
             " AS now, (SELECT ",
             texts_by!("a.number", "a.body"),
             " FROM attempts a WHERE a.tenant = $1 AND a.run = $2) AS attempts, EXISTS (SELECT 1 FROM journal j WHERE j.tenant = $1 AND j.run = $2) AS journaled, ",
-            "EXISTS (SELECT 1 FROM runs n WHERE n.tenant = $1 AND n.root = $2) AS calls"
+            "EXISTS (SELECT 1 FROM runs n WHERE n.tenant = $1 AND n.root = $2",
+            since!("n", "$2"),
+            ") AS calls"
         )
     };
 }
@@ -39,7 +41,9 @@ pub(super) const LEAVE_UNOWNED: &str =
 pub(super) const END_TREE: &str = concat!(
     "UPDATE runs SET state = CASE state WHEN 'running' THEN 'cancelled' ELSE 'failed' END, finished = ",
     now!(),
-    " WHERE tenant = $1 AND root = $2 AND state NOT IN ('succeeded', 'failed', 'cancelled')"
+    " WHERE tenant = $1 AND root = $2",
+    since!("runs", "$2"),
+    " AND state NOT IN ('succeeded', 'failed', 'cancelled')"
 );
 pub(super) const KEEP_JOURNAL: &str = concat!(
     "UPDATE runs SET journal_until = ",

@@ -47,8 +47,11 @@ pub(super) const DROP: &str = concat!(
     numbers!("$3")
 );
 pub(super) const DROP_ALL: &str = "DELETE FROM journal WHERE tenant = $1 AND run = $2";
-pub(super) const DROP_BELOW: &str =
-    "DELETE FROM journal WHERE tenant = $1 AND run IN (SELECT n.id FROM runs n WHERE n.tenant = $1 AND n.root = $2)";
+pub(super) const DROP_BELOW: &str = concat!(
+    "DELETE FROM journal WHERE tenant = $1 AND run IN (SELECT n.id FROM runs n WHERE n.tenant = $1 AND n.root = $2",
+    since!("n", "$2"),
+    ")"
+);
 
 pub(super) fn record(vault: &Vault, row: &Row) -> Result<JournalRecord, Unreadable> {
     let (tenant, run): (String, String) = (row.try_get("tenant")?, row.try_get("run")?);

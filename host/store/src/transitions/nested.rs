@@ -1,6 +1,7 @@
 //! Calls of tools by runs: runs of their own, owned through their root.
 
 use super::dialect::Connection;
+use super::runs::select;
 use super::{finish, holds, journal, runs};
 use crate::failures::{Failed, fenced as lost, refused};
 use crate::seal::Vault;
@@ -9,7 +10,7 @@ use fusebox_engine::ports::store::{Claim, Fence, Finish, NewRun};
 use fusebox_engine::records::{Nested, RunRecord};
 use sqlx::Row as _;
 
-pub(super) const TREE: &str = runs::select!("WHERE r.tenant = $1 AND r.root = $2", " ORDER BY r.created, r.id");
+pub(super) const TREE: &str = select!("WHERE r.tenant = $1 AND r.root = $2 ORDER BY r.created, r.id");
 /// The owner of the root `$2` ends the run `$5`. What succeeded stays so.
 pub(super) const END: &str = concat!(
     "UPDATE runs SET tool = $6, state = $7, created = $8, finished = $9, body = $10, clock = NULL WHERE tenant = $1 AND id = $5 ",

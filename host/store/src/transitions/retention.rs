@@ -6,7 +6,7 @@ use super::{blobs, finish, holds, journal, letters};
 use crate::failures::Failed;
 use fusebox_core::dead_letter::{Kind, State, may_purge};
 use fusebox_core::ids::LetterId;
-use fusebox_engine::ports::store::{JOURNAL_KEPT, ORPHAN_AFTER, PAGE_GRACE, StoreError};
+use fusebox_engine::ports::store::{JOURNAL_KEPT, ORPHAN_AFTER, PAGE_GRACE, Store, StoreError};
 use futures::future::BoxFuture;
 use sqlx::Row as _;
 use std::time::Duration;
@@ -76,6 +76,34 @@ pub(super) const FORGET_REDRIVES: &str = concat!(
     now!(),
     " - $2 LIMIT $3)"
 );
+/// Whether nothing needs root `r` any more, nor its tree, `$2` milliseconds after its end.
+macro_rules! forgettable {
+    () => {
+        concat!(
+            "r.root IS NULL AND r.finished <= ",
+            now!(),
+            " - $2 AND r.journal_until IS NULL AND NOT ",
+            alive!("r"),
+            " AND NOT EXISTS (SELECT 1 FROM letters l WHERE l.tenant = r.tenant AND l.run = r.id ",
+            "AND (l.state = 'open' OR l.pinned)) ",
+            "AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.tenant = r.tenant AND k.run = r.id)"
+        )
+    };
+}
+#[allow(dead_code, reason = "SQLite keeps no days")]
+pub(in super::super) const FORGETTABLE: &str = forgettable!();
+macro_rules! forgotten_of {
+    ($table:expr) => {
+        concat!(
+            "SELECT r.id, EXISTS (SELECT 1 FROM runs n WHERE n.tenant = r.tenant AND n.root = r.id) AS calls FROM ",
+            $table,
+            " r WHERE r.tenant = $1 AND ",
+            forgettable!(),
+            " LIMIT $3",
+            for_update_of_free!("r")
+        )
+    };
+}
 /// Rows hold the end of the default time; the second parameter is what this store takes off it.
 pub(super) const UNWANTED_JOURNALS: &str = concat!(
     "SELECT id FROM runs WHERE tenant = $1 AND journal_until <= ",
@@ -83,22 +111,23 @@ pub(super) const UNWANTED_JOURNALS: &str = concat!(
     " + $2 LIMIT $3",
     for_update_of_free!("runs")
 );
-pub(super) const FORGOTTEN_RUNS: &str = concat!(
-    "SELECT r.id FROM runs r WHERE r.tenant = $1 AND r.finished <= ",
-    now!(),
-    " - $2 AND r.root IS NULL AND r.journal_until IS NULL AND NOT ",
-    alive!("r"),
-    " AND NOT EXISTS (SELECT 1 FROM letters l WHERE l.tenant = r.tenant AND l.run = r.id ",
-    "AND (l.state = 'open' OR l.pinned)) ",
-    "AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.tenant = r.tenant AND k.run = r.id) LIMIT $3",
-    for_update_of_free!("r")
-);
-/// A root and its tree.
-pub(super) const FORGET_TREE: [&str; 5] = [
-    "DELETE FROM state WHERE tenant = $1 AND space = 'run:' || $2",
+pub(in super::super) const FORGOTTEN_RUNS: &str = forgotten_of!("runs");
+pub(super) const LOOSE_RUNS: &str = forgotten_of!(loose_runs!());
+/// What is below a root, its runs at last.
+pub(in super::super) const FORGET_BELOW: [&str; 5] = [
     "DELETE FROM state WHERE tenant = $1 AND space IN (SELECT 'run:' || n.id FROM runs n WHERE n.tenant = $1 AND n.root = $2)",
     "DELETE FROM keys WHERE tenant = $1 AND run IN (SELECT n.id FROM runs n WHERE n.tenant = $1 AND n.root = $2)",
+    "DELETE FROM attempts WHERE tenant = $1 AND run IN (SELECT n.id FROM runs n WHERE n.tenant = $1 AND n.root = $2)",
+    "DELETE FROM journal WHERE tenant = $1 AND run IN (SELECT n.id FROM runs n WHERE n.tenant = $1 AND n.root = $2)",
     "DELETE FROM runs WHERE tenant = $1 AND root = $2",
+];
+/// What hangs on a root, and at last itself.
+pub(super) const FORGET_ROOT: [&str; 6] = [
+    "DELETE FROM state WHERE tenant = $1 AND space = 'run:' || $2",
+    "DELETE FROM attempts WHERE tenant = $1 AND run = $2",
+    "DELETE FROM journal WHERE tenant = $1 AND run = $2",
+    "DELETE FROM approvals WHERE tenant = $1 AND root = $2",
+    "DELETE FROM letters WHERE tenant = $1 AND run = $2",
     "DELETE FROM runs WHERE tenant = $1 AND id = $2",
 ];
 
@@ -124,6 +153,29 @@ impl Handle {
 
     /// Closes and forgets what is over, in an order in which each step frees what the next one may take.
     pub(super) async fn retain_in_parts(&self, tenant: &str, keep: Duration) -> Result<u64, StoreError> {
+        let mut gone = self.let_go(tenant, keep).await?;
+        gone += self.forget_runs(FORGOTTEN_RUNS, tenant, keep).await?;
+        self.drop_orphans(tenant).await?;
+        Ok(gone)
+    }
+
+    /// The same for every tenant, with runs forgotten by their days where the store keeps them so. A tenant of which that fails is in nobody's way.
+    pub(super) async fn retain_everything(&self, keep: Duration) -> Result<u64, StoreError> {
+        let tenants = self.tenants().await?;
+        let mut gone = 0;
+        for tenant in &tenants {
+            gone += logged(tenant, self.let_go(tenant, keep).await);
+        }
+        gone += self.turn_days(&tenants, keep).await?;
+        for tenant in &tenants {
+            gone += logged(tenant, self.forget_runs(LOOSE_RUNS, tenant, keep).await);
+            logged(tenant, self.drop_orphans(tenant).await.map(|()| 0));
+        }
+        Ok(gone)
+    }
+
+    /// Closes and forgets what keeps runs, and what has nothing to do with them.
+    async fn let_go(&self, tenant: &str, keep: Duration) -> Result<u64, StoreError> {
         let expired = self.expired_letters(tenant).await?;
         let closed = self.purge_in_parts(tenant, &expired, true).await?;
         let mut gone = rows(closed.len());
@@ -133,12 +185,19 @@ impl Handle {
         let earlier = span(JOURNAL_KEPT).saturating_sub(span(self.failed_journals));
         self.in_parts(tenant, move |c, tenant| Box::pin(drop_journals(c, tenant, earlier)))
             .await?;
-        let age = span(keep);
-        gone += self
-            .in_parts(tenant, move |c, tenant| Box::pin(forget_runs(c, tenant, age)))
-            .await?;
-        self.drop_orphans(tenant).await?;
         Ok(gone)
+    }
+
+    /// Forgets the roots that `which` finds, with their trees.
+    pub(in super::super) async fn forget_runs(
+        &self,
+        which: &'static str,
+        tenant: &str,
+        keep: Duration,
+    ) -> Result<u64, StoreError> {
+        let age = span(keep);
+        self.in_parts(tenant, move |c, tenant| Box::pin(forget_trees(c, which, tenant, age)))
+            .await
     }
 
     /// Letters whose time is over and that nothing keeps: by kind, then oldest first. A row whose id is no id is named and left alone.
@@ -194,6 +253,14 @@ impl Handle {
     }
 }
 
+/// How many rows of a tenant went; why none did is logged.
+pub(in super::super) fn logged(tenant: &str, gone: Result<u64, StoreError>) -> u64 {
+    gone.unwrap_or_else(|error| {
+        tracing::warn!(tenant, %error, "old rows could not be removed");
+        0
+    })
+}
+
 async fn forget_part(
     connection: &mut Connection,
     statement: &'static str,
@@ -222,18 +289,37 @@ async fn drop_journals(connection: &mut Connection, tenant: String, earlier: i64
 }
 
 /// Forgets roots that nothing needs, with their trees.
-async fn forget_runs(connection: &mut Connection, tenant: String, age: i64) -> Result<u64, Failed> {
-    let roots = sqlx::query_scalar(FORGOTTEN_RUNS).bind(&tenant).bind(age).bind(part());
-    let roots: Vec<String> = roots.fetch_all(&mut *connection).await?;
+async fn forget_trees(
+    connection: &mut Connection,
+    which: &'static str,
+    tenant: String,
+    age: i64,
+) -> Result<u64, Failed> {
+    let roots = sqlx::query_as(which).bind(&tenant).bind(age).bind(part());
+    let roots: Vec<(String, bool)> = roots.fetch_all(&mut *connection).await?;
     let mut gone = 0;
-    for root in &roots {
-        for statement in FORGET_TREE {
-            let forgotten = sqlx::query(statement).bind(&tenant).bind(root);
-            let forgotten = forgotten.execute(&mut *connection).await?;
-            gone += forgotten.rows_affected() * u64::from(statement.starts_with("DELETE FROM runs"));
+    for (root, calls) in &roots {
+        if *calls {
+            gone += each(connection, &FORGET_BELOW, &tenant, root).await?;
         }
+        gone += each(connection, &FORGET_ROOT, &tenant, root).await?;
     }
     Ok(gone)
+}
+
+/// Runs statements about a root; returns how many rows the last one met.
+pub(in super::super) async fn each(
+    connection: &mut Connection,
+    statements: &[&str],
+    tenant: &str,
+    root: &str,
+) -> Result<u64, Failed> {
+    let mut last = 0;
+    for statement in statements {
+        let done = sqlx::query(statement).bind(tenant).bind(root);
+        last = done.execute(&mut *connection).await?.rows_affected();
+    }
+    Ok(last)
 }
 
 fn rows(count: usize) -> u64 {

@@ -14,26 +14,28 @@ use fusebox_engine::records::{AttemptRecord, RunRecord, Seed};
 use sqlx::{QueryBuilder, Row as _};
 use std::time::Duration;
 
+/// `$run` is the id of the run where that is known beforehand, so that its attempts are looked for in one partition.
 macro_rules! select {
     ($rest:literal) => {
-        select!($rest, "")
+        select!($rest, run = "r.id")
     };
-    ($rest:literal, $more:expr) => {
+    ($rest:literal, run = $run:literal) => {
         concat!(
             "SELECT r.tenant, r.id, r.state, r.finished, r.seed, r.clock, r.recoveries, r.until, r.approval, r.wake, r.body, ",
             "(SELECT ",
             texts!("a.body", "a.number"),
-            " FROM attempts a WHERE a.tenant = r.tenant AND a.run = r.id) AS attempts, ",
+            " FROM attempts a WHERE a.tenant = r.tenant AND a.run = ",
+            $run,
+            ") AS attempts, ",
             alive!("r"),
             " AS alive FROM runs r ",
-            $rest,
-            $more
+            $rest
         )
     };
 }
 pub(super) use select;
 
-pub(super) const ONE: &str = select!("WHERE r.tenant = $1 AND r.id = $2");
+pub(super) const ONE: &str = select!("WHERE r.tenant = $1 AND r.id = $2", run = "$2");
 const LIST: &str = select!("WHERE r.tenant = ");
 pub(super) const KEY: &str = concat!(
     "SELECT k.run, k.fingerprint, k.free_at IS NOT NULL AS over, k.free_at <= ",

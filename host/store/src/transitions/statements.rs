@@ -78,8 +78,10 @@ pub(in super::super) fn all() -> Vec<String> {
         retention::FORGET_REDRIVES,
         retention::UNWANTED_JOURNALS,
         retention::FORGOTTEN_RUNS,
+        retention::LOOSE_RUNS,
     ];
-    let fixed = fixed.into_iter().chain(retention::FORGET_TREE).map(str::to_owned);
+    let forgetting = retention::FORGET_BELOW.into_iter().chain(retention::FORGET_ROOT);
+    let fixed = fixed.into_iter().chain(forgetting).map(str::to_owned);
     fixed.chain(lists()).collect()
 }
 

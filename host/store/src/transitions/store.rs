@@ -20,7 +20,7 @@ mod reads;
 mod redrives;
 mod resolve;
 mod rest;
-mod retention;
+pub(super) mod retention;
 mod runs;
 pub(super) mod sealing;
 mod state;
@@ -394,6 +394,10 @@ impl Store for Handle {
 
     async fn retain(&self, tenant: &str, keep_runs: Duration) -> Result<u64, StoreError> {
         self.retain_in_parts(tenant, keep_runs).await
+    }
+
+    async fn retain_all(&self, keep_runs: Duration) -> Result<u64, StoreError> {
+        self.retain_everything(keep_runs).await
     }
 
     async fn put_pages(&self, tenant: &str, pages: &[Page]) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 
 mod contract;
 mod crash;
+mod days;
 mod differential;
 mod failed_journals;
 mod migrate;

@@ -65,6 +65,9 @@ pub(crate) enum Operation {
     Retain {
         hours: u32,
     },
+    RetainAll {
+        hours: u32,
+    },
     Pass {
         hours: u32,
     },
@@ -136,7 +139,8 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         4 => (0..8_u64, 0..3_u64).prop_map(|(letter, owner)| Operation::Lease { letter, owner }),
         2 => (0..8_u64, 0..10_u64, fence).prop_map(|(letter, run, fence)| Operation::Release { letter, run, fence }),
         1 => proptest::collection::vec(0..8_u64, 0..4).prop_map(|letters| Operation::Purge { letters }),
-        2 => (0..40_u32).prop_map(|hours| Operation::Retain { hours }),
+        1 => (0..40_u32).prop_map(|hours| Operation::Retain { hours }),
+        2 => (0..40_u32).prop_map(|hours| Operation::RetainAll { hours }),
         3 => (1..30_u32).prop_map(|hours| Operation::Pass { hours }),
         1 => proptest::collection::vec(0..6_u8, 0..5).prop_map(|pages| Operation::PutPages { pages }),
         2 => (0..2_u8, 0..2_u8, 0..2_u8, any::<bool>())
@@ -302,6 +306,10 @@ impl Operation {
                 told(&store.purge(home, &ids).await)
             }
             Self::Retain { hours } => told(&store.retain(home, HOUR * *hours).await),
+            Self::RetainAll { hours } => {
+                subject.keep_days().await;
+                told(&store.retain_all(HOUR * *hours).await)
+            }
             Self::Pass { hours } => {
                 // Half an hour more, so that no age falls on the edge of a limit while the test runs.
                 subject.pass(HOUR * *hours + HOUR / 2).await;

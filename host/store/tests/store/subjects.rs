@@ -1,14 +1,16 @@
 //! The stores under test, and how time passes for each.
 
 use async_trait::async_trait;
+use fusebox_core::time::Wall;
 use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::store::Store;
 use fusebox_engine::testing::store_contract::Subject;
+use fusebox_engine::testing::store_contract::samples::run_id;
 use fusebox_store::{PostgresStore, SqliteStore, StoreOptions};
 use fusebox_test_postgres::{Database, Server};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, SqliteConnection};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +102,8 @@ impl Subject for Sqlite {
 
 pub(crate) struct Postgres {
     store: Arc<PostgresStore>,
+    /// Connections past the store.
+    raw: PgPool,
     database: Database,
 }
 
@@ -107,9 +111,11 @@ pub(crate) async fn postgres() -> Postgres {
     postgres_with(StoreOptions::default()).await
 }
 
-/// As [`postgres`], encrypted.
+/// As [`postgres`], encrypted, and with what the samples make in partitions of its day.
 pub(crate) async fn sealed_postgres() -> Postgres {
-    postgres_with(StoreOptions { key: Some([7; 32]) }).await
+    let subject = postgres_with(StoreOptions { key: Some([7; 32]) }).await;
+    subject.keep_days().await;
+    subject
 }
 
 async fn postgres_with(options: StoreOptions) -> Postgres {
@@ -120,7 +126,11 @@ async fn postgres_with(options: StoreOptions) -> Postgres {
     });
     let database = database.await;
     let store = Arc::new(PostgresStore::open_with(&database.url(), options).await.unwrap());
-    Postgres { store, database }
+    let raw = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy(&database.url())
+        .unwrap();
+    Postgres { store, raw, database }
 }
 
 /// The name of a database with this schema and nothing else.
@@ -145,9 +155,12 @@ impl Postgres {
 impl Postgres {
     /// Empties it, all but its audit trail, which is only added to.
     pub(crate) async fn clear(&self) {
-        let mut connection = self.raw().await;
         let tables = [
             "keys",
+            "letters",
+            "approvals",
+            "journal",
+            "attempts",
             "runs",
             "tools",
             "components",
@@ -159,13 +172,15 @@ impl Postgres {
             "redrives",
             "api_keys",
         ];
-        for table in tables {
-            let delete = format!("DELETE FROM {table}");
-            sqlx::query(&delete).execute(&mut connection).await.unwrap();
-        }
-        let restart = "ALTER TABLE errors ALTER COLUMN id RESTART";
-        sqlx::query(restart).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
+        let mut clear: String = tables.iter().map(|table| format!("DELETE FROM {table};")).collect();
+        clear.push_str("ALTER TABLE errors ALTER COLUMN id RESTART");
+        self.raw.execute(sqlx::raw_sql(&clear)).await.unwrap();
+    }
+
+    /// Rows of a table, or of a partition.
+    pub(crate) async fn count(&self, table: &str) -> i64 {
+        let count = format!("SELECT COUNT(*) FROM {table}");
+        sqlx::query_scalar(&count).fetch_one(&self.raw).await.unwrap()
     }
 }
 
@@ -176,11 +191,17 @@ impl Subject for Postgres {
     }
 
     async fn pass(&self, time: Duration) {
-        let mut connection = self.raw().await;
-        for statement in OLDER {
-            let query = sqlx::query(statement).bind(i64::try_from(time.as_millis()).unwrap());
-            query.execute(&mut connection).await.unwrap();
-        }
-        connection.close().await.unwrap();
+        let millis = time.as_millis().to_string();
+        let older: Vec<_> = OLDER.iter().map(|statement| statement.replace("$1", &millis)).collect();
+        self.raw.execute(sqlx::raw_sql(&older.join(";"))).await.unwrap();
+    }
+
+    /// The day of the samples, and the one after it.
+    async fn keep_days(&self) {
+        let (from, day) = (run_id(0).made(), Duration::from_secs(24 * 3600));
+        self.store
+            .keep_days(from, Wall(from.0 + 2 * 86_400_000), day)
+            .await
+            .unwrap();
     }
 }

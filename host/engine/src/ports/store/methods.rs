@@ -54,6 +54,7 @@ macro_rules! methods {
             async fn release_letter(&self, tenant: &str, id: &LetterId, fence: &Fence) -> ();
             async fn purge(&self, tenant: &str, ids: &[LetterId]) -> Vec<LetterId>;
             async fn retain(&self, tenant: &str, keep_runs: Duration) -> u64;
+            async fn retain_all(&self, keep_runs: Duration) -> u64;
             async fn put_pages(&self, tenant: &str, pages: &[Page]) -> ();
             async fn page(&self, tenant: &str, digest: Digest) -> Option<Bytes>;
             async fn breakers(&self, tenant: &str) -> Vec<BreakerRecord>;
