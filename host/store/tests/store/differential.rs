@@ -60,10 +60,11 @@ fn every_store_gives_the_same_answers() {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
     let mut runner = TestRunner::new_with_rng(config, rng);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let postgres = runtime.block_on(subjects::postgres());
+    let (sqlite, postgres) = runtime.block_on(async { (subjects::sqlite().await, subjects::postgres().await) });
     let result = runner.run(&vec(operation(), 1..60), |operations| {
         runtime.block_on(async {
-            let (memory, sqlite) = (subjects::memory().await, subjects::sqlite().await);
+            let memory = subjects::memory().await;
+            sqlite.clear().await;
             postgres.clear().await;
             let expected = answers(&memory, &operations).await;
             compare(&operations, &expected, "sqlite", &answers(&sqlite, &operations).await)?;

@@ -28,6 +28,28 @@ const OLDER: [&str; 7] = [
     "UPDATE errors SET at = at - $1",
 ];
 
+/// What empties every table but the audit trail's, which are only added to.
+fn emptied() -> String {
+    let tables = [
+        "keys",
+        "letters",
+        "approvals",
+        "journal",
+        "attempts",
+        "runs",
+        "tools",
+        "components",
+        "tool_numbers",
+        "state",
+        "pages",
+        "breakers",
+        "errors",
+        "redrives",
+        "api_keys",
+    ];
+    tables.map(|table| format!("DELETE FROM {table}")).join("; ")
+}
+
 pub(crate) struct Memory(Arc<MemoryStore>);
 
 pub(crate) async fn memory() -> Memory {
@@ -74,6 +96,14 @@ async fn with(options: StoreOptions) -> Sqlite {
 impl Sqlite {
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Empties it, all but its audit trail.
+    pub(crate) async fn clear(&self) {
+        let mut connection = self.raw().await;
+        let clear = format!("{}; DELETE FROM sqlite_sequence", emptied());
+        connection.execute(sqlx::raw_sql(&clear)).await.unwrap();
+        connection.close().await.unwrap();
     }
 
     /// A connection past the store.
@@ -155,26 +185,15 @@ impl Postgres {
 impl Postgres {
     /// Empties it, all but its audit trail, which is only added to.
     pub(crate) async fn clear(&self) {
-        let tables = [
-            "keys",
-            "letters",
-            "approvals",
-            "journal",
-            "attempts",
-            "runs",
-            "tools",
-            "components",
-            "tool_numbers",
-            "state",
-            "pages",
-            "breakers",
-            "errors",
-            "redrives",
-            "api_keys",
-        ];
-        let mut clear: String = tables.iter().map(|table| format!("DELETE FROM {table};")).collect();
-        clear.push_str("ALTER TABLE errors ALTER COLUMN id RESTART");
+        let clear = format!("{}; ALTER TABLE errors ALTER COLUMN id RESTART", emptied());
         self.raw.execute(sqlx::raw_sql(&clear)).await.unwrap();
+    }
+
+    /// Gives the day of the samples, and those after it, partitions.
+    pub(crate) async fn keep_days_of_samples(&self, days: u32) {
+        let (from, day) = (run_id(0).made(), Duration::from_secs(24 * 3600));
+        let to = Wall(from.0 + i64::from(days) * 86_400_000);
+        self.store.keep_days(from, to, day).await.unwrap();
     }
 
     /// Rows of a table, or of a partition.
@@ -196,12 +215,7 @@ impl Subject for Postgres {
         self.raw.execute(sqlx::raw_sql(&older.join(";"))).await.unwrap();
     }
 
-    /// The day of the samples, and the one after it.
     async fn keep_days(&self) {
-        let (from, day) = (run_id(0).made(), Duration::from_secs(24 * 3600));
-        self.store
-            .keep_days(from, Wall(from.0 + 2 * 86_400_000), day)
-            .await
-            .unwrap();
+        self.keep_days_of_samples(1).await;
     }
 }
