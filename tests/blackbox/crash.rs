@@ -3,13 +3,12 @@
 //!
 //! `cargo test --features failpoints --test blackbox crash::`. `FUSEBOX_CRASH_KILLS` and `FUSEBOX_CRASH_SEED` set how many kills and which.
 
-mod books;
-mod load;
 mod points;
 mod power;
 
+use crate::harness::load::{self, Load};
+use crate::harness::{Dice, SETTINGS, asked, books, deploy};
 use crate::site::{PATIENCE, Running, Site};
-use load::Load;
 use points::Point;
 use std::time::{Duration, Instant};
 
@@ -20,36 +19,10 @@ const SURVIVES: Duration = Duration::from_millis(1500);
 /// The books are looked at after so many kills.
 const ROUND: u32 = 25;
 
-fn asked(variable: &str, default: u64) -> u64 {
-    match std::env::var(variable) {
-        Ok(text) => text.parse().expect(variable),
-        Err(_) => default,
-    }
-}
-
-/// Numbers that a seed makes up: splitmix64 (Steele, Lea, Flood 2014).
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % most.max(1)
-    }
-}
-
-/// A site whose leases are short, whose services answer soon, and where no run is given up for having been recovered often.
+/// A site that every host and command of the test uses.
 fn site() -> Site {
-    let site = Site::with("lease = \"3s\"\nrecovery = { poll = \"100ms\", cap = 1000 }\n");
-    for (tool, service) in load::TOOLS {
-        let header = format!("[services.{service}]\n");
-        let quick = format!("{header}timeout = \"1500ms\"\n");
-        let replaced = [(header.as_str(), quick.as_str())];
-        let replacements: &[(&str, &str)] = if service.is_empty() { &[] } else { &replaced };
-        site.deploy_with(tool, replacements);
-    }
+    let site = Site::with(SETTINGS);
+    deploy(&site);
     site
 }
 
@@ -64,7 +37,7 @@ fn cases_34_to_39_64_68_and_70_the_books_balance_after_every_kind_of_crash() {
     let mut load = Load::default();
     let (mut by_point, mut from_outside) = (0, 0);
     for kill in 0..kills {
-        load.add(&site, &mut dice);
+        accept(&site, &mut load, &mut dice);
         let point = Point::pick(kill, &mut dice);
         if kill_once(&site, &mut load, point.as_ref(), &mut dice) {
             by_point += 1;
@@ -76,13 +49,42 @@ fn cases_34_to_39_64_68_and_70_the_books_balance_after_every_kind_of_crash() {
         }
     }
     let settled = Instant::now();
-    books::settle(&site, &load);
+    books::settle(&site, &load, |until| work(&site, until));
+    assert_eq!(site.sql("PRAGMA integrity_check"), "ok");
     let figures = books::balance(&site, &load);
     println!(
         "{kills} kills ({by_point} at failpoints, {from_outside} at random instants), {figures}; killing took {:?}, settling {:?}",
         settled.duration_since(started),
         settled.elapsed()
     );
+}
+
+/// Accepts a few more runs, and lets something go wrong with some of their upstreams.
+fn accept(site: &Site, load: &mut Load, dice: &mut Dice) {
+    load::fault(site, dice);
+    for _ in 0..=dice.below(2) {
+        let order = load.next(dice);
+        let accepted = order.detach(site).exits(0);
+        load.accept(accepted.json()["run"].as_str().unwrap(), &order);
+    }
+}
+
+/// A call that waits for its outcome, and whose process is to die at the point.
+fn call_that_dies(site: &Site, load: &mut Load, point: &Point) -> Running {
+    let order = load.next_that_changes();
+    let mut command = order.command(site, &["--json"]);
+    command.env("FUSEBOX_FAILPOINT", point.to_string());
+    Running::start(&mut command, PATIENCE)
+}
+
+/// Lets a host work that nobody kills, until nothing moves.
+fn work(site: &Site, until: Instant) {
+    let host = site.start(&["serve"]);
+    books::wait_for_rest(site, until);
+    // One that had nothing to do is ended perhaps before it listens to signals.
+    host.terminate();
+    let ended = host.wait();
+    assert!(matches!(ended.code, 0 | -15), "{}", ended.shown());
 }
 
 /// Starts a host and a call that die at the point, or are killed when they have not; whether the point was met.
@@ -92,7 +94,7 @@ fn kill_once(site: &Site, load: &mut Load, point: Option<&Point>, dice: &mut Dic
         command.env("FUSEBOX_FAILPOINT", point.to_string());
     }
     let mut host = Running::start(&mut command, PATIENCE);
-    let mut call = load.call_that_dies(site, point);
+    let mut call = point.map(|point| call_that_dies(site, load, point));
     let until = Instant::now()
         + if point.is_some() {
             SURVIVES

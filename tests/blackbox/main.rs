@@ -22,6 +22,9 @@ mod crash;
 mod crashes;
 mod debug;
 mod faults;
+mod fleet;
+#[cfg(feature = "failpoints")]
+mod harness;
 mod http;
 mod keys;
 mod letters;

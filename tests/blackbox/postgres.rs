@@ -7,10 +7,10 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// A site on an empty database.
-fn site() -> (Site, Database) {
+fn site() -> (Site, Arc<Database>) {
     let database = runtime().block_on(Database::empty(Arc::new(Server::shared())));
-    let settings = format!("database = \"{}\"\nlease = \"2s\"", database.url());
-    (Site::with(&settings), database)
+    let database = Arc::new(database);
+    (Site::on(&database, "lease = \"2s\""), database)
 }
 
 #[test]

@@ -7,13 +7,14 @@ pub(crate) use guests::{compile as compiled, file as guest};
 pub(crate) use process::{PATIENCE, Ran, Running};
 
 use fusebox_simulator::{Fault, Recorded, Service, Simulator};
+use fusebox_test_postgres::Database;
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -63,6 +64,8 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 pub(crate) struct Site {
     folder: TempDir,
     simulator: Simulator,
+    /// Its database, where that is not a file in the folder.
+    postgres: Option<Arc<Database>>,
 }
 
 impl Site {
@@ -73,9 +76,20 @@ impl Site {
 
     /// A site whose operator's file begins with those lines.
     pub(crate) fn with(settings: &str) -> Self {
+        Self::made(settings, None)
+    }
+
+    /// A site that keeps everything in that database; its operator's file begins with those lines.
+    pub(crate) fn on(database: &Arc<Database>, settings: &str) -> Self {
+        let settings = format!("database = \"{}\"\n{settings}", database.url());
+        Self::made(&settings, Some(Arc::clone(database)))
+    }
+
+    fn made(settings: &str, postgres: Option<Arc<Database>>) -> Self {
         let site = Self {
             folder: tempfile::tempdir().unwrap(),
             simulator: runtime().block_on(Simulator::start(0)).unwrap(),
+            postgres,
         };
         fs::create_dir(site.path("home")).unwrap();
         site.write(
@@ -97,6 +111,11 @@ impl Site {
             site.deploy(tool);
         }
         site
+    }
+
+    /// The database of a server that it is kept in.
+    pub(crate) fn database(&self) -> &Database {
+        self.postgres.as_ref().expect("a site on PostgreSQL")
     }
 
     /// A path in its folder.
@@ -302,9 +321,12 @@ impl Site {
         now.parse().unwrap()
     }
 
-    /// A value of the database, asked by `sqlite3`, which sees it as any other process would.
+    /// A value of the database as text, which is asked as any other process would; by `sqlite3` where it is a file.
     #[track_caller]
     pub(crate) fn sql(&self, query: &str) -> String {
+        if let Some(database) = &self.postgres {
+            return runtime().block_on(database.ask(&format!("SELECT ({query})::text")));
+        }
         let output = Command::new("sqlite3")
             .arg(self.path("fusebox.db"))
             .arg(query)

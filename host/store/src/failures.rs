@@ -70,9 +70,6 @@ impl Failed {
 pub(crate) fn migration(place: &str, error: MigrateError, database: impl FnOnce(&sqlx::Error) -> String) -> StoreError {
     let reason = match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => database(&error),
-        MigrateError::VersionMissing(version) => {
-            format!("{place} was written by a newer Fusebox (schema {version}). Use that version, or another database")
-        }
         error => {
             format!(
                 "the schema of {place} is not one of Fusebox's ({error}). Use another database, or restore a backup"

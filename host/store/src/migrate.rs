@@ -51,6 +51,8 @@ pub(crate) type Line = Vec<Value>;
 /// One database in a transaction of its own.
 #[async_trait]
 pub(crate) trait Side: Send {
+    /// Whether it has the schema of a newer version, with tables and columns that this one knows nothing of.
+    async fn is_newer(&mut self) -> Result<bool, StoreError>;
     /// Whether a run is owned under a lease that has not ended.
     async fn in_use(&mut self) -> Result<bool, StoreError>;
     /// At most [`PART`] rows behind the one with that key, in the order of the key.
@@ -77,6 +79,11 @@ pub async fn migrate(from: &Place, to: &Place, options: StoreOptions) -> Result<
     let mut source = side(from, options).await?;
     if source.in_use().await? {
         return Err(refused("a host works on runs of the database; stop every host first"));
+    }
+    if source.is_newer().await? {
+        return Err(refused(
+            "the database was upgraded by a newer Fusebox; copy it with that version, which knows everything that is in it",
+        ));
     }
     // Without the key, so that nothing is written there; the proof of the key is copied.
     let mut target = side(to, StoreOptions::default()).await?;

@@ -1,6 +1,6 @@
 //! Where a process dies: before and after every write of the store, and every request to an upstream.
 
-use super::Dice;
+use crate::harness::Dice;
 use std::fmt;
 
 /// What makes something durable, or sends it.

@@ -1,7 +1,8 @@
 //! Loss of power: what was not synced to the disk is gone, and what was acknowledged is there.
 
-use super::load::Load;
-use super::{Dice, asked, site};
+use super::{accept, site};
+use crate::harness::load::Load;
+use crate::harness::{Dice, asked};
 use crate::site::{PATIENCE, Running};
 use std::fs;
 use std::time::Duration;
@@ -21,14 +22,14 @@ fn what_was_acknowledged_is_there_after_a_loss_of_power() {
     let mut dropped = 0;
     for failure in 0..FAILURES {
         let host = Running::start(&mut site.command(&["serve"]), PATIENCE);
-        load.add(&site, &mut dice);
+        accept(&site, &mut load, &mut dice);
         std::thread::sleep(Duration::from_millis(dice.below(400)));
-        load.add(&site, &mut dice);
+        accept(&site, &mut load, &mut dice);
         // The log was synced before the last of them was acknowledged; what is written from now on may be lost.
         let acknowledged = load.accepted.clone();
         let (base, log) = (site.path("fusebox.db"), site.path("fusebox.db-wal"));
         let synced = fs::metadata(&log).map_or(0, |log| log.len());
-        load.add(&site, &mut dice);
+        accept(&site, &mut load, &mut dice);
         std::thread::sleep(Duration::from_millis(dice.below(400)));
         host.kill();
         let copy = format!("lost-{failure}.db");
@@ -51,7 +52,7 @@ fn what_was_acknowledged_is_there_after_a_loss_of_power() {
             .iter()
             .map(|run| run["id"].as_str().unwrap().to_owned())
             .collect();
-        for id in &acknowledged {
+        for id in acknowledged.keys() {
             assert!(found.contains(id), "{id} was acknowledged and is lost");
         }
     }

@@ -43,8 +43,15 @@ impl Answer {
 impl Served {
     /// Starts a host that lets programs on this machine do everything, and others by their keys.
     pub(crate) fn start(site: &Site) -> Self {
+        Self::start_with(site, &[])
+    }
+
+    /// As [`Served::start`], with environment variables.
+    pub(crate) fn start_with(site: &Site, variables: &[(&str, &str)]) -> Self {
         let open = "--open-loopback=caller,approver,operator,deployer";
-        let running = site.start(&["serve", "--json", "--http", "127.0.0.1:0", open]);
+        let mut command = site.command(&["serve", "--json", "--http", "127.0.0.1:0", open]);
+        command.envs(variables.iter().copied());
+        let running = Running::start(&mut command, PATIENCE);
         let mut url = None;
         eventually("the host says where it listens", || {
             let line = running.printed().lines().next().map(serde_json::from_str::<Value>);

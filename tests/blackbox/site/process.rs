@@ -106,11 +106,12 @@ impl Running {
     /// Waits for its end; one that takes too long is killed, and the test fails with what it printed so far.
     #[track_caller]
     pub(crate) fn wait(mut self) -> Ran {
+        let since = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return self.ran(status);
             }
-            if self.started.elapsed() > self.patience {
+            if since.elapsed() > self.patience {
                 self.child.kill().unwrap();
                 let status = self.child.wait().unwrap();
                 let ran = self.ran(status);
@@ -138,8 +139,22 @@ impl Running {
 
     /// Asks it to end: SIGTERM.
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Stops it where it is, without its noticing: SIGSTOP.
+    pub(crate) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on: SIGCONT.
+    pub(crate) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
+            .args([signal, &self.child.id().to_string()])
             .status();
         assert!(sent.unwrap().success());
     }

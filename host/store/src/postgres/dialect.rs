@@ -2,6 +2,7 @@
 
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 
+pub(super) use super::open::MIGRATIONS;
 pub(super) use super::transact::rows;
 
 pub(super) type Database = sqlx::Postgres;

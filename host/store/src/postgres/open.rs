@@ -1,7 +1,7 @@
 //! Opening a database of a server: one process at a time makes or changes its schema.
 
 use super::failures::{self, migration};
-use super::transitions::sealing;
+use super::transitions::{schema, sealing};
 use crate::failures::Failed;
 use crate::seal::Vault;
 use fusebox_engine::ports::store::StoreError;
@@ -23,8 +23,10 @@ const OLDEST: i32 = 140_000;
 /// What processes lock that change the schema, until they have done so: "fusebox" in ASCII.
 const SCHEMA_LOCK: i64 = 0x0066_7573_6562_6f78;
 
-static MIGRATIONS: Migrator = {
+pub(super) static MIGRATIONS: Migrator = {
     let mut migrations = sqlx::migrate!("migrations/postgres");
+    // A database says itself which versions may work with it.
+    migrations.ignore_missing = true;
     // Its lock is one of the session, which a pooler gives to somebody else.
     migrations.locking = false;
     migrations
@@ -37,8 +39,9 @@ pub(super) async fn open(url: &str, vault: &Vault) -> Result<(String, PgPool), S
             "the URL of the database cannot be read ({error}). Write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded"
         ),
     })?;
+    let name = options.get_application_name().unwrap_or("fusebox").to_owned();
     let options = options
-        .application_name("fusebox")
+        .application_name(&name)
         .statement_cache_capacity(STATEMENTS)
         // Nothing here has fractions, and poolers refuse to pass it on.
         .extra_float_digits(None)
@@ -90,6 +93,8 @@ async fn prepare(options: &PgConnectOptions, place: &str, vault: &Vault) -> Resu
     lock.execute(&mut *transaction).await.map_err(at)?;
     let migrated = MIGRATIONS.run_direct(&mut *transaction).await;
     migrated.map_err(|error| migration(place, error))?;
+    let usable = schema::check(&mut transaction, &MIGRATIONS, place).await;
+    usable.map_err(|failed| failures::at(place, failed))?;
     let checked = sealing::check(&mut transaction, vault).await;
     checked.map_err(|failed| failures::at(place, failed))?;
     transaction.commit().await.map_err(at)?;

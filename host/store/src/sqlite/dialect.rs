@@ -3,6 +3,8 @@
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
 
+pub(super) use super::open::MIGRATIONS;
+
 pub(super) type Database = sqlx::Sqlite;
 pub(super) type Connection = SqliteConnection;
 pub(super) type Pool = SqlitePool;

@@ -1,7 +1,7 @@
 //! Opening a database file: owner-only, one process at a time, with the schema of this version.
 
 use super::failures::{self, file, migration};
-use super::transitions::sealing;
+use super::transitions::{schema, sealing};
 use crate::failures::Failed;
 use crate::seal::Vault;
 use fusebox_engine::ports::store::StoreError;
@@ -71,13 +71,21 @@ pub(super) async fn open(path: &Path, vault: &Vault, busy: Duration) -> Result<S
         let _ = connection.close().await;
         return Err(migration(path, error));
     }
+    schema::check(&mut connection, &MIGRATIONS, &path.display().to_string())
+        .await
+        .map_err(|failed| failures::at(path, failed))?;
     sealing::check(&mut connection, vault)
         .await
         .map_err(|failed| failures::at(path, failed))?;
     Ok(connection)
 }
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(super) static MIGRATIONS: Migrator = {
+    let mut migrations = sqlx::migrate!("migrations/sqlite");
+    // A database says itself which versions may work with it.
+    migrations.ignore_missing = true;
+    migrations
+};
 
 /// Makes folder and files with the owner's permissions alone, and waits for the lock, which lasts as long as its file is open.
 fn prepare(path: &Path) -> Result<File, StoreError> {

@@ -1,6 +1,7 @@
 //! One side of a copy of everything: rows read and added as they are, whatever they mean.
 
-use super::dialect::{AFTER_COPY, Connection, Database, Handle, Row};
+use super::dialect::{AFTER_COPY, Connection, Database, Handle, MIGRATIONS, Row};
+use super::schema;
 use crate::failures::Failed;
 use crate::migrate::{Kind, Line, PART, Side, Table, Value};
 use async_trait::async_trait;
@@ -107,6 +108,11 @@ async fn begin_trail(connection: &mut Connection, tenant: &str) -> Result<(), Fa
 
 #[async_trait]
 impl Side for Open {
+    async fn is_newer(&mut self) -> Result<bool, StoreError> {
+        let newer = schema::is_newer(&mut self.transaction, &MIGRATIONS).await;
+        newer.map_err(|failed| self.store.failed(failed))
+    }
+
     async fn in_use(&mut self) -> Result<bool, StoreError> {
         const LEASED: &str = concat!("SELECT EXISTS (SELECT 1 FROM runs r WHERE ", alive!("r"), ")");
         let leased = sqlx::query_scalar(LEASED).fetch_one(&mut *self.transaction).await;

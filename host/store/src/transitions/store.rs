@@ -22,6 +22,7 @@ mod resolve;
 mod rest;
 pub(super) mod retention;
 mod runs;
+pub(super) mod schema;
 pub(super) mod sealing;
 mod state;
 #[cfg(test)]

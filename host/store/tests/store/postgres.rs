@@ -69,8 +69,16 @@ async fn a_database_that_cannot_be_used_says_why_and_what_to_do() {
 
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'later', true, '', 0)";
     sqlx::query(newer).execute(&mut connection).await.unwrap();
+    // What only adds is in nobody's way.
+    drop(PostgresStore::open(&url).await.unwrap());
+    let takes = "UPDATE schema_compatibility SET oldest = 9998, version = '7.1.0'";
+    sqlx::query(takes).execute(&mut connection).await.unwrap();
     let newer = reason(PostgresStore::open(&url).await);
-    assert!(newer.contains("newer Fusebox (schema 9999)"), "{newer}");
+    assert!(
+        newer.contains("schema 9999, and needs a host that knows schema 9998")
+            && newer.contains("Install Fusebox 7.1.0 or later"),
+        "{newer}"
+    );
 
     let role = format!("guest_{}", std::process::id());
     let make = format!("CREATE ROLE {role} LOGIN PASSWORD 'guest'");

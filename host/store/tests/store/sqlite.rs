@@ -98,9 +98,17 @@ async fn a_database_that_cannot_be_used_says_why_and_what_to_do() {
     let mut connection = raw(&path).await;
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'later', 1, x'00', 0)";
     sqlx::query(newer).execute(&mut connection).await.unwrap();
+    // What only adds is in nobody's way.
+    drop(SqliteStore::open(&path).await.unwrap());
+    let takes = "UPDATE schema_compatibility SET oldest = 9998, version = '7.1.0'";
+    sqlx::query(takes).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     let newer = reason(SqliteStore::open(&path).await);
-    assert!(newer.contains("newer Fusebox (schema 9999)"), "{newer}");
+    assert!(
+        newer.contains("schema 9999, and needs a host that knows schema 9998")
+            && newer.contains("Install Fusebox 7.1.0 or later"),
+        "{newer}"
+    );
 
     let no_file = reason(SqliteStore::open(folder.path()).await);
     assert!(no_file.contains("is no file"), "{no_file}");

@@ -96,6 +96,22 @@ impl Database {
         self.server.url(&self.name)
     }
 
+    /// A value that a query tells, as text; nothing where there is none.
+    ///
+    /// # Panics
+    /// When the server does not answer, or the value is no text.
+    pub async fn ask(&self, query: &str) -> String {
+        let options: PgConnectOptions = self.url().parse().unwrap();
+        let mut connection = options.connect().await.unwrap();
+        let told: Option<Option<String>> = sqlx::query_scalar(query)
+            .persistent(false)
+            .fetch_optional(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{query}: {error}"));
+        connection.close().await.unwrap();
+        told.flatten().unwrap_or_default()
+    }
+
     /// Its server.
     #[must_use]
     pub fn server(&self) -> &Server {

@@ -109,7 +109,16 @@ impl Server {
         control(&self.folder, &["-m", "immediate", "-w", "stop"]).unwrap();
     }
 
-    /// Starts it again after a crash, on the same port.
+    /// Stops it as somebody does who maintains it: connections are ended, and what they did not commit is undone.
+    ///
+    /// # Panics
+    /// When others use the server too, or it cannot be stopped.
+    pub fn stop(&self) {
+        assert!(self.own, "others use the server too");
+        control(&self.folder, &["-m", "fast", "-w", "stop"]).unwrap();
+    }
+
+    /// Starts it again after a crash or stop, on the same port.
     ///
     /// # Panics
     /// When it cannot be started.

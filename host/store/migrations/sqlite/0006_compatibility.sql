@@ -1,0 +1,8 @@
+-- From which schema on a host may work with this database, and the version that has it. A migration that only adds leaves the row as it is, so
+-- that hosts of the version before go on. One that takes something away raises both.
+CREATE TABLE schema_compatibility (
+    one     INTEGER PRIMARY KEY CHECK (one = 1),
+    oldest  INTEGER NOT NULL,
+    version TEXT NOT NULL
+);
+INSERT INTO schema_compatibility (one, oldest, version) VALUES (1, 6, '0.1.0');

@@ -1,0 +1,68 @@
+//! Hosts that share one PostgreSQL, each behind a network of its own that can fail.
+
+#[cfg(feature = "failpoints")]
+mod crash;
+mod proxy;
+
+use crate::http::client::Served;
+use crate::site::{Ran, Site, runtime};
+use fusebox_test_postgres::{Database, Durability, Server};
+use proxy::Proxy;
+use std::sync::Arc;
+
+/// A site on a server of its own, and hosts.
+pub(crate) struct Fleet {
+    pub(crate) site: Site,
+    pub(crate) hosts: Vec<Host>,
+}
+
+/// One host of the fleet, as long as its machine stands: its processes come and go.
+pub(crate) struct Host {
+    number: usize,
+    /// Its way to the database.
+    pub(crate) network: Proxy,
+    /// Its process, and how many it had before.
+    pub(crate) process: Option<Served>,
+    pub(crate) lives: u32,
+}
+
+impl Fleet {
+    /// So many hosts that are not started yet, on an empty database; the operator's file begins with those lines.
+    pub(crate) fn of(count: usize, settings: &str) -> Self {
+        let server = Arc::new(Server::own(Durability::Processes));
+        let database = Arc::new(runtime().block_on(Database::empty(Arc::clone(&server))));
+        let site = Site::on(&database, settings);
+        let host = |number| Host {
+            number,
+            network: Proxy::before(server.port()),
+            process: None,
+            lives: 0,
+        };
+        let hosts = (1..=count).map(host).collect();
+        Self { site, hosts }
+    }
+}
+
+impl Host {
+    /// Starts its process, and waits until that listens.
+    pub(crate) fn start(&mut self, site: &Site) {
+        self.lives += 1;
+        let (direct, through) = (site.database().server().port(), self.network.port());
+        let url = site
+            .database()
+            .url()
+            .replace(&format!(":{direct}/"), &format!(":{through}/"));
+        let url = format!("{url}?application_name={}", self.name());
+        self.process = Some(Served::start_with(site, &[("FUSEBOX_DATABASE", &url)]));
+    }
+
+    /// What its process is called in the database: none of another life is called so.
+    pub(crate) fn name(&self) -> String {
+        format!("host-{}-{}", self.number, self.lives)
+    }
+
+    /// Ends its process as a crash would.
+    pub(crate) fn kill(&mut self) -> Ran {
+        self.process.take().unwrap().running.kill()
+    }
+}

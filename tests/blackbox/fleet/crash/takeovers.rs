@@ -1,0 +1,61 @@
+//! Who took which run from whom, as the database sees it.
+
+use crate::site::{Site, runtime};
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Writes down who is whom, and each root that a host takes from one whose lease has ended. The hosts know nothing of it.
+const WATCH: [&str; 4] = [
+    "CREATE TABLE seen_owners (owner TEXT NOT NULL, host TEXT NOT NULL)",
+    "CREATE TABLE seen_takeovers (run TEXT NOT NULL, owner TEXT NOT NULL, at BIGINT NOT NULL)",
+    "CREATE FUNCTION watch_takeovers() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+     IF NEW.owner IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.owner IS DISTINCT FROM OLD.owner) THEN \
+       INSERT INTO seen_owners VALUES (NEW.owner, current_setting('application_name')); \
+     END IF; \
+     IF TG_OP = 'UPDATE' AND NEW.recoveries > OLD.recoveries THEN \
+       INSERT INTO seen_takeovers VALUES (NEW.id, OLD.owner, (extract(epoch FROM clock_timestamp()) * 1000)::bigint); \
+     END IF; \
+     RETURN NULL; END $$",
+    "CREATE TRIGGER watch_takeovers AFTER INSERT OR UPDATE ON runs FOR EACH ROW EXECUTE FUNCTION watch_takeovers()",
+];
+
+/// When processes were killed, by what they were called in the database.
+#[derive(Default)]
+pub(super) struct Takeovers(Mutex<Vec<(String, u128)>>);
+
+impl Takeovers {
+    /// Has the database write down what happens from now on.
+    pub(super) fn watch(site: &Site) -> Self {
+        for statement in WATCH {
+            runtime().block_on(site.database().ask(statement));
+        }
+        Self::default()
+    }
+
+    /// A process was killed just now.
+    pub(super) fn killed(&self, host: String) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        self.0.lock().unwrap().push((host, now));
+    }
+
+    /// How long it took from each kill until another host had a run of that process, and how many runs were taken over at all.
+    pub(super) fn figures(&self, site: &Site) -> String {
+        let mut times: Vec<u64> = Vec::new();
+        for (host, at) in self.0.lock().unwrap().iter() {
+            let told = site.sql(&format!(
+                "SELECT string_agg((at - {at})::text, ' ') FROM seen_takeovers \
+                 WHERE owner IN (SELECT owner FROM seen_owners WHERE host = '{host}') AND at >= {at}"
+            ));
+            times.extend(told.split_whitespace().map(|time| time.parse::<u64>().unwrap()));
+        }
+        times.sort_unstable();
+        let all = site.sql("SELECT count(*) FROM seen_takeovers");
+        let (Some(median), Some(longest)) = (times.get(times.len() / 2), times.last()) else {
+            return format!("{all} takeovers, none from a host that was killed");
+        };
+        format!(
+            "{all} takeovers, {} of them from hosts that were killed, after {median} ms (p50) and {longest} ms (max)",
+            times.len()
+        )
+    }
+}
