@@ -1,16 +1,17 @@
 //! Hosts that share one PostgreSQL, each behind a network of its own that can fail.
 
+mod breakers;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod proxy;
 
 use crate::http::client::Served;
 use crate::site::{Ran, Site, runtime};
-use fusebox_test_postgres::{Database, Durability, Server};
+use fusebox_test_postgres::{Database, Server};
 use proxy::Proxy;
 use std::sync::Arc;
 
-/// A site on a server of its own, and hosts.
+/// A site, and hosts.
 pub(crate) struct Fleet {
     pub(crate) site: Site,
     pub(crate) hosts: Vec<Host>,
@@ -27,9 +28,9 @@ pub(crate) struct Host {
 }
 
 impl Fleet {
-    /// So many hosts that are not started yet, on an empty database; the operator's file begins with those lines.
-    pub(crate) fn of(count: usize, settings: &str) -> Self {
-        let server = Arc::new(Server::own(Durability::Processes));
+    /// So many hosts that are not started yet, on an empty database of that server; the operator's file begins with those lines.
+    pub(crate) fn of(count: usize, server: Server, settings: &str) -> Self {
+        let server = Arc::new(server);
         let database = Arc::new(runtime().block_on(Database::empty(Arc::clone(&server))));
         let site = Site::on(&database, settings);
         let host = |number| Host {

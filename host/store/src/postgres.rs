@@ -7,6 +7,7 @@
 mod dialect;
 mod days;
 mod failures;
+mod line;
 mod open;
 #[cfg(test)]
 mod plans;
@@ -21,8 +22,8 @@ use crate::seal::Vault;
 use dialect::{Connection, Database};
 use fusebox_engine::ports::store::{JOURNAL_KEPT, StoreError};
 use futures::future::BoxFuture;
+use line::Line;
 use sqlx::Transaction;
-use sqlx::postgres::PgPool;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use std::time::Duration;
 pub struct PostgresStore {
     /// Server and database, for messages; without the password.
     place: Arc<str>,
-    readers: PgPool,
+    readers: Line,
     vault: Arc<Vault>,
     /// How long the journals of failed runs are kept that became no letter.
     failed_journals: Duration,
@@ -57,10 +58,10 @@ impl PostgresStore {
     /// Those of [`PostgresStore::open`]; `Unavailable` when the key is not that of the database, or the database is not encrypted and not new.
     pub async fn open_with(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
         let vault = Vault::new(options.key.as_ref());
-        let (place, pool) = open::open(url, &vault).await?;
+        let (place, line) = open::open(url, &vault).await?;
         Ok(Self {
             place: place.into(),
-            readers: pool,
+            readers: line,
             vault: Arc::new(vault),
             failed_journals: JOURNAL_KEPT,
         })
@@ -68,7 +69,11 @@ impl PostgresStore {
 
     /// A transaction over everything, which keeps every other writer out.
     async fn everything(&self) -> Result<Transaction<'static, Database>, StoreError> {
-        let begun = self.readers.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await;
+        let begun = self
+            .readers
+            .pool()
+            .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
+            .await;
         let mut transaction = begun.map_err(|error| self.failed(error))?;
         let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
         let lock = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", names.join(", "));
@@ -87,8 +92,8 @@ impl PostgresStore {
         F: for<'c> FnOnce(&'c mut Connection, &'c Vault) -> BoxFuture<'c, Result<T, Failed>> + Clone + Send + 'static,
         T: Send + 'static,
     {
-        let (pool, vault) = (self.readers.clone(), Arc::clone(&self.vault));
-        let written = tokio::spawn(async move { transact::write(&pool, &vault, act).await }).await;
+        let (line, vault) = (self.readers.clone(), Arc::clone(&self.vault));
+        let written = tokio::spawn(async move { transact::write(&line, &vault, act).await }).await;
         written
             .unwrap_or_else(|error| Err(Failed::Database(sqlx::Error::Protocol(error.to_string()))))
             .map_err(|failed| self.failed(failed))

@@ -60,6 +60,8 @@ pub(crate) fn run() -> Result<()> {
         "crash::",
         "--",
         "--nocapture",
+        // Each of them fills the machine.
+        "--test-threads=1",
     ])?;
     steps::cargo(&["test", "--workspace", "--doc", "--locked"])?;
     steps::run(

@@ -11,6 +11,7 @@ use super::{Fleet, Host};
 use crate::harness::{Dice, SETTINGS, asked, books, deploy};
 use clients::Clients;
 use disturbances::Disturbance;
+use fusebox_test_postgres::{Durability, Server};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use takeovers::Takeovers;
@@ -18,7 +19,7 @@ use takeovers::Takeovers;
 /// Hosts of the fleet.
 const HOSTS: usize = 3;
 /// Disturbances of one run, unless the environment asks for more.
-const EVENTS: u64 = 18;
+const EVENTS: u64 = 24;
 /// What a host says when a write of it was refused because the run is another host's.
 const FENCED: &str = "the run belongs to another host now";
 
@@ -28,7 +29,7 @@ fn the_books_of_a_fleet_balance_whatever_happens_to_hosts_database_and_network()
     let seed = asked("FUSEBOX_CRASH_SEED", std::process::id().into());
     println!("seed {seed}, {events} disturbances of {HOSTS} hosts");
     let started = Instant::now();
-    let Fleet { site, mut hosts } = Fleet::of(HOSTS, SETTINGS);
+    let Fleet { site, mut hosts } = Fleet::of(HOSTS, Server::own(Durability::Processes), SETTINGS);
     deploy(&site);
     let takeovers = Takeovers::watch(&site);
     for host in &mut hosts {

@@ -132,3 +132,10 @@ pub(crate) fn fault(site: &Site, dice: &mut Dice) {
         _ => {}
     }
 }
+
+/// Any upstream takes its time once, so that something is in flight at every moment.
+pub(crate) fn slow(site: &Site, dice: &mut Dice) {
+    let services = [Service::Search, Service::Llm, Service::Mail, Service::Ledger];
+    let service = services[usize::try_from(dice.below(4)).unwrap()];
+    site.fault(service, Fault::Delay(100 + dice.below(1000)), Some(1));
+}

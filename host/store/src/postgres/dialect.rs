@@ -1,13 +1,13 @@
 //! What the transitions have to know of PostgreSQL: its types, and the parts of statements that no two databases write alike.
 
-use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 
 pub(super) use super::open::MIGRATIONS;
 pub(super) use super::transact::rows;
 
 pub(super) type Database = sqlx::Postgres;
 pub(super) type Connection = PgConnection;
-pub(super) type Pool = PgPool;
+pub(super) type Pool = super::line::Line;
 pub(super) type Row = PgRow;
 pub(super) type Arguments<'q> = PgArguments;
 pub(super) type Handle = super::PostgresStore;

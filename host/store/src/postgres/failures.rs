@@ -30,11 +30,14 @@ pub(super) fn came_to_nothing(error: &sqlx::Error) -> bool {
     matches!(code(error).as_deref(), Some("40001" | "40P01" | "55P03" | "23503"))
 }
 
+/// The server ended a transaction of which it heard nothing for too long, and the connection with it.
+const SILENT: &str = "25P03";
+
 /// Whether the connection is gone: the server ended it, or the network did.
 pub(super) fn lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
-        error => code(error).is_some_and(|code| code.starts_with("08") || code.starts_with("57P")),
+        error => code(error).is_some_and(|code| code == SILENT || code.starts_with("08") || code.starts_with("57P")),
     }
 }
 

@@ -1,23 +1,18 @@
 //! Opening a database of a server: one process at a time makes or changes its schema.
 
 use super::failures::{self, migration};
+use super::line::{CONNECT, Line};
 use super::transitions::{schema, sealing};
 use crate::failures::Failed;
 use crate::seal::Vault;
 use fusebox_engine::ports::store::StoreError;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, Row};
-use std::time::Duration;
+use tokio::time::timeout;
 
 /// Statements that a connection keeps prepared: more than there are.
 const STATEMENTS: usize = 256;
-/// Connections of one process.
-const CONNECTIONS: u32 = 16;
-/// How long a transition waits for a connection.
-const CONNECT: Duration = Duration::from_secs(10);
-/// A connection that was used so recently is not asked whether it still stands.
-const FRESH: Duration = Duration::from_secs(1);
 /// The oldest version that knows everything that is asked of it: 14.
 const OLDEST: i32 = 140_000;
 /// What processes lock that change the schema, until they have done so: "fusebox" in ASCII.
@@ -32,8 +27,8 @@ pub(super) static MIGRATIONS: Migrator = {
     migrations
 };
 
-/// A connected pool, and what the database is called in messages.
-pub(super) async fn open(url: &str, vault: &Vault) -> Result<(String, PgPool), StoreError> {
+/// The connections, and what the database is called in messages.
+pub(super) async fn open(url: &str, vault: &Vault) -> Result<(String, Line), StoreError> {
     let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| StoreError::Unavailable {
         reason: format!(
             "the URL of the database cannot be read ({error}). Write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded"
@@ -49,16 +44,7 @@ pub(super) async fn open(url: &str, vault: &Vault) -> Result<(String, PgPool), S
         .disable_statement_logging();
     let place = place(&options);
     prepare(&options, &place, vault).await?;
-    let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(CONNECT)
-        // A question to the server before each use would double what reads cost. What was in use a moment ago is taken as it is.
-        .test_before_acquire(false)
-        .before_acquire(|connection, seen| {
-            Box::pin(async move { Ok(seen.idle_for <= FRESH || connection.ping().await.is_ok()) })
-        })
-        .connect_lazy_with(options);
-    Ok((place, pool))
+    Ok((place, Line::new(options)))
 }
 
 /// A URL without user, password and options; nothing of one that cannot be read.
@@ -79,7 +65,7 @@ fn place(options: &PgConnectOptions) -> String {
 /// Brings the schema up to date and compares the key, in one transaction.
 async fn prepare(options: &PgConnectOptions, place: &str, vault: &Vault) -> Result<(), StoreError> {
     let at = |error: sqlx::Error| failures::at(place, Failed::from(error));
-    let connecting = tokio::time::timeout(CONNECT, options.connect());
+    let connecting = timeout(CONNECT, options.connect());
     let connected = connecting.await.map_err(|_| StoreError::Unavailable {
         reason: format!(
             "{place} did not answer within {} s. Look whether the server is up, and at host and port",

@@ -2,47 +2,58 @@
 
 use super::dialect::{Arguments, Connection, Database, Row};
 use super::failures::{came_to_nothing, lost};
+use super::line::Line;
 use crate::failures::Failed;
 use crate::seal::Vault;
 use futures::future::BoxFuture;
-use sqlx::postgres::PgPool;
 use sqlx::query::Query;
-use sqlx::{Execute, query_with};
+use sqlx::{Connection as _, Execute, query_with};
 use std::time::Duration;
 
 /// How often a transaction is tried.
 const TRIES: u32 = 8;
 /// The wait before the second try; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(5);
-/// Whatever the server's default is: rows that are decided by are locked, and statements see what was committed before them.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// Whatever the server's default is: rows that are decided by are locked, and statements see what was committed before them. Of a host that is
+/// not heard of any more in the middle of a transaction the server undoes it, or what it locked would be nobody's.
+const BEGIN: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
 /// The rows of a query that writes nothing; asked again where the connection was lost, since the server may have restarted.
 pub(super) async fn rows<'q>(
-    pool: &PgPool,
+    line: &Line,
     mut query: Query<'q, Database, Arguments<'q>>,
 ) -> Result<Vec<Row>, sqlx::Error> {
     let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
     let mut wait = FIRST_WAIT;
     for _ in 1..TRIES {
         let asked = query_with::<Database, _>(query.sql(), arguments.clone());
-        match asked.fetch_all(pool).await {
+        match ask(line, asked).await {
             Err(error) if lost(&error) => pause(wait).await,
             told => return told,
         }
         wait *= 2;
     }
-    query_with::<Database, _>(query.sql(), arguments).fetch_all(pool).await
+    ask(line, query_with::<Database, _>(query.sql(), arguments)).await
+}
+
+async fn ask<'q>(line: &Line, query: Query<'q, Database, Arguments<'q>>) -> Result<Vec<Row>, sqlx::Error> {
+    let mut connection = line.borrow().await?;
+    let told = line.timely(query.fetch_all(connection.get()?)).await;
+    if !told.as_ref().is_err_and(lost) {
+        connection.answered();
+    }
+    told
 }
 
 /// Runs `act` in a transaction, all of it or nothing, as often as needed until it neither clashes nor is overtaken.
-pub(super) async fn write<T, F>(pool: &PgPool, vault: &Vault, act: F) -> Result<T, Failed>
+pub(super) async fn write<T, F>(line: &Line, vault: &Vault, act: F) -> Result<T, Failed>
 where
     F: for<'c> FnOnce(&'c mut Connection, &'c Vault) -> BoxFuture<'c, Result<T, Failed>> + Clone,
 {
     let mut wait = FIRST_WAIT;
     for _ in 1..TRIES {
-        match once(pool, vault, act.clone()).await {
+        match once(line, vault, act.clone()).await {
             Err(failed) if again(&failed) => {
                 tracing::debug!(?failed, "a transaction is done again");
                 pause(wait).await;
@@ -51,7 +62,7 @@ where
             done => return done.map_err(Ended::why),
         }
     }
-    once(pool, vault, act).await.map_err(Ended::why)
+    once(line, vault, act).await.map_err(Ended::why)
 }
 
 #[expect(
@@ -88,22 +99,36 @@ fn again(ended: &Ended) -> bool {
     }
 }
 
-async fn once<T, F>(pool: &PgPool, vault: &Vault, act: F) -> Result<T, Ended>
+async fn once<T, F>(line: &Line, vault: &Vault, act: F) -> Result<T, Ended>
 where
     F: for<'c> FnOnce(&'c mut Connection, &'c Vault) -> BoxFuture<'c, Result<T, Failed>>,
 {
     let undone = |error: sqlx::Error| Ended::Undone(error.into());
-    let mut transaction = pool.begin_with(BEGIN).await.map_err(undone)?;
-    match act(&mut transaction, vault).await {
-        Ok(done) => match transaction.commit().await {
-            Ok(()) => Ok(done),
+    let mut connection = line.borrow().await.map_err(undone)?;
+    let begun = line.timely(connection.get().map_err(undone)?.begin_with(BEGIN)).await;
+    let mut transaction = begun.map_err(undone)?;
+    match line.timely(act(&mut transaction, vault)).await {
+        Ok(done) => match line.timely(transaction.commit()).await {
+            Ok(()) => {
+                connection.answered();
+                Ok(done)
+            }
             Err(error) if lost(&error) => Err(Ended::Unknown(error)),
-            Err(error) => Err(undone(error)),
+            Err(error) => {
+                connection.answered();
+                Err(undone(error))
+            }
         },
         Err(failed) => {
             // A connection that cannot undo it is closed, which undoes it too.
-            let _ = transaction.rollback().await;
+            if !is_lost(&failed) && line.timely(transaction.rollback()).await.is_ok() {
+                connection.answered();
+            }
             Err(Ended::Undone(failed))
         }
     }
+}
+
+fn is_lost(failed: &Failed) -> bool {
+    matches!(failed, Failed::Database(error) if lost(error))
 }

@@ -1,6 +1,6 @@
 //! Dead letters: written with the end of their run, leased for a replay, closed once.
 
-use super::dialect::{Connection, Database, Pool, Row};
+use super::dialect::{Connection, Database, Pool, Row, rows};
 use super::sql::{count, go_on_behind, listed, text};
 use super::{blobs, holds, runs};
 use crate::failures::{Failed, fenced as lost, refused, unless_taken};
@@ -323,7 +323,7 @@ pub(super) async fn waiting(readers: &Pool, vault: &Vault, limit: u32) -> Result
             .bind(last.1)
             .bind(&last.2)
             .bind(&last.3);
-        let rows = part.bind(listed(limit)).fetch_all(readers).await?;
+        let rows = rows(readers, part.bind(listed(limit))).await?;
         let Some(end) = rows.last() else { break };
         last = (
             end.try_get("replays")?,

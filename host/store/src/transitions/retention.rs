@@ -1,6 +1,6 @@
 //! Purging and forgetting, in small transactions so that nobody's heartbeat waits.
 
-use super::dialect::{Connection, Handle, Row};
+use super::dialect::{self, Connection, Handle, Row};
 use super::sql::span;
 use super::{blobs, finish, holds, journal, letters};
 use crate::failures::Failed;
@@ -202,11 +202,11 @@ impl Handle {
 
     /// Letters whose time is over and that nothing keeps: by kind, then oldest first. A row whose id is no id is named and left alone.
     pub(super) async fn expired_letters(&self, tenant: &str) -> Result<Vec<LetterId>, StoreError> {
-        let rows = sqlx::query_as(EXPIRED_LETTERS).bind(tenant);
-        let mut rows: Vec<(String, String, i64)> = rows
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let told = dialect::rows(&self.readers, sqlx::query(EXPIRED_LETTERS).bind(tenant)).await;
+        let told = told.map_err(|error| self.failed(error))?;
+        let read = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+        let rows: Result<Vec<(String, String, i64)>, sqlx::Error> = told.iter().map(read).collect();
+        let mut rows = rows.map_err(|error| self.failed(error))?;
         rows.sort_by(|(a, a_kind, a_first), (b, b_kind, b_first)| (a_kind, a_first, a).cmp(&(b_kind, b_first, b)));
         let ids = rows.iter().filter_map(|(id, ..)| {
             id.parse()
@@ -242,8 +242,12 @@ impl Handle {
     /// Looks for orphans beside the writer, and asks again of each when it is removed.
     async fn drop_orphans(&self, tenant: &str) -> Result<(), StoreError> {
         let age = span(ORPHAN_AFTER);
-        let orphans = sqlx::query_scalar(blobs::ORPHANS).bind(tenant).bind(age);
-        let orphans: Vec<Vec<u8>> = orphans.fetch_all(&self.readers).await.map_err(|e| self.failed(e))?;
+        let orphans = sqlx::query(blobs::ORPHANS).bind(tenant).bind(age);
+        let orphans = dialect::rows(&self.readers, orphans)
+            .await
+            .map_err(|e| self.failed(e))?;
+        let orphans: Result<Vec<Vec<u8>>, _> = orphans.iter().map(|row| row.try_get(0)).collect();
+        let orphans = orphans.map_err(|e: sqlx::Error| self.failed(e))?;
         for part in orphans.chunks(PART) {
             let (tenant, part) = (tenant.to_owned(), part.to_vec());
             self.write(move |c, _| Box::pin(async move { blobs::drop_orphans(c, &tenant, &part, age).await }))

@@ -13,7 +13,7 @@ use ureq::Agent;
 use ureq::http::Request;
 
 /// Clients at once.
-const CLIENTS: u64 = 4;
+const CLIENTS: u64 = 8;
 /// So many calls for each fault of an upstream: most find their breakers closed.
 const CALLS_PER_FAULT: u64 = 5;
 /// A client waits so long for an answer at most.
@@ -83,6 +83,8 @@ impl Clients {
         while !self.over.load(Ordering::Relaxed) {
             if dice.below(CALLS_PER_FAULT) == 0 {
                 load::fault(site, &mut dice);
+            } else {
+                load::slow(site, &mut dice);
             }
             let order = self.load.lock().unwrap().next(&mut dice);
             self.have_it_accepted(site, &agent, &order, &mut dice);
