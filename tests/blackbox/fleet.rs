@@ -2,8 +2,12 @@
 
 mod breakers;
 #[cfg(feature = "failpoints")]
+mod clients;
+#[cfg(feature = "failpoints")]
 mod crash;
 mod proxy;
+#[cfg(feature = "failpoints")]
+mod upgrade;
 
 use crate::http::client::Served;
 use crate::site::{Ran, Site, runtime};

@@ -57,8 +57,9 @@ pub(crate) fn run() -> Result<()> {
         "failpoints",
         "--test",
         "blackbox",
-        "crash::",
         "--",
+        "crash::",
+        "fleet::upgrade",
         "--nocapture",
         // Each of them fills the machine.
         "--test-threads=1",

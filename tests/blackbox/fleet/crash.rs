@@ -3,13 +3,12 @@
 //!
 //! `FUSEBOX_FLEET_EVENTS` and `FUSEBOX_CRASH_SEED` set how much happens and what.
 
-mod clients;
 mod disturbances;
 mod takeovers;
 
+use super::clients::Clients;
 use super::{Fleet, Host};
 use crate::harness::{Dice, SETTINGS, asked, books, deploy};
-use clients::Clients;
 use disturbances::Disturbance;
 use fusebox_test_postgres::{Durability, Server};
 use std::collections::BTreeMap;

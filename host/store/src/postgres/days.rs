@@ -4,7 +4,7 @@
 //! either for long: a lock that others are in the way of is given up, and asked for again with the next pass.
 
 use super::PostgresStore;
-use super::dialect::Connection;
+use super::dialect::{Connection, rows};
 use super::failures::came_to_nothing;
 use super::transact::pause;
 use super::transitions::retention::{FORGET_BELOW, FORGETTABLE, FORGOTTEN_RUNS, each, logged};
@@ -13,7 +13,7 @@ use crate::migrate::TABLES;
 use fusebox_core::ids::RunId;
 use fusebox_core::time::Wall;
 use fusebox_engine::ports::store::StoreError;
-use sqlx::Executor;
+use sqlx::{Executor, Row as _};
 use std::time::Duration;
 
 /// The tables that are partitioned, and the column that holds the run.
@@ -117,8 +117,9 @@ impl PostgresStore {
     }
 
     async fn now(&self) -> Result<i64, StoreError> {
-        let now = sqlx::query_scalar(concat!("SELECT ", now!()));
-        now.fetch_one(&self.readers).await.map_err(|error| self.failed(error))
+        let told = rows(&self.readers, sqlx::query(concat!("SELECT ", now!()))).await;
+        let now = told.and_then(|rows| rows.first().map_or(Err(sqlx::Error::RowNotFound), |row| row.try_get(0)));
+        now.map_err(|error| self.failed(error))
     }
 }
 

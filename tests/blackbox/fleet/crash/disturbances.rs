@@ -1,6 +1,6 @@
 //! What happens to hosts, database and network.
 
-use super::clients::Clients;
+use super::super::clients::Clients;
 use super::takeovers::Takeovers;
 use super::{Host, refused};
 use crate::harness::Dice;

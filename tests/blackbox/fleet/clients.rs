@@ -23,7 +23,7 @@ const ACCEPTED: Duration = Duration::from_secs(60);
 
 /// The clients, and what they know.
 #[derive(Default)]
-pub(super) struct Clients {
+pub(crate) struct Clients {
     load: Mutex<Load>,
     /// Where the hosts listen.
     urls: Mutex<Vec<String>>,
@@ -31,7 +31,7 @@ pub(super) struct Clients {
 }
 
 /// Ends the calls when it is dropped, when the test fails too.
-pub(super) struct Over<'a>(&'a Clients);
+pub(crate) struct Over<'a>(&'a Clients);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
@@ -41,7 +41,7 @@ impl Drop for Over<'_> {
 
 impl Clients {
     /// Lets them call until what is returned is dropped.
-    pub(super) fn start<'scope>(
+    pub(crate) fn start<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         site: &'scope Site,
@@ -56,18 +56,23 @@ impl Clients {
     }
 
     /// Tells them where the hosts listen now.
-    pub(super) fn listen(&self, hosts: &[Host]) {
+    pub(crate) fn listen(&self, hosts: &[Host]) {
         let url = |host: &Host| host.process.as_ref().map(|process| process.url.clone());
         *self.urls.lock().unwrap() = hosts.iter().filter_map(url).collect();
     }
 
+    /// How many calls were accepted so far.
+    pub(crate) fn accepted(&self) -> usize {
+        self.load.lock().unwrap().accepted.len()
+    }
+
     /// What was asked for.
-    pub(super) fn load(self) -> Load {
+    pub(crate) fn load(self) -> Load {
         self.load.into_inner().unwrap()
     }
 
     /// Has every host do something itself, so that none only seems to work.
-    pub(super) fn ask_each(&self) {
+    pub(crate) fn ask_each(&self) {
         for url in &*self.urls.lock().unwrap() {
             let order = self.load.lock().unwrap().transfer();
             let since = Instant::now();
