@@ -1,5 +1,6 @@
 //! The database that the settings name: a SQLite file, or one of a PostgreSQL server.
 
+use fusebox_engine::ports::fleet::{Alone, Fleet};
 use fusebox_engine::ports::store::{Store, StoreError};
 use fusebox_manifest::PathSetting;
 use fusebox_store::{Place, PostgresStore, SqliteStore, StoreOptions};
@@ -15,6 +16,14 @@ pub(crate) enum Database {
     File(PathBuf),
     /// A URL, with user and password.
     Postgres(String),
+}
+
+/// An open database.
+pub(crate) struct Opened {
+    /// What lasts.
+    pub(crate) store: Arc<dyn Store>,
+    /// The hosts that share it.
+    pub(crate) fleet: Arc<dyn Fleet>,
 }
 
 impl Database {
@@ -44,19 +53,21 @@ impl Database {
     }
 
     /// Opens it; the journals of failed runs that became no letter are kept so long.
-    pub(crate) async fn open(
-        &self,
-        options: StoreOptions,
-        failed_journals: Duration,
-    ) -> Result<Arc<dyn Store>, StoreError> {
+    pub(crate) async fn open(&self, options: StoreOptions, failed_journals: Duration) -> Result<Opened, StoreError> {
         Ok(match self {
             Self::File(path) => {
                 let store = SqliteStore::open_with(path, options).await?;
-                Arc::new(store.keep_failed_journals(failed_journals))
+                Opened {
+                    store: Arc::new(store.keep_failed_journals(failed_journals)),
+                    fleet: Arc::new(Alone::default()),
+                }
             }
             Self::Postgres(url) => {
                 let store = PostgresStore::open_with(url, options).await?;
-                Arc::new(store.keep_failed_journals(failed_journals))
+                Opened {
+                    fleet: Arc::new(store.fleet()),
+                    store: Arc::new(store.keep_failed_journals(failed_journals)),
+                }
             }
         })
     }

@@ -115,8 +115,8 @@ async fn database(process: &Process, database: &Database) -> Vec<Checkup> {
             help: Some(FIRST_STEP.to_owned()),
         }];
     }
-    let store = match process.store().await {
-        Ok(store) => store,
+    let store = match process.open().await {
+        Ok(opened) => opened.store,
         Err(failed) => return vec![out_of_order(database, unwell("database", &failed).found)],
     };
     let tenant = Caller::local().tenant;

@@ -1,7 +1,7 @@
 //! Puts a host together: the only place that names wasmtime, Cedar and hyper.
 
 use crate::config::{Config, Environment};
-use crate::database::Database;
+use crate::database::{Database, Opened};
 use crate::policies::Policies;
 use crate::secrets::{KeptSecrets, Source};
 use crate::traces::OtelTracer;
@@ -16,6 +16,7 @@ use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::meters::MeteredStore;
 use fusebox_engine::ports::clock::{Clock, SystemClock};
 use fusebox_engine::ports::entropy::OsEntropy;
+use fusebox_engine::ports::fleet::Alone;
 use fusebox_engine::ports::store::{Store, StoreError};
 use fusebox_engine::ports::tracer::{NoTracer, Tracer};
 use fusebox_faces::api::Api;
@@ -122,8 +123,8 @@ impl Process {
         Ok(keeper(self.config()?))
     }
 
-    /// The store on the configured database.
-    pub(crate) async fn store(&self) -> Result<Arc<dyn Store>, Failed> {
+    /// The configured database.
+    pub(crate) async fn open(&self) -> Result<Opened, Failed> {
         let config = self.config()?;
         let kept = config.host.retention.failed_journals;
         let opened = config.database.open(self.store_options()?, kept).await;
@@ -159,7 +160,8 @@ impl Process {
             .cloned()
     }
 
-    async fn start(&self, store: Arc<dyn Store>) -> Result<Arc<Host>, Failed> {
+    async fn start(&self, opened: Opened) -> Result<Arc<Host>, Failed> {
+        let Opened { store, fleet } = opened;
         #[cfg(feature = "failpoints")]
         let store = crate::failpoints::store(store);
         let store = self.metered(store);
@@ -176,6 +178,7 @@ impl Process {
         authorizer.watch(Arc::clone(&self.clock));
         let ports = Ports {
             store,
+            fleet,
             sandbox: self.sandbox().await?,
             authorizer,
             clock: Arc::clone(&self.clock),
@@ -320,12 +323,16 @@ impl Wiring for Process {
         if let Some(host) = self.remote() {
             return Err(only_there(what, host));
         }
-        let open = || async { self.start(self.store().await?).await };
+        let open = || async { self.start(self.open().await?).await };
         self.host.get_or_try_init(open).await.cloned()
     }
 
     async fn scratch(&self) -> Result<Arc<Host>, Failed> {
-        let open = || async { self.start(Arc::new(MemoryStore::new())).await };
+        let opened = || Opened {
+            store: Arc::new(MemoryStore::new()),
+            fleet: Arc::new(Alone::default()),
+        };
+        let open = || async { self.start(opened()).await };
         self.scratch.get_or_try_init(open).await.cloned()
     }
 

@@ -10,6 +10,7 @@ use fusebox_engine::host::{Host, Ports, Settings};
 use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::SystemClock;
 use fusebox_engine::ports::entropy::OsEntropy;
+use fusebox_engine::ports::fleet::Alone;
 use fusebox_engine::ports::policies::PolicySource;
 use fusebox_engine::ports::secrets::{SecretError, Secrets};
 use fusebox_engine::ports::store::Store;
@@ -66,6 +67,7 @@ impl Boundary {
         let ports = Ports {
             store,
             sandbox,
+            fleet: Arc::new(Alone::default()),
             authorizer: Arc::new(AllowAll),
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(OsEntropy),

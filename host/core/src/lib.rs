@@ -17,5 +17,7 @@ pub mod retry;
 pub mod retry_after;
 pub mod role;
 pub mod run;
+pub mod share;
 pub mod time;
 pub mod trace;
+pub mod window;

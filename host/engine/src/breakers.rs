@@ -11,6 +11,7 @@ pub(crate) use sync::Published;
 use crate::meters::BreakerMeters;
 use crate::ports::clock::Clock;
 use crate::ports::entropy::Entropy;
+use crate::ports::fleet::Fleet;
 use crate::ports::store::Store;
 use crate::records::BreakerRecord;
 use fusebox_core::breaker::{Breaker, Order, Permit, Refusal, State, Stored, Transition, Verdict};
@@ -274,6 +275,7 @@ impl Drop for Held {
 /// The breakers of one host, by tenant and key.
 pub(crate) struct Breakers {
     store: Arc<dyn Store>,
+    fleet: Arc<dyn Fleet>,
     links: Arc<Links>,
     cells: Mutex<Cells>,
 }

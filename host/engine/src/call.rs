@@ -11,6 +11,7 @@ use crate::failures;
 use crate::finish;
 use crate::following::{Following, Stage};
 use crate::joining;
+use crate::ports::fleet::Topic;
 use crate::refusals;
 use crate::requests::{Call, Caller, Reply};
 use crate::rest::{self, Rested};
@@ -92,6 +93,7 @@ async fn pipeline(
     };
     spans::is_run(run.id.as_str());
     if run.detached {
+        engine.ports.fleet.tell(Topic::Runs);
         return Ok(Reply::accepted(run.id.clone()));
     }
     if let Some(following) = &run.following {

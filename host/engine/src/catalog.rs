@@ -3,7 +3,9 @@
 use crate::breakers::Cell;
 use crate::engine::Engine;
 use crate::meters::FunctionMeters;
+use crate::ports::fleet::Topic;
 use crate::ports::sandbox::Component;
+use crate::ports::store::Lane;
 use crate::records::ToolRecord;
 use crate::refusals;
 use crate::services::Service;
@@ -149,6 +151,17 @@ impl Slot {
                 .checked
                 .compare_exchange(seen, now.0, Ordering::AcqRel, Ordering::Acquire)
                 .is_ok()
+    }
+}
+
+/// Watches for what other hosts deploy until the host takes no more calls, so that calls need not wait for a look at the store.
+pub(crate) async fn work(engine: Arc<Engine>) {
+    let mut told = engine.ports.fleet.told(Topic::Tools);
+    loop {
+        tokio::select! {
+            Ok(()) = told.changed() => engine.catalog.distrust(),
+            () = engine.tasks.draining().cancelled() => return,
+        }
     }
 }
 
@@ -317,6 +330,31 @@ impl Catalog {
             if tools.is_empty() {
                 slots.remove(tenant);
             }
+        }
+    }
+
+    /// Tools of which this host has as many attempts as it may.
+    pub(crate) fn busy(&self) -> Vec<Lane> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let tools = slots
+            .iter()
+            .flat_map(|(tenant, tools)| tools.iter().map(move |(name, slot)| (tenant, name, slot)));
+        let full = |slot: &Slot| {
+            let tool = slot.tool.load();
+            tool.as_ref().is_some_and(|tool| tool.bulkhead.available_permits() == 0)
+        };
+        let busy = tools.filter(|(_, _, slot)| full(slot)).map(|(tenant, name, _)| Lane {
+            tenant: tenant.to_string(),
+            tool: name.clone(),
+        });
+        busy.collect()
+    }
+
+    /// Looks every tool up anew before its next call.
+    fn distrust(&self) {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        for slot in slots.values().flat_map(HashMap::values) {
+            slot.checked.store(0, Ordering::Release);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::meters::HostMeters;
 use crate::ports::authorizer::Authorizer;
 use crate::ports::clock::Clock;
 use crate::ports::entropy::Entropy;
+use crate::ports::fleet::Fleet;
 use crate::ports::policies::PolicySource;
 use crate::ports::sandbox::{Component, LoadError, Sandbox};
 use crate::ports::secrets::Secrets;
@@ -31,6 +32,8 @@ use tokio::runtime::Handle;
 pub struct Ports {
     /// What lasts.
     pub store: Arc<dyn Store>,
+    /// The other hosts of the database.
+    pub fleet: Arc<dyn Fleet>,
     /// Compiles and runs components.
     pub sandbox: Arc<dyn Sandbox>,
     /// Who may call what.

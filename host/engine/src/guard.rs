@@ -22,7 +22,7 @@ impl Guard {
     pub fn new(clock: Arc<dyn Clock>, entropy: &Arc<dyn Entropy>, policy: ServicePolicy) -> Self {
         let breaker = Cell::alone(&clock, entropy, &policy.name, &policy.breaker);
         Self {
-            service: Service::new(&policy.name.clone(), policy, breaker, None),
+            service: Service::new(&policy.name.clone(), policy, breaker, None, None),
             clock,
         }
     }

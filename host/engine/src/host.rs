@@ -16,6 +16,7 @@ use crate::call;
 use crate::catalog::Catalog;
 use crate::engine::Engine;
 use crate::following::Following;
+use crate::ports::fleet::Topic;
 
 use crate::hanging_up::{self, Waiting};
 use crate::history::History;
@@ -61,13 +62,19 @@ impl Host {
     pub async fn start(ports: Ports, settings: Settings) -> Result<Arc<Self>, Box<Failure>> {
         let owner = OwnerId::new(ports.clock.wall(), ports.entropy.id());
         let (store, clock) = (Arc::clone(&ports.store), Arc::clone(&ports.clock));
-        let breakers = Breakers::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ports.entropy));
+        let breakers = Breakers::start(
+            Arc::clone(&store),
+            Arc::clone(&ports.fleet),
+            Arc::clone(&clock),
+            Arc::clone(&ports.entropy),
+        );
+        let services = Services::new(&*ports.fleet, &clock, &owner);
         let engine = Arc::new(Engine {
             owner,
             io: Handle::current(),
             history: History::start(Arc::clone(&store), clock),
             catalog: Catalog::default(),
-            services: Services::new(),
+            services,
             breakers,
             tasks: Tasks::new(settings.max_calls),
             pool: Pool::new(settings.instances),
@@ -246,7 +253,9 @@ impl Host {
         let entry = Entry::begun(Deed::Deploy, &tool.name, detail);
         let stored = async move |engine: Arc<Engine>, _| {
             let stored = engine.ports.store.deploy(tool, deploy.wasm).await;
-            stored.map_err(|error| refusals::store("the tool could not be deployed", &error))
+            let stored = stored.map_err(|error| refusals::store("the tool could not be deployed", &error))?;
+            engine.ports.fleet.tell(Topic::Tools);
+            Ok(stored)
         };
         let (tool, new) = around(&self.engine, caller, entry, stored).await?;
         self.engine.catalog.forget(&caller.tenant, &tool.name);
@@ -330,5 +339,6 @@ impl Host {
         }
         self.engine.history.flush().await;
         self.engine.breakers.flush().await;
+        self.engine.ports.fleet.flush().await;
     }
 }

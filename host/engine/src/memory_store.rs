@@ -13,7 +13,7 @@ mod tenant;
 mod tools;
 
 use crate::ports::store::{
-    Append, ApprovalFilter, AuditFilter, Backlog, Claim, Cut, ERRORS_KEPT, ErrorFilter, Fence, Finish, LISTED,
+    Append, ApprovalFilter, AuditFilter, Backlog, Claim, Cut, ERRORS_KEPT, ErrorFilter, Fence, Finish, LISTED, Lane,
     LetterChange, LetterFilter, Likeness, NewRun, ORPHAN_AFTER, Resolution, RunFilter, Space, Store, StoreError, Taken,
     ToolChange, Verdict,
 };
@@ -208,21 +208,25 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn take(&self, owner: &OwnerId, lease: Duration, limit: u32) -> Result<Vec<Taken>, StoreError> {
+    async fn take(
+        &self,
+        owner: &OwnerId,
+        lease: Duration,
+        limit: u32,
+        busy: &[Lane],
+    ) -> Result<Vec<Taken>, StoreError> {
         let now = self.now();
         let mut state = self.state();
         let mut due = Vec::new();
         for (name, tenant) in &state.tenants {
-            due.extend(
-                tenant
-                    .takeable(now)
-                    .into_iter()
-                    .map(|(at, run)| (at, name.clone(), run)),
-            );
+            let turns = tenant.takeable(now, |tool| {
+                busy.iter().any(|lane| lane.tenant == *name && lane.tool == tool)
+            });
+            due.extend(turns.into_iter().map(|(turn, at, run)| (turn, at, name.clone(), run)));
         }
         due.sort();
         due.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let taken = due.into_iter().filter_map(|(_, name, run)| {
+        let taken = due.into_iter().filter_map(|(_, _, name, run)| {
             let tenant = state.tenants.get_mut(&name)?;
             tenant.take(&run, owner, lease, now)
         });

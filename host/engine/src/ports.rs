@@ -4,6 +4,7 @@ pub mod authorizer;
 pub mod clock;
 pub mod debugger;
 pub mod entropy;
+pub mod fleet;
 pub mod policies;
 pub mod sandbox;
 pub mod secrets;

@@ -1,6 +1,7 @@
 //! Bulk replay: letters that fit, one after the other, durable so that another process can go on with it (semantics.md §6).
 
 use crate::engine::Engine;
+use crate::ports::fleet::Topic;
 use crate::ports::store::{LetterFilter, StoreError};
 use crate::records::{LetterRecord, RedriveRecord};
 use crate::refusals;
@@ -46,6 +47,7 @@ pub(crate) async fn start(engine: &Engine, caller: &Caller, redrive: Redrive) ->
     let most = if record.max == 0 { u32::MAX } else { record.max };
     record.total = u32::try_from(letters.len()).unwrap_or(u32::MAX).min(most);
     put(engine, &record).await?;
+    engine.ports.fleet.tell(Topic::Redrives);
     Ok(record)
 }
 

@@ -1,6 +1,7 @@
 //! The work of a serving host on bulk replays: carries out those that nobody else does.
 
 use crate::engine::Engine;
+use crate::ports::fleet::Topic;
 use crate::ports::sandbox::Spelling;
 use crate::records::RedriveRecord;
 use crate::redrive;
@@ -13,7 +14,9 @@ use tokio::task::JoinHandle;
 /// Takes bulk replays and carries them out until the host takes no more work.
 pub(crate) async fn work(engine: Arc<Engine>) {
     let mut ours: BTreeMap<RedriveId, JoinHandle<()>> = BTreeMap::new();
+    let mut told = engine.ports.fleet.told(Topic::Redrives);
     while !engine.tasks.is_draining() {
+        told.mark_unchanged();
         ours.retain(|_, task| !task.is_finished());
         match engine.ports.store.running_redrives().await {
             Ok(running) => {
@@ -27,6 +30,7 @@ pub(crate) async fn work(engine: Arc<Engine>) {
         }
         tokio::select! {
             () = engine.ports.clock.sleep(engine.settings.recovery_poll) => {}
+            Ok(()) = told.changed() => {}
             () = engine.tasks.draining().cancelled() => {}
         }
     }

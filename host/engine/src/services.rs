@@ -1,17 +1,24 @@
 //! Upstreams as this host uses them: each service's breaker, budget, bulkhead and rate limit, shared by all that reach it.
 
+mod places;
 mod rate_limit;
+#[cfg(test)]
+mod sharing;
+mod turns;
 
 use crate::breakers::{Breakers, Cell};
 use crate::effects::Masks;
 use crate::meters::ServiceMeters;
+use crate::ports::clock::Clock;
+use crate::ports::fleet::{Fleet, Shared};
 use crate::records::BreakerRecord;
 use fusebox_core::budget::Budget;
+use fusebox_core::ids::OwnerId;
 use fusebox_core::policy::ServicePolicy;
-use rate_limit::RateLimiter;
+use places::{Places, Sharing};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use tokio::sync::Semaphore;
+use turns::Turns;
 
 /// One service of one tenant.
 pub(crate) struct Service {
@@ -21,14 +28,21 @@ pub(crate) struct Service {
     pub(crate) policy: ServicePolicy,
     pub(crate) breaker: Arc<Cell>,
     pub(crate) budget: Arc<Mutex<Budget>>,
-    pub(crate) bulkhead: Arc<Semaphore>,
-    pub(crate) limiter: Option<Arc<RateLimiter>>,
+    pub(crate) places: Arc<Places>,
+    pub(crate) turns: Option<Arc<Turns>>,
     pub(crate) meters: Arc<ServiceMeters>,
     pub(crate) masks: Masks,
 }
 
 impl Service {
-    pub(crate) fn new(key: &str, policy: ServicePolicy, breaker: Arc<Cell>, old: Option<&Self>) -> Self {
+    /// A service that has its limits to itself, or shares them so with other hosts.
+    pub(crate) fn new(
+        key: &str,
+        policy: ServicePolicy,
+        breaker: Arc<Cell>,
+        old: Option<&Self>,
+        sharing: Option<(&Sharing, Shared)>,
+    ) -> Self {
         let same_limit = old.filter(|old| old.policy.rate_limit == policy.rate_limit);
         let same_width = old.filter(|old| old.policy.concurrency == policy.concurrency);
         let budget = old.map_or_else(
@@ -42,13 +56,16 @@ impl Service {
             key: Arc::from(key),
             name: Arc::from(policy.name.as_str()),
             budget,
-            bulkhead: same_width.map_or_else(
-                || Arc::new(Semaphore::new(policy.concurrency.max(1) as usize)),
-                |old| Arc::clone(&old.bulkhead),
+            places: same_width.map_or_else(
+                || match &sharing {
+                    Some((sharing, of)) => Places::shared(policy.concurrency, of.clone(), sharing),
+                    None => Places::own(policy.concurrency),
+                },
+                |old| Arc::clone(&old.places),
             ),
-            limiter: same_limit.map_or_else(
-                || policy.rate_limit.map(|limit| Arc::new(RateLimiter::new(limit))),
-                |old| old.limiter.clone(),
+            turns: same_limit.map_or_else(
+                || policy.rate_limit.map(|limit| Turns::new(limit, sharing.as_ref())),
+                |old| old.turns.clone(),
             ),
             meters: old.map_or_else(|| Arc::new(ServiceMeters::new(key)), |old| Arc::clone(&old.meters)),
             masks: Masks::default(),
@@ -75,15 +92,23 @@ pub(crate) fn key_of(tool: &str, policy: &ServicePolicy) -> String {
 /// The services of every loaded tool, by tenant and key. A service that no tool uses any more is forgotten; its breaker is not.
 pub(crate) struct Services {
     entries: Mutex<HashMap<Name, Weak<Service>>>,
+    /// How limits are shared with other hosts, where there may be any.
+    sharing: Option<Sharing>,
 }
 
 /// Tenant and key.
 type Name = (Arc<str>, String);
 
 impl Services {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(fleet: &dyn Fleet, clock: &Arc<dyn Clock>, owner: &OwnerId) -> Self {
+        let sharing = fleet.limits().map(|limits| Sharing {
+            limits,
+            clock: Arc::clone(clock),
+            owner: owner.clone(),
+        });
         Self {
             entries: Mutex::new(HashMap::new()),
+            sharing,
         }
     }
 
@@ -103,7 +128,15 @@ impl Services {
             Some(old) if old.policy == *policy => old,
             old => {
                 let breaker = breakers.configured(tenant, &name.1, &policy.breaker, stored);
-                let service = Arc::new(Service::new(&name.1, policy.clone(), breaker, old.as_deref()));
+                let sharing = self.sharing.as_ref().map(|sharing| {
+                    let of = Shared {
+                        tenant: Arc::clone(tenant),
+                        service: Arc::from(name.1.as_str()),
+                    };
+                    (sharing, of)
+                });
+                let service = Service::new(&name.1, policy.clone(), breaker, old.as_deref(), sharing);
+                let service = Arc::new(service);
                 entries.retain(|_, service| service.strong_count() > 0);
                 entries.insert(name, Arc::downgrade(&service));
                 service
@@ -130,8 +163,8 @@ impl Services {
                 policy: policy.clone(),
                 breaker: Arc::clone(&today.breaker),
                 budget: Arc::clone(&today.budget),
-                bulkhead: Arc::clone(&today.bulkhead),
-                limiter: today.limiter.clone(),
+                places: Arc::clone(&today.places),
+                turns: today.turns.clone(),
                 meters: Arc::clone(&today.meters),
                 masks: Masks::default(),
             }),
@@ -161,7 +194,7 @@ mod tests {
         let policy = ServicePolicy::new("a", ServiceKind::Http, Vec::new());
         let capacity = policy.budget.capacity;
         let breaker = Cell::alone(&clock, &entropy, "a", &policy.breaker);
-        let service = Service::new("a", policy, breaker, None);
+        let service = Service::new("a", policy, breaker, None, None);
         std::thread::scope(|threads| {
             for thread in 0..8 {
                 let service = &service;

@@ -4,6 +4,7 @@ use crate::attempt::Attempted;
 use crate::effects::Stop;
 use crate::ended::{Ended, Failed};
 use crate::engine::Engine;
+use crate::ports::fleet::Topic;
 use crate::refusals;
 use crate::rest::{self, Rested};
 use crate::runs::Run;
@@ -66,7 +67,9 @@ pub(crate) async fn stopped(engine: &Arc<Engine>, run: &mut Run, attempted: Atte
             let now = engine.ports.clock.wall();
             // Where that cannot be written its lease ends, and another host takes it over all the same.
             let left = run.deadline.since(engine.ports.clock.tick());
-            rest::let_go(engine, run, now, left).await;
+            if rest::let_go(engine, run, now, left).await {
+                engine.ports.fleet.tell(Topic::Runs);
+            }
             Ended::HandedOver
         }
     };

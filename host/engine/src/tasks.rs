@@ -51,6 +51,12 @@ impl Tasks {
             })
     }
 
+    /// As [`Self::admit`], once there is one.
+    pub(crate) async fn place(&self) -> Result<OwnedSemaphorePermit, Full> {
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        place.map_err(|_closed| Full::Draining)
+    }
+
     /// Calls that have a place.
     pub(crate) fn in_flight(&self) -> usize {
         self.size.saturating_sub(self.places.available_permits())

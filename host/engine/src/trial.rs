@@ -63,7 +63,7 @@ async fn load(engine: &Engine, caller: &Caller, trial: &Trial) -> Result<Tool, B
     let alone = |key: &str, policy| Cell::alone(&engine.ports.clock, &engine.ports.entropy, key, policy);
     let services = policy.services.iter().map(|service| {
         let breaker = alone(&service.name, &service.breaker);
-        Arc::new(Service::new(&service.name, service.clone(), breaker, None))
+        Arc::new(Service::new(&service.name, service.clone(), breaker, None, None))
     });
     let services = services.collect();
     let breaker = alone(&tool_key(&policy.name), &tool_breaker(&policy));

@@ -1,47 +1,58 @@
 //! The work of a serving host: takes runs that can go on, as many as it has places for.
 
 use crate::engine::Engine;
+use crate::ports::fleet::Topic;
 use crate::recovery::{self, Lease};
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Runs that are taken at once at most: another host may have places too.
 const BATCH: usize = 32;
 
 /// Takes and carries out runs until the host takes no more.
 pub(crate) async fn work(engine: Arc<Engine>) {
-    let clock = &engine.ports.clock;
-    while !engine.tasks.is_draining() {
-        let took = take(&engine).await;
-        if took < BATCH {
-            tokio::select! {
-                () = clock.sleep(engine.settings.recovery_poll) => {}
-                () = engine.tasks.draining().cancelled() => {}
-            }
+    let (clock, draining) = (&engine.ports.clock, engine.tasks.draining());
+    let mut told = engine.ports.fleet.told(Topic::Runs);
+    loop {
+        told.mark_unchanged();
+        let place = tokio::select! {
+            Ok(place) = engine.tasks.place() => place,
+            () = draining.cancelled() => return,
+        };
+        if take(&engine, place).await {
+            continue;
+        }
+        tokio::select! {
+            () = clock.sleep(engine.settings.recovery_poll) => {}
+            Ok(()) = told.changed() => {}
+            () = draining.cancelled() => return,
         }
     }
 }
 
-/// Takes what can go on; says how many runs that were.
-async fn take(engine: &Arc<Engine>) -> usize {
-    let mut places = Vec::new();
+/// Takes what can go on, with that place and those that are free besides; `true` when there may be more.
+async fn take(engine: &Arc<Engine>, place: OwnedSemaphorePermit) -> bool {
+    let mut places = vec![place];
     while places.len() < BATCH
         && let Ok(place) = engine.tasks.admit()
     {
         places.push(place);
     }
-    if places.is_empty() {
-        return 0;
-    }
     let (length, at) = (engine.settings.lease, engine.ports.clock.tick());
     let limit = u32::try_from(places.len()).unwrap_or(1);
-    let taken = match engine.ports.store.take(&engine.owner, length, limit).await {
+    let taken = match engine
+        .ports
+        .store
+        .take(&engine.owner, length, limit, &engine.catalog.busy())
+        .await
+    {
         Ok(taken) => taken,
         Err(error) => {
             tracing::warn!(%error, "runs that nobody holds cannot be looked for");
-            return 0;
+            return false;
         }
     };
-    let count = taken.len();
+    let all = taken.len() == places.len();
     for (taken, place) in taken.into_iter().zip(places) {
         let engine = Arc::clone(engine);
         let tracker = engine.tasks.tracker().clone();
@@ -55,5 +66,5 @@ async fn take(engine: &Arc<Engine>) -> usize {
         };
         tracker.spawn(going_on);
     }
-    count
+    all
 }

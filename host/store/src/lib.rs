@@ -17,5 +17,5 @@ mod sqlite;
 
 pub use migrate::{Copied, Place, migrate};
 pub use options::StoreOptions;
-pub use postgres::PostgresStore;
+pub use postgres::{PostgresFleet, PostgresStore};
 pub use sqlite::SqliteStore;

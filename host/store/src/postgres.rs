@@ -7,6 +7,8 @@
 mod dialect;
 mod days;
 mod failures;
+mod fleet;
+mod limits;
 mod line;
 mod open;
 #[cfg(test)]
@@ -20,8 +22,10 @@ use crate::migrate::TABLES;
 use crate::options::StoreOptions;
 use crate::seal::Vault;
 use dialect::{Connection, Database};
+pub use fleet::PostgresFleet;
 use fusebox_engine::ports::store::{JOURNAL_KEPT, StoreError};
 use futures::future::BoxFuture;
+use limits::PostgresLimits;
 use line::Line;
 use sqlx::Transaction;
 use std::sync::Arc;
@@ -65,6 +69,17 @@ impl PostgresStore {
             vault: Arc::new(vault),
             failed_journals: JOURNAL_KEPT,
         })
+    }
+
+    /// The other hosts of this database.
+    #[must_use]
+    pub fn fleet(&self) -> PostgresFleet {
+        let limits = PostgresLimits {
+            line: self.readers.clone(),
+            place: Arc::clone(&self.place),
+            vault: Arc::clone(&self.vault),
+        };
+        PostgresFleet::new(self.readers.clone(), Arc::new(limits))
     }
 
     /// A transaction over everything, which keeps every other writer out.

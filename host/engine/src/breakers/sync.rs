@@ -3,6 +3,7 @@
 use super::{Breakers, Cell, Cells, Links, Order};
 use crate::ports::clock::Clock;
 use crate::ports::entropy::Entropy;
+use crate::ports::fleet::{Fleet, Topic};
 use crate::ports::store::Store;
 use crate::records::BreakerRecord;
 use crate::refusals;
@@ -11,7 +12,7 @@ use fusebox_core::failure::Failure;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// How often the store is asked for what other hosts changed.
 const POLL: Duration = Duration::from_secs(1);
@@ -31,10 +32,17 @@ pub(crate) enum Published {
 
 impl Breakers {
     /// The breakers of a host, with the two tasks that keep them and the store together; these end with the registry.
-    pub(crate) fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Arc<Self> {
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        fleet: Arc<dyn Fleet>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Arc<Self> {
         let (changes, changed) = mpsc::unbounded_channel();
+        let told = fleet.told(Topic::Breakers);
         let breakers = Arc::new(Self {
             store,
+            fleet,
             links: Arc::new(Links {
                 clock: Arc::clone(&clock),
                 entropy,
@@ -43,7 +51,7 @@ impl Breakers {
             cells: Mutex::new(Cells::default()),
         });
         tokio::spawn(write(Arc::downgrade(&breakers), changed));
-        tokio::spawn(poll(Arc::downgrade(&breakers), clock));
+        tokio::spawn(poll(Arc::downgrade(&breakers), clock, told));
         breakers
     }
 
@@ -77,6 +85,7 @@ impl Breakers {
     async fn swap(&self, cell: &Arc<Cell>, expected: i64, record: &BreakerRecord) -> Option<Published> {
         match self.store.swap_breaker(&cell.tenant, expected, record).await {
             Ok(None) => {
+                self.fleet.tell(Topic::Breakers);
                 let mut inner = cell.lock();
                 inner.stored_epoch = record.epoch;
                 inner.stored_failures = record.failures;
@@ -156,9 +165,13 @@ async fn write(breakers: Weak<Breakers>, mut changed: mpsc::UnboundedReceiver<Ar
     }
 }
 
-async fn poll(breakers: Weak<Breakers>, clock: Arc<dyn Clock>) {
+async fn poll(breakers: Weak<Breakers>, clock: Arc<dyn Clock>, mut told: watch::Receiver<u64>) {
     loop {
-        clock.sleep(POLL).await;
+        told.mark_unchanged();
+        tokio::select! {
+            () = clock.sleep(POLL) => {}
+            Ok(()) = told.changed() => {}
+        }
         let Some(breakers) = breakers.upgrade() else { return };
         breakers.catch_up().await;
     }

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::memory_store::MemoryStore;
+use crate::ports::fleet::Alone;
 use crate::testing::fixed_ports::SeededEntropy;
 use async_trait::async_trait;
 use fusebox_core::policy::ServiceKind;
@@ -165,7 +166,12 @@ fn case_16_a_panic_releases_the_permit() {
 
 fn registry(clock: &Arc<Turned>) -> Arc<Breakers> {
     let entropy = Arc::new(SeededEntropy::new(1));
-    Breakers::start(Arc::new(MemoryStore::new()), Arc::clone(clock) as _, entropy)
+    Breakers::start(
+        Arc::new(MemoryStore::new()),
+        Arc::new(Alone::default()),
+        Arc::clone(clock) as _,
+        entropy,
+    )
 }
 
 #[tokio::test]
@@ -198,6 +204,7 @@ async fn a_host_whose_transition_comes_second_takes_the_first_one_over() {
     let start = |seed| {
         Breakers::start(
             Arc::clone(&store),
+            Arc::new(Alone::default()),
             Arc::clone(&clock) as _,
             Arc::new(SeededEntropy::new(seed)),
         )

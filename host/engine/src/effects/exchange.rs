@@ -162,13 +162,13 @@ impl Way {
     /// Waits for the rate limit, then for a place in the bulkhead, both within the attempt's time.
     async fn turn<'a>(&self, service: &'a Service) -> Result<SemaphorePermit<'a>, Box<End>> {
         let clock = &self.engine.ports.clock;
-        if let Some(limiter) = &service.limiter {
+        if let Some(turns) = &service.turns {
             let asked = clock.tick();
-            match limiter.reserve(asked, self.latest) {
-                Ok(Duration::ZERO) => {}
-                Ok(wait) => {
-                    if !self.wait(clock.sleep(wait)).await {
-                        limiter.give_back(asked + wait);
+            match turns.reserve(clock.as_ref(), self.latest).await {
+                Ok(turn) if turn <= asked => {}
+                Ok(turn) => {
+                    if !self.wait(clock.sleep(turn.since(clock.tick()))).await {
+                        turns.give_back(turn);
                         let end = End::cancelled("the attempt ended while the effect waited for the rate limit");
                         return Err(Box::new(end));
                     }
@@ -181,7 +181,7 @@ impl Way {
         }
         let end = tokio::select! {
             biased;
-            Ok(place) = service.bulkhead.acquire() => return Ok(place),
+            Ok(place) = service.places.acquire() => return Ok(place),
             () = self.ended.cancelled() => End::cancelled("the attempt ended while the effect waited for its turn"),
             () = clock.sleep(self.left()) => End::not_sent(NotSent::RateLimited, no_turn(service)),
         };

@@ -3,8 +3,10 @@
 use super::{Host, stats};
 use crate::audit::{Deed, Entry, around};
 use crate::authorize;
+use crate::catalog;
 use crate::engine::Engine;
 use crate::permission::Action;
+use crate::ports::fleet::Topic;
 use crate::ports::store::{ApprovalFilter, LetterFilter, Verdict};
 use crate::records::{ApprovalRecord, JournalRecord, LetterRecord, RedriveRecord, RunRecord};
 use crate::recovery;
@@ -102,7 +104,9 @@ impl Host {
         let id = id.clone();
         let decided = async move |engine: Arc<Engine>, caller: Caller| {
             let decided = engine.ports.store.decide(&caller.tenant, &id, &verdict).await;
-            decided.map_err(|error| refusals::store("the approval could not be decided", &error))
+            let decided = decided.map_err(|error| refusals::store("the approval could not be decided", &error))?;
+            engine.ports.fleet.tell(Topic::Runs);
+            Ok(decided)
         };
         around(&self.engine, caller, entry, decided).await
     }
@@ -234,6 +238,7 @@ impl Host {
     /// carries out bulk replays.
     pub async fn serve(self: &Arc<Self>) {
         let engine = || Arc::clone(&self.engine);
+        self.engine.ports.fleet.listen();
         tokio::join!(
             workers::work(engine()),
             by_itself::work(engine()),
@@ -242,6 +247,7 @@ impl Host {
             retention::work(engine()),
             rules::work(engine()),
             meters::work(engine()),
+            catalog::work(engine()),
         );
     }
 }

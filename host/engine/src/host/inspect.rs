@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::memory;
 use crate::offer::{self, Offer};
 use crate::permission::Action;
+use crate::ports::fleet::Topic;
 use crate::ports::sandbox::Component;
 use crate::ports::store::{ErrorFilter, LetterFilter, RunFilter, ToolChange};
 use crate::records::{BreakerRecord, ErrorRecord, LetterRecord, RunRecord, ToolRecord};
@@ -106,6 +107,7 @@ impl Host {
         let changed = async move |engine: Arc<Engine>, caller: Caller| {
             let changed = engine.ports.store.change_tool(&caller.tenant, &named, change).await;
             engine.catalog.forget(&caller.tenant, &named);
+            engine.ports.fleet.tell(Topic::Tools);
             match changed {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(refusals::no_tool(&named)),

@@ -7,6 +7,7 @@ use crate::ports::store::{Fence, StoreError, Taken, Verdict, Wakes, cancelled};
 use crate::records::{ApprovalRecord, JournalRecord, RunRecord};
 use fusebox_core::ids::{ApprovalId, OwnerId, RunId};
 use fusebox_core::run::State;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Row {
@@ -63,13 +64,25 @@ impl Tenant {
         Ok(())
     }
 
-    /// Roots that can be taken: from when on.
-    pub(super) fn takeable(&self, now: i64) -> Vec<(i64, RunId)> {
-        let due = self.runs.iter().filter_map(|(id, row)| {
-            let (at, _) = row.wakes()?;
-            (at <= now).then(|| (at, id.clone()))
-        });
-        due.collect()
+    /// Roots that can be taken, of tools that are not busy: whose turn each is within the tenant, and from when on.
+    pub(super) fn takeable(&self, now: i64, busy: impl Fn(&str) -> bool) -> Vec<(usize, i64, RunId)> {
+        let mut tools: BTreeMap<&str, Vec<(i64, &RunId)>> = BTreeMap::new();
+        for (id, row) in &self.runs {
+            if let Some((at, _)) = row.wakes()
+                && at <= now
+                && !busy(&row.record.tool)
+            {
+                tools.entry(&row.record.tool).or_default().push((at, id));
+            }
+        }
+        let mut turns = Vec::new();
+        for due in tools.values_mut() {
+            due.sort_unstable();
+            turns.extend(due.iter().enumerate().map(|(turn, &(at, id))| (turn, at, id)));
+        }
+        turns.sort_unstable();
+        let turns = turns.into_iter().enumerate();
+        turns.map(|(turn, (_, at, id))| (turn, at, id.clone())).collect()
     }
 
     /// Gives the root to a new owner; `None` when it is none of those that can be taken.

@@ -2,7 +2,7 @@
 
 use crate::ports::clock::Clock;
 use crate::ports::store::{
-    Append, ApprovalFilter, AuditFilter, Backlog, Claim, Cut, ErrorFilter, Fence, Finish, LetterFilter, Likeness,
+    Append, ApprovalFilter, AuditFilter, Backlog, Claim, Cut, ErrorFilter, Fence, Finish, Lane, LetterFilter, Likeness,
     NewRun, Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict, methods,
 };
 use crate::records::{

@@ -10,7 +10,7 @@ mod runs;
 
 pub use backlog::Backlog;
 pub use filters::{ApprovalFilter, AuditFilter, ErrorFilter, LetterFilter, Likeness, RunFilter};
-pub use going_on::{Append, Cut, Resolution, Space, StateWrite, Taken, Verdict, Wakes, cancelled};
+pub use going_on::{Append, Cut, Lane, Resolution, Space, StateWrite, Taken, Verdict, Wakes, cancelled};
 pub(crate) use methods::methods;
 pub use runs::{Claim, Fence, Finish, LetterChange, NewRun};
 
@@ -163,10 +163,12 @@ pub trait Store: Send + Sync {
         approval: ApprovalRecord,
         journal: Vec<JournalRecord>,
     ) -> Result<(), StoreError>;
-    /// Takes roots that can go on, of every tenant, oldest first, at most `limit`: accepted, slept, decided, abandoned.
+    /// Takes roots that can go on, of every tenant, at most `limit`: accepted, slept, decided, abandoned; none of a lane in `busy`.
+    /// Tenants take turns, so do the tools of a tenant, and of one tool the oldest is first: whoever has many runs waiting holds up nobody else.
     /// Each is owned and `running` then; `recoveries` of an abandoned one is one more. Crash after: the leases end.
     /// One whose letter is open, because its replay slept or asked, is not taken a second time: when the lease ends, the letter is open again.
-    async fn take(&self, owner: &OwnerId, lease: Duration, limit: u32) -> Result<Vec<Taken>, StoreError>;
+    async fn take(&self, owner: &OwnerId, lease: Duration, limit: u32, busy: &[Lane])
+    -> Result<Vec<Taken>, StoreError>;
     /// Takes one root, sleeping or not; `Refused` says who has it or what it waits for. A failed one whose journal is kept can be taken too.
     async fn take_run(&self, tenant: &str, run: &RunId, owner: &OwnerId, lease: Duration) -> Result<Taken, StoreError>;
     /// Cancels a root that no host holds; on one that is held, or whose journal has an effect that nobody knows the end of, leaves word

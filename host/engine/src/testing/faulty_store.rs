@@ -1,7 +1,7 @@
 //! A store that fails on demand: before it did what it was asked, or after, when only the answer is lost.
 
 use crate::ports::store::{
-    Append, ApprovalFilter, AuditFilter, Backlog, Claim, Cut, ErrorFilter, Fence, Finish, LetterFilter, Likeness,
+    Append, ApprovalFilter, AuditFilter, Backlog, Claim, Cut, ErrorFilter, Fence, Finish, Lane, LetterFilter, Likeness,
     NewRun, Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict, methods,
 };
 use crate::records::{

@@ -82,6 +82,7 @@ macro_rules! store_contract {
                 a_child_that_is_not_over_is_joined_and_one_that_is_has_its_outcome,
                 the_end_of_a_root_is_the_end_of_its_tree;
             rest: case_70_an_accepted_run_is_taken_once,
+                tenants_take_turns_and_so_do_the_tools_of_each,
                 a_sleeper_wakes_when_its_time_has_come,
                 a_run_that_is_handed_over_is_taken_at_once,
                 case_38_attempts_and_recoveries_are_counted_apart_over_every_crash,

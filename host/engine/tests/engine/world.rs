@@ -11,6 +11,7 @@ use fusebox_engine::host::{Host, Ports, Settings};
 use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::Clock as _;
+use fusebox_engine::ports::fleet::Alone;
 use fusebox_engine::ports::sandbox::{Ask, AttemptEnd, AttemptSpec, EffectError, Effects, Got, GuestRequest, Stopped};
 use fusebox_engine::ports::store::{RunFilter, Store};
 use fusebox_engine::ports::tracer::NoTracer;
@@ -251,6 +252,7 @@ pub(crate) fn ports(
     Ports {
         store: Arc::clone(store),
         sandbox: Arc::clone(sandbox) as _,
+        fleet: Arc::new(Alone::default()),
         authorizer: Arc::new(AllowAll),
         clock: Arc::clone(clock) as _,
         entropy: Arc::new(SeededEntropy::new(seed)),

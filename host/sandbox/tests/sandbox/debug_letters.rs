@@ -12,6 +12,7 @@ use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::SystemClock;
 use fusebox_engine::ports::entropy::OsEntropy;
+use fusebox_engine::ports::fleet::Alone;
 use fusebox_engine::ports::tracer::NoTracer;
 use fusebox_engine::requests::{Call, Caller, Deploy};
 use fusebox_engine::testing::fixed_ports::{FixedPolicies, FixedSecrets};
@@ -53,6 +54,7 @@ impl Place {
             store: Arc::new(MemoryStore::new()),
             // Shared, so that each tool is compiled once for all tests.
             sandbox: sandbox(),
+            fleet: Arc::new(Alone::default()),
             authorizer: Arc::new(AllowAll),
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(OsEntropy),

@@ -94,7 +94,7 @@ CREATE INDEX runs_by_age ON runs (tenant, created, id);
 CREATE INDEX runs_by_tool ON runs (tenant, tool, created, id);
 CREATE INDEX runs_by_state ON runs (tenant, state, created, id);
 CREATE INDEX runs_by_end ON runs (tenant, finished) WHERE finished IS NOT NULL;
-CREATE INDEX runs_to_take ON runs (wake, tenant, id) WHERE wake IS NOT NULL;
+CREATE INDEX runs_to_take ON runs (tenant, tool, wake, id) WHERE wake IS NOT NULL;
 CREATE INDEX runs_by_root ON runs (tenant, root, created, id) WHERE root IS NOT NULL;
 CREATE INDEX runs_by_journal ON runs (tenant, journal_until) WHERE journal_until IS NOT NULL;
 CREATE INDEX runs_alike ON runs (tenant, joinable, created, id) WHERE joinable IS NOT NULL;
@@ -238,6 +238,27 @@ CREATE TABLE breakers (
     epoch  BIGINT NOT NULL,
     body   TEXT NOT NULL,
     PRIMARY KEY (tenant, key)
+);
+
+-- What hosts keep together for some seconds. A crash of the server empties these tables, which costs less than writing a log of them.
+-- `promised`: in which parts of the period how many requests may start, as JSON.
+CREATE UNLOGGED TABLE service_turns (
+    tenant   TEXT COLLATE "C" NOT NULL,
+    service  TEXT COLLATE "C" NOT NULL,
+    promised TEXT NOT NULL,
+    PRIMARY KEY (tenant, service)
+);
+
+-- The places of a service that a host may use; `since` is when it got the first of those, or gave back the last.
+CREATE UNLOGGED TABLE service_places (
+    tenant  TEXT COLLATE "C" NOT NULL,
+    service TEXT COLLATE "C" NOT NULL,
+    owner   TEXT COLLATE "C" NOT NULL,
+    held    BIGINT NOT NULL,
+    wanted  BIGINT NOT NULL,
+    since   BIGINT NOT NULL,
+    until   BIGINT NOT NULL,
+    PRIMARY KEY (tenant, service, owner)
 );
 
 CREATE TABLE errors (

@@ -63,6 +63,24 @@ macro_rules! numbers {
     };
 }
 
+/// The texts of a JSON array.
+macro_rules! strings {
+    ($array:literal) => {
+        concat!(
+            "(SELECT value FROM json_array_elements_text(CAST(",
+            $array,
+            " AS JSON)))"
+        )
+    };
+}
+
+/// Joins, for each row of what stands before, the runs `r` that a query of runs `q` finds by it.
+macro_rules! first_runs {
+    ($query:expr) => {
+        concat!("CROSS JOIN LATERAL (SELECT q.* ", $query, ") r")
+    };
+}
+
 /// What a column holds that says yes.
 macro_rules! yes {
     () => {

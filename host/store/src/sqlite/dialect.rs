@@ -54,6 +54,20 @@ macro_rules! numbers {
     };
 }
 
+/// The texts of a JSON array.
+macro_rules! strings {
+    ($array:literal) => {
+        numbers!($array)
+    };
+}
+
+/// Joins, for each row of what stands before, the runs `r` that a query of runs `q` finds by it.
+macro_rules! first_runs {
+    ($query:expr) => {
+        concat!("JOIN runs r ON r.rowid IN (SELECT q.rowid ", $query, ")")
+    };
+}
+
 /// What a column holds that says yes.
 macro_rules! yes {
     () => {

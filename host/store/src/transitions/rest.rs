@@ -1,6 +1,6 @@
 //! Roots that nobody holds: they sleep, wait for a person, or lost their host, and are taken again.
 
-use super::dialect::{Connection, Row};
+use super::dialect::{self, Connection, Row};
 use super::finish::{self, Rest, leave};
 use super::sql::span;
 use super::{approvals, holds, journal, runs};
@@ -9,18 +9,57 @@ use crate::rows::Unreadable;
 use crate::seal::Vault;
 use fusebox_core::ids::{ApprovalId, OwnerId, RunId};
 use fusebox_core::run::State;
-use fusebox_engine::ports::store::{Fence, Taken, Wakes, cancelled};
+use fusebox_engine::ports::store::{Fence, Lane, Taken, Wakes, cancelled};
 use fusebox_engine::records::{ApprovalRecord, JournalRecord, RunRecord};
 use sqlx::Row as _;
 use std::time::Duration;
 
-pub(super) const ANY_DUE: &str = concat!("SELECT 1 FROM runs r WHERE r.wake <= ", now!(), " LIMIT 1");
-/// Roots that can be taken, after the one of `$1` to `$3`.
-pub(super) const DUE: &str = concat!(
-    "SELECT r.wake, r.tenant, r.id, r.state, r.approval FROM runs r ",
-    "WHERE r.wake >= $1 AND (r.wake, r.tenant, r.id) > ($1, $2, $3) AND r.wake <= ",
+/// The tools of each tenant that have runs which are taken some time: found one after the other in the index, however many runs there are.
+/// The last tool of each tenant is empty.
+macro_rules! of_lanes {
+    () => {
+        concat!(
+            "WITH RECURSIVE of_tenants (tenant) AS (SELECT MIN(q.tenant) FROM runs q WHERE q.wake IS NOT NULL UNION ALL ",
+            "SELECT (SELECT MIN(q.tenant) FROM runs q WHERE q.wake IS NOT NULL AND q.tenant > of_tenants.tenant) ",
+            "FROM of_tenants WHERE tenant IS NOT NULL), ",
+            "of_lanes (tenant, tool) AS (SELECT tenant, (SELECT MIN(q.tool) FROM runs q WHERE q.wake IS NOT NULL ",
+            "AND q.tenant = of_tenants.tenant) FROM of_tenants WHERE tenant IS NOT NULL UNION ALL ",
+            "SELECT tenant, (SELECT MIN(q.tool) FROM runs q WHERE q.wake IS NOT NULL AND q.tenant = of_lanes.tenant ",
+            "AND q.tool > of_lanes.tool) FROM of_lanes WHERE tool IS NOT NULL)"
+        )
+    };
+}
+/// Runs of a tool that are looked at where hosts take some at once.
+const DEPTH: i64 = 1000;
+/// Whether a root can be taken.
+pub(super) const ANY_DUE: &str = concat!(
+    of_lanes!(),
+    " SELECT 1 FROM of_lanes WHERE EXISTS (SELECT 1 FROM runs q WHERE q.tenant = of_lanes.tenant AND q.tool = of_lanes.tool ",
+    "AND q.wake <= ",
     now!(),
-    " ORDER BY r.wake, r.tenant, r.id LIMIT $4",
+    ") LIMIT 1"
+);
+/// `$1` roots that can be taken, those of lanes in `$2` and those of `$3` left out. Each tool's runs have turns in the order of their age,
+/// by these each tenant's have, and by those all have. The first `$4` of each tool are looked at.
+pub(super) const DUE: &str = concat!(
+    of_lanes!(),
+    ", of_tools AS (SELECT r.tenant, r.id, r.wake, ROW_NUMBER() OVER (PARTITION BY r.tenant, r.tool ORDER BY r.wake, r.id) AS turn ",
+    "FROM of_lanes ",
+    first_runs!(concat!(
+        "FROM runs q WHERE q.tenant = of_lanes.tenant AND q.tool = of_lanes.tool AND q.wake <= ",
+        now!(),
+        " AND q.id NOT IN ",
+        strings!("$3"),
+        " ORDER BY q.wake, q.id LIMIT $4"
+    )),
+    " WHERE of_lanes.tenant || '/' || of_lanes.tool NOT IN ",
+    strings!("$2"),
+    "), of_all AS (SELECT tenant, id, wake, ROW_NUMBER() OVER (PARTITION BY tenant ORDER BY turn, wake, id) AS turn FROM of_tools) ",
+    // SQLite keeps to this order of joins.
+    "SELECT r.tenant, r.id, r.state, r.approval FROM of_all CROSS JOIN runs r WHERE r.tenant = of_all.tenant AND r.id = of_all.id ",
+    "AND r.wake <= ",
+    now!(),
+    " ORDER BY of_all.turn, of_all.wake, of_all.tenant, of_all.id LIMIT $1",
     for_update_of_free!("r")
 );
 /// What decides whether a root can be taken or cancelled by name.
@@ -111,29 +150,56 @@ pub(super) async fn take(
     owner: OwnerId,
     lease: Duration,
     limit: u32,
+    busy: String,
 ) -> Result<Vec<Taken>, Failed> {
     let mut taken = Vec::new();
-    let mut last = (i64::MIN, String::new(), String::new());
+    // What cannot be read stays where it is, named each time, and is in nobody's way.
+    let mut skipped: Vec<String> = Vec::new();
+    let mut depth = i64::from(limit);
     loop {
         let wanted = i64::from(limit) - i64::try_from(taken.len()).unwrap_or(i64::MAX);
-        let due = sqlx::query(DUE).bind(last.0).bind(&last.1).bind(&last.2);
-        let due = due.bind(wanted.max(0)).fetch_all(&mut *connection).await?;
-        let Some(end) = due.last() else {
+        let due = sqlx::query(DUE).bind(wanted.max(0)).bind(&busy);
+        let due = due
+            .bind(listed(&skipped))
+            .bind(depth)
+            .fetch_all(&mut *connection)
+            .await?;
+        if due.is_empty() {
+            // Other hosts may have been at the first ones.
+            if dialect::MANY_WRITERS && wanted > 0 && depth < DEPTH {
+                depth = DEPTH;
+                continue;
+            }
             return Ok(taken);
-        };
-        last = (end.try_get("wake")?, end.try_get("tenant")?, end.try_get("id")?);
+        }
         for row in &due {
             let (tenant, id): (&str, &str) = (row.try_get("tenant")?, row.try_get("id")?);
             let state: &str = row.try_get("state")?;
             match (why(state), runs::one(connection, vault, tenant, id).await) {
-                (Some(why), Ok(run)) => taken.push(give(connection, run, waited_for(row)?, why, &owner, lease).await?),
-                // It stays where it is, named each time, and is in nobody's way.
+                (Some(why), Ok(run)) => {
+                    taken.push(give(connection, run, waited_for(row)?, why, &owner, lease).await?);
+                    continue;
+                }
                 (_, Err(Failed::Unreadable(row))) => tracing::error!(row = %row.row, "skipped a row: {row}"),
                 (None, Ok(_)) => tracing::error!(run = id, state, "skipped a run: nobody knows its state"),
                 (_, Err(failed)) => return Err(failed),
             }
+            skipped.push(id.to_owned());
         }
     }
+}
+
+/// Lanes as the statement wants them; a tool's name has no slash.
+pub(super) fn lanes(lanes: &[Lane]) -> String {
+    let names: Vec<_> = lanes
+        .iter()
+        .map(|lane| format!("{}/{}", lane.tenant, lane.tool))
+        .collect();
+    listed(&names)
+}
+
+fn listed(texts: &[String]) -> String {
+    serde_json::json!(texts).to_string()
 }
 
 /// Why a run in that state can be taken once its time has come.

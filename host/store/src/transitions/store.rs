@@ -34,7 +34,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RedriveId, RunId};
 use fusebox_engine::ports::store::{
-    Append, ApprovalFilter, AuditFilter, Backlog, Claim, Cut, ErrorFilter, Fence, Finish, LISTED, LetterFilter,
+    Append, ApprovalFilter, AuditFilter, Backlog, Claim, Cut, ErrorFilter, Fence, Finish, LISTED, Lane, LetterFilter,
     Likeness, NewRun, Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
 };
 use fusebox_engine::records::{
@@ -240,13 +240,19 @@ impl Store for Handle {
             .await
     }
 
-    async fn take(&self, owner: &OwnerId, lease: Duration, limit: u32) -> Result<Vec<Taken>, StoreError> {
+    async fn take(
+        &self,
+        owner: &OwnerId,
+        lease: Duration,
+        limit: u32,
+        busy: &[Lane],
+    ) -> Result<Vec<Taken>, StoreError> {
         // Every host asks each second, and holds places for calls meanwhile: only what is there to be taken is worth a turn to write.
         if self.one(query(rest::ANY_DUE), |_, _| Ok(())).await?.is_none() {
             return Ok(Vec::new());
         }
-        let owner = owner.clone();
-        self.write(move |c, vault| Box::pin(rest::take(c, vault, owner, lease, limit)))
+        let (owner, busy) = (owner.clone(), rest::lanes(busy));
+        self.write(move |c, vault| Box::pin(rest::take(c, vault, owner, lease, limit, busy)))
             .await
     }
 

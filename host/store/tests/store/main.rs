@@ -6,6 +6,7 @@ mod crash;
 mod days;
 mod differential;
 mod failed_journals;
+mod fleet;
 mod migrate;
 mod operations;
 mod poison;

@@ -33,7 +33,7 @@ async fn case_50_a_poison_run_is_not_in_the_way_of_those_that_can_be_taken() {
     ];
     poison(&subject, &statements).await;
     let taken = async || {
-        let taken = store.take(&owner(1), LEASE, 1).await.unwrap();
+        let taken = store.take(&owner(1), LEASE, 1, &[]).await.unwrap();
         taken.into_iter().map(|taken| taken.run.id).collect::<Vec<_>>()
     };
     assert_eq!(taken().await, [run_id(4)]);

@@ -29,7 +29,7 @@ async fn empty() -> Database {
     Database::empty(Arc::new(Server::shared())).await
 }
 
-async fn raw(url: &str) -> PgConnection {
+pub(crate) async fn raw(url: &str) -> PgConnection {
     let options: PgConnectOptions = url.parse().unwrap();
     options.connect().await.unwrap()
 }

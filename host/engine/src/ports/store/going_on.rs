@@ -65,6 +65,15 @@ pub enum Wakes {
     Abandoned,
 }
 
+/// The runs of one tool of one tenant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lane {
+    /// The tenant.
+    pub tenant: String,
+    /// Name of the tool.
+    pub tool: String,
+}
+
 /// A run that was taken: owned by the caller, and `running`.
 #[derive(Clone, Debug)]
 pub struct Taken {

@@ -29,7 +29,7 @@ macro_rules! methods {
             async fn tree(&self, tenant: &str, root: &RunId) -> Vec<RunRecord>;
             async fn sleep(&self, fence: &Fence, run: RunRecord, journal: Vec<JournalRecord>) -> ();
             async fn suspend(&self, fence: &Fence, run: RunRecord, approval: ApprovalRecord, journal: Vec<JournalRecord>) -> ();
-            async fn take(&self, owner: &OwnerId, lease: Duration, limit: u32) -> Vec<Taken>;
+            async fn take(&self, owner: &OwnerId, lease: Duration, limit: u32, busy: &[Lane]) -> Vec<Taken>;
             async fn take_run(&self, tenant: &str, run: &RunId, owner: &OwnerId, lease: Duration) -> Taken;
             async fn cancel(&self, tenant: &str, run: &RunId) -> bool;
             async fn is_cancelled(&self, tenant: &str, run: &RunId) -> bool;

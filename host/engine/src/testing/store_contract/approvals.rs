@@ -40,7 +40,7 @@ async fn decide(store: &dyn Store, n: u64, approved: bool) -> Result<ApprovalRec
 }
 
 async fn take(store: &dyn Store) -> Vec<Taken> {
-    store.take(&owner(50), LEASE, 100).await.unwrap()
+    store.take(&owner(50), LEASE, 100, &[]).await.unwrap()
 }
 
 /// Starts the call that approval number `n` allows, as run number `run`.

@@ -5,7 +5,7 @@ use super::samples::{
     DAY, LEASE, TENANT, attempt, dead, detached, fresh, intent, letter_id, nested, new_run, now, owner, put_letter,
     run_id, settled, success,
 };
-use crate::ports::store::{Append, Claim, Fence, Finish, LetterChange, Store, StoreError, Taken, Wakes};
+use crate::ports::store::{Append, Claim, Fence, Finish, Lane, LetterChange, Store, StoreError, Taken, Wakes};
 use crate::records::RunRecord;
 use fusebox_core::ids::RunId;
 use futures::future::join_all;
@@ -18,7 +18,7 @@ fn assert_refused<T: Debug>(result: &Result<T, StoreError>, why: &str) {
 }
 
 async fn take(store: &dyn Store) -> Vec<Taken> {
-    store.take(&owner(50), LEASE, 100).await.unwrap()
+    store.take(&owner(50), LEASE, 100, &[]).await.unwrap()
 }
 
 fn ids(taken: &[Taken]) -> Vec<(RunId, Wakes)> {
@@ -46,7 +46,7 @@ pub async fn case_70_an_accepted_run_is_taken_once(subject: &dyn Subject) {
     assert!(matches!(joined, Claim::Joined { alive: false, .. }), "{joined:?}");
     let racers = (1..=8).map(|n| {
         let store = Arc::clone(&store);
-        tokio::spawn(async move { store.take(&owner(n), LEASE, 7).await.unwrap() })
+        tokio::spawn(async move { store.take(&owner(n), LEASE, 7, &[]).await.unwrap() })
     });
     let taken: Vec<Taken> = join_all(racers).await.into_iter().flat_map(Result::unwrap).collect();
     let mut runs: Vec<_> = taken.iter().map(|taken| taken.run.id.clone()).collect();
@@ -158,11 +158,41 @@ pub async fn the_oldest_are_taken_first(subject: &dyn Subject) {
         let run = asleep(&new_run(n, None).run, -ago);
         store.sleep(&fence, run, Vec::new()).await.unwrap();
     }
-    let first = store.take(&owner(9), LEASE, 2).await.unwrap();
+    let first = store.take(&owner(9), LEASE, 2, &[]).await.unwrap();
     let first: Vec<_> = first.into_iter().map(|taken| taken.run.id).collect();
     assert_eq!(first, [2, 3].map(run_id));
-    assert_eq!(store.take(&owner(9), LEASE, 0).await.unwrap().len(), 0);
+    assert_eq!(store.take(&owner(9), LEASE, 0, &[]).await.unwrap().len(), 0);
     assert_eq!(take(&*store).await.len(), 1);
+}
+
+pub async fn tenants_take_turns_and_so_do_the_tools_of_each(subject: &dyn Subject) {
+    let store = subject.store();
+    let put = async |n: u64, tenant: &str, tool: &str, ago: i64| {
+        let mut new = new_run(n, None);
+        tenant.clone_into(&mut new.run.tenant);
+        tool.clone_into(&mut new.run.tool);
+        let fence = fresh(&*store, new.clone()).await;
+        store.sleep(&fence, asleep(&new.run, -ago), Vec::new()).await.unwrap();
+    };
+    // One tool of one tenant has most of the runs, and they are the oldest.
+    for n in 1..=20 {
+        put(n, "a", "many", 60_000 - i64::try_from(n).unwrap()).await;
+    }
+    put(31, "a", "few", 2_000).await;
+    put(32, "a", "few", 1_000).await;
+    put(41, "b", "few", 500).await;
+    put(42, "b", "few", 400).await;
+    let take = async |limit, busy: &[Lane]| -> Vec<RunId> {
+        let taken = store.take(&owner(9), LEASE, limit, busy).await.unwrap();
+        taken.into_iter().map(|taken| taken.run.id).collect()
+    };
+    assert_eq!(take(5, &[]).await, [1, 41, 31, 42, 2].map(run_id));
+    let busy = ["many", "none"].map(|tool| Lane {
+        tenant: "a".to_owned(),
+        tool: tool.to_owned(),
+    });
+    assert_eq!(take(5, &busy).await, [32].map(run_id));
+    assert_eq!(take(100, &[]).await, (3..=20).map(run_id).collect::<Vec<_>>());
 }
 
 pub async fn a_root_is_taken_by_name_unless_somebody_has_it(subject: &dyn Subject) {

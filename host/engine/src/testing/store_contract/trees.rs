@@ -85,7 +85,7 @@ pub async fn case_36_who_lost_the_root_writes_to_none_of_its_tree(subject: &dyn 
     assert_fenced(&store.append(TENANT, &root.id, &fence, append.clone()).await);
     assert_fenced(&store.finish_nested(&fence, success(&child)).await);
     assert_fenced(&store.claim_nested(nested(3, 1, 2), &fence).await);
-    let taken = store.take(&owner(7), LEASE, 10).await.unwrap();
+    let taken = store.take(&owner(7), LEASE, 10, &[]).await.unwrap();
     assert_eq!(taken.len(), 1, "a child is not taken by itself");
     store.append(TENANT, &root.id, &taken[0].fence, append).await.unwrap();
     assert_eq!(store.journal(TENANT, &child.id).await.unwrap().len(), 1);

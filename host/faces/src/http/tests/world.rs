@@ -13,6 +13,7 @@ use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::authorizer::AllowAll;
 use fusebox_engine::ports::clock::SystemClock;
 use fusebox_engine::ports::entropy::OsEntropy;
+use fusebox_engine::ports::fleet::Alone;
 use fusebox_engine::ports::sandbox::AttemptEnd;
 use fusebox_engine::ports::tracer::NoTracer;
 use fusebox_engine::requests::{Caller, Deploy};
@@ -93,6 +94,7 @@ impl World {
         let ports = Ports {
             store: Arc::new(MemoryStore::new()),
             sandbox: Arc::clone(&sandbox) as _,
+            fleet: Arc::new(Alone::default()),
             authorizer: Arc::new(AllowAll),
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(OsEntropy),

@@ -152,7 +152,10 @@ async fn a_look_for_runs_that_finds_none_waits_for_no_writer() {
     let (runs, go, held) = hold(&store).await;
     runs.await.unwrap();
     let owner = OwnerId::new(Wall(0), 1);
-    let taken = tokio::time::timeout(Duration::from_secs(60), store.take(&owner, Duration::from_secs(10), 32));
+    let taken = tokio::time::timeout(
+        Duration::from_secs(60),
+        store.take(&owner, Duration::from_secs(10), 32, &[]),
+    );
     assert!(taken.await.unwrap().unwrap().is_empty());
     go.send(()).unwrap();
     held.await.unwrap().unwrap();

@@ -4,7 +4,8 @@ use super::{HOUR, START, fence, record, told, when};
 use bytes::Bytes;
 use fusebox_core::ids::RunId;
 use fusebox_engine::ports::store::{
-    Append, ApprovalFilter, Cut, Fence, Finish, LetterChange, NewRun, Resolution, Space, StateWrite, Store, Verdict,
+    Append, ApprovalFilter, Cut, Fence, Finish, Lane, LetterChange, NewRun, Resolution, Space, StateWrite, Store,
+    Verdict,
 };
 use fusebox_engine::records::{ApprovalRecord, RedriveRecord, RunRecord};
 use fusebox_engine::testing::store_contract::samples as sample;
@@ -67,6 +68,8 @@ pub(crate) enum GoesOn {
     },
     Take {
         owner: u64,
+        /// Whether its tool is busy.
+        busy: bool,
     },
     TakeRun {
         run: u64,
@@ -143,7 +146,7 @@ pub(super) fn goes_on() -> impl Strategy<Value = GoesOn> {
         3 => (run.clone(), n.clone(), option::of(any::<bool>())).prop_map(|(run, fence, far)| GoesOn::Sleep { run, fence, far }),
         3 => (run.clone(), n, 0..4_u64, any::<bool>())
             .prop_map(|(run, fence, approval, far)| GoesOn::Suspend { run, fence, approval, far }),
-        3 => (0..3_u64).prop_map(|owner| GoesOn::Take { owner }),
+        3 => (0..3_u64, proptest::bool::weighted(0.2)).prop_map(|(owner, busy)| GoesOn::Take { owner, busy }),
         4 => (0..26_u64, 0..3_u64).prop_map(|(run, owner)| GoesOn::TakeRun { run, owner }),
         2 => (0..26_u64).prop_map(|run| GoesOn::Cancel { run }),
         3 => (0..4_u64, any::<bool>()).prop_map(|(approval, approved)| GoesOn::Decide { approval, approved }),
@@ -309,8 +312,13 @@ impl GoesOn {
                         .await,
                 )
             }
-            Self::Take { owner } => {
-                let mut taken = store.take(&sample::owner(*owner), HOUR, 100).await;
+            Self::Take { owner, busy } => {
+                let busy = busy.then(|| Lane {
+                    tenant: home.to_owned(),
+                    tool: "search".to_owned(),
+                });
+                let busy = busy.as_slice();
+                let mut taken = store.take(&sample::owner(*owner), HOUR, 100, busy).await;
                 if let Ok(taken) = &mut taken {
                     // In which order they came is told by times, which are not the same for both.
                     taken.sort_by(|a, b| (&a.run.id, &a.run.tenant).cmp(&(&b.run.id, &b.run.tenant)));
