@@ -10,7 +10,6 @@ use clap::{Args, Subcommand};
 use fusebox_core::failure::Code;
 use fusebox_engine::ports::store::{ApprovalFilter, Verdict};
 use fusebox_engine::records::ApprovalRecord;
-use std::time::Duration;
 
 /// What is asked about approvals.
 #[derive(Debug, Subcommand)]
@@ -212,7 +211,8 @@ async fn approve(decision: Decision, cx: &mut Context<'_>) -> Result<(), Failed>
         Ok(reply) => call::show(&reply, cx),
         // A serving host was quicker, or is the one to go on, since whoever may approve need not be let resume runs; its end is the end.
         Err(failure) if matches!(failure.code, Code::KeyInUse | Code::Denied) => {
-            runs::to_its_end(host.as_ref(), &approval.root, Duration::from_millis(250), cx).await
+            let reply = runs::to_its_end(host.as_ref(), &approval.root, cx).await?;
+            call::show(&reply, cx)
         }
         Err(failure) => Err(failure.into()),
     }

@@ -14,8 +14,12 @@ use fusebox_core::ids::RunId;
 use fusebox_core::run::State;
 use fusebox_engine::ports::clock::Clock;
 use fusebox_engine::records::{ApprovalRecord, RunRecord};
+use fusebox_engine::requests::Reply;
 use std::io;
 use std::time::Duration;
+
+/// How often a run is looked after whose end alone matters.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Which run is followed.
 #[derive(Debug, Args)]
@@ -40,31 +44,55 @@ pub(in crate::cli) struct Arguments {
 pub(super) async fn run(arguments: Arguments, cx: &mut Context<'_>) -> Result<(), Failed> {
     let id = arguments.run.parse()?;
     let host = cx.wiring.host().await?;
-    to_its_end(host.as_ref(), &id, arguments.every, cx).await
-}
-
-/// Prints what happens to a run until it is over.
-///
-/// # Errors
-/// What the host refused, or how the run ended.
-pub(in crate::cli) async fn to_its_end(
-    host: &dyn Api,
-    id: &RunId,
-    every: Duration,
-    cx: &mut Context<'_>,
-) -> Result<(), Failed> {
     let mut seen = Seen::default();
     loop {
-        let run = host.run(&cx.caller, id).await?;
-        let tree = Tree::load(host, &cx.caller, &run).await?;
+        let run = host.run(&cx.caller, &id).await?;
+        let tree = Tree::load(host.as_ref(), &cx.caller, &run).await?;
         for change in seen.changes(&run, &tree) {
-            print(&change, asked(host, &change, cx).await?.as_ref(), cx)?;
+            print(&change, asked(host.as_ref(), &change, cx).await?.as_ref(), cx)?;
         }
         if is_over(&run) {
             return outcome(&run);
         }
         tokio::select! {
-            () = cx.clock.sleep(every) => {}
+            () = cx.clock.sleep(arguments.every) => {}
+            () = cx.stop.cancelled() => return Err(Failed::Interrupted),
+        }
+    }
+}
+
+/// Waits for a run that another host goes on with, until it is over or waits for a person again.
+///
+/// # Errors
+/// What the host refused, or how the run ended.
+pub(in crate::cli) async fn to_its_end(host: &dyn Api, id: &RunId, cx: &mut Context<'_>) -> Result<Reply, Failed> {
+    loop {
+        let run = host.run(&cx.caller, id).await?;
+        if let (Some(State::Suspended), Some(approval)) = (State::from_name(&run.state), &run.approval)
+            && host.approval(&cx.caller, approval).await?.state == "pending"
+        {
+            let what = format!("{id} waits for a person again: `fusebox approvals show {approval}` says what for");
+            let failure = Failure {
+                run: Some(run.id.clone()),
+                approval: Some(approval.clone()),
+                ..Failure::new(Code::NeedsApproval, Class::Control, what)
+            };
+            return Err(Failed::Host(Box::new(failure)));
+        }
+        if is_over(&run) {
+            outcome(&run)?;
+            return Ok(Reply {
+                run: Some(run.id),
+                state: State::Succeeded,
+                output: run.output.unwrap_or_default(),
+                stored: false,
+                attempts: u32::try_from(run.attempts.len()).unwrap_or(u32::MAX),
+                in_doubt: run.in_doubt,
+                replayed: None,
+            });
+        }
+        tokio::select! {
+            () = cx.clock.sleep(LOOK) => {}
             () = cx.stop.cancelled() => return Err(Failed::Interrupted),
         }
     }
