@@ -6,6 +6,7 @@ mod clients;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod proxy;
+mod together;
 #[cfg(feature = "failpoints")]
 mod upgrade;
 
