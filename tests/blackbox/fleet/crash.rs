@@ -61,6 +61,7 @@ fn the_books_of_a_fleet_balance_whatever_happens_to_hosts_database_and_network()
             .exits(0);
     }
     clients.ask_each();
+    takeovers.nobody_intruded(&site);
     let load = clients.load();
     books::settle(&site, &load, |until| books::wait_for_rest(&site, until));
     let figures = books::balance(&site, &load);

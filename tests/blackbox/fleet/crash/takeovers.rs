@@ -4,19 +4,32 @@ use crate::site::{Site, runtime};
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Writes down who is whom, and each root that a host takes from one whose lease has ended. The hosts know nothing of it.
-const WATCH: [&str; 4] = [
+/// Writes down who is whom, each root that a host takes from one whose lease has ended, and each that a host changes while another one holds it.
+/// The hosts know nothing of it.
+const WATCH: [&str; 6] = [
     "CREATE TABLE seen_owners (owner TEXT NOT NULL, host TEXT NOT NULL)",
+    "CREATE INDEX ON seen_owners (owner)",
     "CREATE TABLE seen_takeovers (run TEXT NOT NULL, owner TEXT NOT NULL, at BIGINT NOT NULL)",
-    "CREATE FUNCTION watch_takeovers() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-     IF NEW.owner IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.owner IS DISTINCT FROM OLD.owner) THEN \
-       INSERT INTO seen_owners VALUES (NEW.owner, current_setting('application_name')); \
-     END IF; \
-     IF TG_OP = 'UPDATE' AND NEW.recoveries > OLD.recoveries THEN \
-       INSERT INTO seen_takeovers VALUES (NEW.id, OLD.owner, (extract(epoch FROM clock_timestamp()) * 1000)::bigint); \
-     END IF; \
-     RETURN NULL; END $$",
-    "CREATE TRIGGER watch_takeovers AFTER INSERT OR UPDATE ON runs FOR EACH ROW EXECUTE FUNCTION watch_takeovers()",
+    "CREATE TABLE seen_intrusions (told TEXT NOT NULL)",
+    "CREATE FUNCTION watch_runs() RETURNS trigger LANGUAGE plpgsql AS $$ \
+     DECLARE \
+       me TEXT := current_setting('application_name'); \
+       at_ms BIGINT := (extract(epoch FROM clock_timestamp()) * 1000)::bigint; \
+     BEGIN \
+       IF NEW.owner IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.owner IS DISTINCT FROM OLD.owner) THEN \
+         INSERT INTO seen_owners VALUES (NEW.owner, me); \
+       END IF; \
+       IF TG_OP = 'UPDATE' AND NEW.recoveries > OLD.recoveries THEN \
+         INSERT INTO seen_takeovers VALUES (NEW.id, OLD.owner, at_ms); \
+       END IF; \
+       IF TG_OP = 'UPDATE' AND me LIKE 'host-%' AND OLD.lease_until > at_ms \
+         AND (NEW.owner, NEW.lease_until, NEW.state, NEW.finished) IS DISTINCT FROM (OLD.owner, OLD.lease_until, OLD.state, OLD.finished) \
+         AND EXISTS (SELECT 1 FROM seen_owners s WHERE s.owner = OLD.owner AND s.host <> me) THEN \
+         INSERT INTO seen_intrusions VALUES (format('%s, %s to %s, by %s', NEW.id, OLD.state, NEW.state, me)); \
+       END IF; \
+       RETURN NULL; \
+     END $$",
+    "CREATE TRIGGER watch_runs AFTER INSERT OR UPDATE ON runs FOR EACH ROW EXECUTE FUNCTION watch_runs()",
 ];
 
 /// When processes were killed, by what they were called in the database.
@@ -36,6 +49,12 @@ impl Takeovers {
     pub(super) fn killed(&self, host: String) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
         self.0.lock().unwrap().push((host, now));
+    }
+
+    /// No host has changed a run that another one held.
+    pub(super) fn nobody_intruded(&self, site: &Site) {
+        let told = site.sql("SELECT string_agg(told, '; ') FROM seen_intrusions");
+        assert_eq!(told, "", "a host changed what another one held");
     }
 
     /// How long it took from each kill until another host had a run of that process, and how many runs were taken over at all.
