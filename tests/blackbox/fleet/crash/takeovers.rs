@@ -4,11 +4,11 @@ use crate::site::{Site, runtime};
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Writes down who is whom, each root that a host takes from one whose lease has ended, and each that a host changes while another one holds it.
+/// Writes down who is whom, each root that a host takes from one whose lease has ended, and each that a host changes whose last owner is another one.
 /// The hosts know nothing of it.
 const WATCH: [&str; 6] = [
-    "CREATE TABLE seen_owners (owner TEXT NOT NULL, host TEXT NOT NULL)",
-    "CREATE INDEX ON seen_owners (owner)",
+    "CREATE TABLE seen_owners (run TEXT NOT NULL, epoch BIGINT NOT NULL, owner TEXT NOT NULL, host TEXT NOT NULL)",
+    "CREATE INDEX ON seen_owners (run, epoch)",
     "CREATE TABLE seen_takeovers (run TEXT NOT NULL, owner TEXT NOT NULL, at BIGINT NOT NULL)",
     "CREATE TABLE seen_intrusions (told TEXT NOT NULL)",
     "CREATE FUNCTION watch_runs() RETURNS trigger LANGUAGE plpgsql AS $$ \
@@ -17,14 +17,14 @@ const WATCH: [&str; 6] = [
        at_ms BIGINT := (extract(epoch FROM clock_timestamp()) * 1000)::bigint; \
      BEGIN \
        IF NEW.owner IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.owner IS DISTINCT FROM OLD.owner) THEN \
-         INSERT INTO seen_owners VALUES (NEW.owner, me); \
+         INSERT INTO seen_owners VALUES (NEW.id, NEW.epoch, NEW.owner, me); \
        END IF; \
        IF TG_OP = 'UPDATE' AND NEW.recoveries > OLD.recoveries THEN \
          INSERT INTO seen_takeovers VALUES (NEW.id, OLD.owner, at_ms); \
        END IF; \
-       IF TG_OP = 'UPDATE' AND me LIKE 'host-%' AND OLD.lease_until > at_ms \
-         AND (NEW.owner, NEW.lease_until, NEW.state, NEW.finished) IS DISTINCT FROM (OLD.owner, OLD.lease_until, OLD.state, OLD.finished) \
-         AND EXISTS (SELECT 1 FROM seen_owners s WHERE s.owner = OLD.owner AND s.host <> me) THEN \
+       IF TG_OP = 'UPDATE' AND me LIKE 'host-%' AND NEW.epoch = OLD.epoch \
+         AND (NEW.lease_until, NEW.state, NEW.finished) IS DISTINCT FROM (OLD.lease_until, OLD.state, OLD.finished) \
+         AND me <> (SELECT s.host FROM seen_owners s WHERE s.run = NEW.id ORDER BY s.epoch DESC LIMIT 1) THEN \
          INSERT INTO seen_intrusions VALUES (format('%s, %s to %s, by %s', NEW.id, OLD.state, NEW.state, me)); \
        END IF; \
        RETURN NULL; \
