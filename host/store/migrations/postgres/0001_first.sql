@@ -95,6 +95,7 @@ CREATE INDEX runs_by_tool ON runs (tenant, tool, created, id);
 CREATE INDEX runs_by_state ON runs (tenant, state, created, id);
 CREATE INDEX runs_by_end ON runs (tenant, finished) WHERE finished IS NOT NULL;
 CREATE INDEX runs_to_take ON runs (tenant, tool, wake, id) WHERE wake IS NOT NULL;
+CREATE INDEX runs_at_work ON runs (tenant, created, id) WHERE owner IS NOT NULL OR state = 'running';
 CREATE INDEX runs_by_root ON runs (tenant, root, created, id) WHERE root IS NOT NULL;
 CREATE INDEX runs_by_journal ON runs (tenant, journal_until) WHERE journal_until IS NOT NULL;
 CREATE INDEX runs_alike ON runs (tenant, joinable, created, id) WHERE joinable IS NOT NULL;

@@ -7,7 +7,7 @@ use super::PostgresStore;
 use super::dialect::{Connection, rows};
 use super::failures::came_to_nothing;
 use super::transact::pause;
-use super::transitions::retention::{FORGET_BELOW, FORGETTABLE, FORGOTTEN_RUNS, each, logged};
+use super::transitions::retention::{FORGETTABLE, FORGOTTEN_RUNS, forget_below, logged};
 use crate::failures::Failed;
 use crate::migrate::TABLES;
 use fusebox_core::ids::RunId;
@@ -350,7 +350,7 @@ async fn forget_what_hangs(connection: &mut Connection, name: &str, (low, high):
     let below: Vec<(String, String)> = below.fetch_all(&mut *connection).await?;
     let mut gone = 0;
     for (tenant, root) in &below {
-        gone += each(connection, &FORGET_BELOW, tenant, root).await?;
+        gone += forget_below(connection, tenant, root).await?;
     }
     let here = format!("SELECT (SELECT COUNT(*) FROM runs_{name}) - (SELECT COUNT(*) FROM needed_{name})");
     Ok(gone + number(connection, &here).await?.unsigned_abs())

@@ -113,17 +113,11 @@ pub(super) const UNWANTED_JOURNALS: &str = concat!(
 );
 pub(in super::super) const FORGOTTEN_RUNS: &str = forgotten_of!("runs");
 pub(super) const LOOSE_RUNS: &str = forgotten_of!(loose_runs!());
-/// What is below a root, its runs at last.
-pub(in super::super) const FORGET_BELOW: [&str; 5] = [
-    "DELETE FROM state WHERE tenant = $1 AND space IN (SELECT 'run:' || n.id FROM runs n WHERE n.tenant = $1 AND n.root = $2)",
-    "DELETE FROM keys WHERE tenant = $1 AND run IN (SELECT n.id FROM runs n WHERE n.tenant = $1 AND n.root = $2)",
-    "DELETE FROM attempts WHERE tenant = $1 AND run IN (SELECT n.id FROM runs n WHERE n.tenant = $1 AND n.root = $2)",
-    "DELETE FROM journal WHERE tenant = $1 AND run IN (SELECT n.id FROM runs n WHERE n.tenant = $1 AND n.root = $2)",
-    "DELETE FROM runs WHERE tenant = $1 AND root = $2",
-];
-/// What hangs on a root, and at last itself.
-pub(super) const FORGET_ROOT: [&str; 6] = [
+pub(super) const BELOW: &str = "SELECT n.id FROM runs n WHERE n.tenant = $1 AND n.root = $2";
+/// What hangs on a run, and at last itself.
+pub(super) const FORGET_RUN: [&str; 7] = [
     "DELETE FROM state WHERE tenant = $1 AND space = 'run:' || $2",
+    "DELETE FROM keys WHERE tenant = $1 AND run = $2",
     "DELETE FROM attempts WHERE tenant = $1 AND run = $2",
     "DELETE FROM journal WHERE tenant = $1 AND run = $2",
     "DELETE FROM approvals WHERE tenant = $1 AND root = $2",
@@ -304,23 +298,33 @@ async fn forget_trees(
     let mut gone = 0;
     for (root, calls) in &roots {
         if *calls {
-            gone += each(connection, &FORGET_BELOW, &tenant, root).await?;
+            gone += forget_below(connection, &tenant, root).await?;
         }
-        gone += each(connection, &FORGET_ROOT, &tenant, root).await?;
+        gone += forget(connection, &tenant, root).await?;
     }
     Ok(gone)
 }
 
-/// Runs statements about a root; returns how many rows the last one met.
-pub(in super::super) async fn each(
+/// Forgets what is nested in a root; returns how many runs went.
+pub(in super::super) async fn forget_below(
     connection: &mut Connection,
-    statements: &[&str],
     tenant: &str,
     root: &str,
 ) -> Result<u64, Failed> {
+    let below = sqlx::query_scalar(BELOW).bind(tenant).bind(root);
+    let below: Vec<String> = below.fetch_all(&mut *connection).await?;
+    let mut gone = 0;
+    for run in &below {
+        gone += forget(connection, tenant, run).await?;
+    }
+    Ok(gone)
+}
+
+/// Forgets one run; how many went.
+async fn forget(connection: &mut Connection, tenant: &str, run: &str) -> Result<u64, Failed> {
     let mut last = 0;
-    for statement in statements {
-        let done = sqlx::query(statement).bind(tenant).bind(root);
+    for statement in FORGET_RUN {
+        let done = sqlx::query(statement).bind(tenant).bind(run);
         last = done.execute(&mut *connection).await?.rows_affected();
     }
     Ok(last)
