@@ -19,6 +19,8 @@ pub(crate) const SECRET_PREFIX: &str = "FUSEBOX_SECRET_";
 pub(crate) const KEY_VARIABLE: &str = "FUSEBOX_KEY";
 /// The variable with the database, whose URL may hold a password.
 pub(crate) const DATABASE_VARIABLE: &str = "FUSEBOX_DATABASE";
+/// Variables of S3's protocol whose values are secrets.
+pub(crate) const BLOB_SECRETS: [&str; 2] = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 /// Variables that say where to look, and are no settings themselves.
 const NO_SETTINGS: [&str; 5] = [
     "FUSEBOX_CONFIG",
@@ -39,6 +41,8 @@ pub(crate) struct Environment {
     key: Option<KeyText>,
     flags: BTreeMap<String, String>,
     variables: BTreeMap<String, String>,
+    /// Variables that begin with `AWS_`: credentials, and how to get them.
+    pub(crate) aws: BTreeMap<String, String>,
     data_home: Option<PathBuf>,
     cache_home: Option<PathBuf>,
     /// `NO_COLOR` is set (<https://no-color.org>).
@@ -76,7 +80,8 @@ impl Environment {
             ca: global.ca.clone().or_else(|| set("FUSEBOX_CA").map(PathBuf::from)),
             key: key_file.or_else(|| text(KEY_VARIABLE).map(KeyText::Variable)),
             flags,
-            variables: std::env::vars_os().filter_map(ours).collect(),
+            variables: variables("FUSEBOX_"),
+            aws: variables("AWS_"),
             data_home: home("XDG_DATA_HOME", ".local/share"),
             cache_home: home("XDG_CACHE_HOME", ".cache"),
             no_color: set("NO_COLOR").is_some(),
@@ -106,11 +111,14 @@ impl Environment {
     }
 }
 
-/// Variables of ours; `FUSEBOX_CONFIG` and the values of secrets are no settings.
-fn ours((name, value): (OsString, OsString)) -> Option<(String, String)> {
-    let name = name.into_string().ok()?;
-    name.starts_with("FUSEBOX_").then_some(())?;
-    Some((name, value.into_string().ok()?))
+/// Variables whose names begin so. Of ours, `FUSEBOX_CONFIG` and the values of secrets are no settings.
+fn variables(prefix: &str) -> BTreeMap<String, String> {
+    let named = |(name, value): (OsString, OsString)| {
+        let name = name.into_string().ok()?;
+        name.starts_with(prefix).then_some(())?;
+        Some((name, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(named).collect()
 }
 
 /// The effective settings, and the paths that follow from them.

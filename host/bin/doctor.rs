@@ -48,6 +48,7 @@ pub(crate) async fn checkup(process: &Process) -> Vec<Checkup> {
         help: warning.help.clone(),
     }));
     found.extend(database(process, &config.database).await);
+    found.extend(blobs(process).await);
     found.push(match process.scratch().await {
         Ok(host) => match host.inspect(SMALLEST.to_vec().into()).await {
             // It has no function; the compiler has to be well to find that out.
@@ -131,6 +132,24 @@ async fn database(process: &Process, database: &Database) -> Vec<Checkup> {
         Err(error) => return vec![out_of_order(database, error.to_string())],
     };
     vec![found, waiting(&*store, database, &tenant).await]
+}
+
+/// Where components and pages are, if not in the database: something is put there, read and removed.
+async fn blobs(process: &Process) -> Option<Checkup> {
+    let what = "components and pages";
+    let blobs = match process.blobs() {
+        Ok(blobs) => blobs?,
+        Err(failed) => return Some(unwell(what, &failed)),
+    };
+    Some(match blobs.check().await {
+        Ok(()) => well(what, blobs.to_string()),
+        Err(error) => Checkup {
+            what: what.to_owned(),
+            state: State::Unwell,
+            found: error.to_string(),
+            help: Some("`fusebox explain FB0309` says how a place is set".to_owned()),
+        },
+    })
 }
 
 /// Whether runs wait that only a serving host goes on with: where one serves, they are taken within seconds.

@@ -1,5 +1,6 @@
 //! The `fusebox` binary.
 
+mod blobs;
 mod config;
 mod database;
 mod doctor;

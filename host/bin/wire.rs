@@ -5,7 +5,7 @@ use crate::database::{Database, Opened};
 use crate::policies::Policies;
 use crate::secrets::{KeptSecrets, Source};
 use crate::traces::OtelTracer;
-use crate::{doctor, encryption, log, metrics, open_files, traces};
+use crate::{blobs, doctor, encryption, log, metrics, open_files, traces};
 use async_trait::async_trait;
 use fusebox_authz::CedarAuthorizer;
 use fusebox_core::failure::{Class, Code, Failure};
@@ -19,6 +19,7 @@ use fusebox_engine::ports::entropy::OsEntropy;
 use fusebox_engine::ports::fleet::Alone;
 use fusebox_engine::ports::store::{Store, StoreError};
 use fusebox_engine::ports::tracer::{NoTracer, Tracer};
+use fusebox_engine::requests::Caller;
 use fusebox_faces::api::Api;
 use fusebox_faces::cli::{Checkup, Failed, Moved, SecretKeeper, Wiring, only_there};
 use fusebox_faces::deploying::Rules;
@@ -27,7 +28,7 @@ use fusebox_faces::local::Local;
 use fusebox_faces::remote::{self, Remote, Way};
 use fusebox_manifest::{HostFile, Presets, SecretSource};
 use fusebox_sandbox::{CompileCommand, SandboxSettings, WasmSandbox};
-use fusebox_store::StoreOptions;
+use fusebox_store::{Blobs, StoreOptions};
 use metrics_exporter_prometheus::PrometheusHandle;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::ffi::OsString;
@@ -134,11 +135,19 @@ impl Process {
         })
     }
 
+    /// Where components and pages are that are not in the database.
+    pub(crate) fn blobs(&self) -> Result<Option<Blobs>, Failed> {
+        blobs::open(self.config()?, &self.environment)
+    }
+
     fn store_options(&self) -> Result<StoreOptions, Failed> {
         let config = self.config()?;
         let source = config.encryption_key.as_ref();
         let key = source.map(|source| encryption::key(source, &keeper(config)));
-        Ok(StoreOptions { key: key.transpose()? })
+        Ok(StoreOptions {
+            key: key.transpose()?,
+            blobs: self.blobs()?,
+        })
     }
 
     /// How the host is reached that is asked over HTTP.
@@ -386,19 +395,31 @@ impl Wiring for Process {
                 "`database` in the operator's file, FUSEBOX_DATABASE or --database names the one that is copied",
             ));
         }
-        let copied = fusebox_store::migrate(&from.place(), &to.place(), self.store_options()?).await;
-        let copied = copied.map_err(|error| match error {
-            StoreError::Refused { what } => Failed::usage(what, "`fusebox migrate --help` says what it needs"),
-            error => Failed::Host(Box::new(Failure::new(
-                Code::StoreUnavailable,
-                Class::Fault,
-                error.to_string(),
-            ))),
+        let host = self.local("copying a database").await?;
+        let (places, options) = ((from.place(), to.place()), self.store_options()?);
+        // What the operator can mend is told as such, whatever the trail has of it.
+        let refused = Arc::new(OnceLock::new());
+        let why = Arc::clone(&refused);
+        let copying = async move {
+            let copied = fusebox_store::migrate(&places.0, &places.1, options).await;
+            copied.map_err(|error| {
+                let failure = Failure::new(Code::StoreUnavailable, Class::Fault, error.to_string());
+                if let StoreError::Refused { what } = error {
+                    let _ = why.set(what);
+                }
+                Box::new(failure)
+            })
+        };
+        let copied = host.copy_database(&Caller::local(), &to.to_string(), copying).await;
+        let copied = copied.map_err(|failure| match refused.get() {
+            Some(what) => Failed::usage(what.clone(), "`fusebox migrate --help` says what it needs"),
+            None => Failed::Host(failure),
         })?;
         Ok(Moved {
             from: from.to_string(),
             to: to.to_string(),
             rows: copied.rows,
+            objects: copied.objects,
             digest: copied.digest.to_string(),
         })
     }
@@ -407,7 +428,11 @@ impl Wiring for Process {
         let secrets = self.config()?.secret_variables.keys();
         let names = secrets.map(|name| format!("{}{name}", crate::config::SECRET_PREFIX));
         let others = [crate::config::KEY_VARIABLE, crate::config::DATABASE_VARIABLE];
-        Ok(names.chain(others.map(str::to_owned)).collect())
+        let others = others
+            .map(str::to_owned)
+            .into_iter()
+            .chain(blobs::private_variables(self.config()?));
+        Ok(names.chain(others).collect())
     }
 
     fn secrets(&self) -> Result<Arc<dyn SecretKeeper>, Failed> {

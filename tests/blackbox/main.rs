@@ -21,6 +21,7 @@ mod cli;
 mod crash;
 mod crashes;
 mod debug;
+mod deploys;
 mod faults;
 mod fleet;
 #[cfg(feature = "failpoints")]
@@ -29,6 +30,8 @@ mod http;
 mod keys;
 mod letters;
 mod mcp;
+mod migrate;
+mod objects;
 mod postgres;
 mod refusals;
 mod remote;

@@ -2,7 +2,7 @@
 
 use crate::site::{Site, eventually, runtime};
 use fusebox_simulator::{Fault, Service};
-use fusebox_test_postgres::{Database, Server};
+use fusebox_test_postgres::{Database, Pooler, Server};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -54,6 +54,41 @@ fn what_a_killed_host_held_is_taken_over_by_another() {
     assert_eq!(site.requests(Service::Search).len(), 2);
     two.terminate();
     two.wait().exits(0).says("serving postgres://127.0.0.1:");
+}
+
+#[test]
+fn hosts_work_through_a_pooler_that_lends_sessions_for_a_transaction() {
+    let server = Arc::new(Server::shared());
+    let database = runtime().block_on(Database::empty(Arc::clone(&server)));
+    let pooler = Pooler::start(server, 2);
+    let settings = format!("database = \"{}\"\nlease = \"2s\"", pooler.url(database.name()));
+    let site = Site::with(&settings);
+    site.deploy("search");
+    site.deploy("ledger");
+    site.fault(Service::Search, Fault::Hang, Some(1));
+    let accepted = site
+        .call_with("search.query", &json!({ "text": "wasm" }), &["--detach"])
+        .exits(0);
+    let run = accepted.json()["run"].as_str().unwrap().to_owned();
+    let one = site.start(&["serve"]);
+    eventually("the search is in flight", || site.requests(Service::Search).len() == 1);
+    let (two, three) = (site.start(&["serve"]), site.start(&["serve"]));
+    one.kill();
+    let transfer = json!({ "from-account": "alice", "to-account": "bob", "amount": 1 });
+    let detached: Vec<_> = (0..12)
+        .map(|n| site.start_call("ledger.transfer", &transfer, &["--detach", "--key", &format!("k{n}")]))
+        .collect();
+    for call in detached {
+        let run = call.wait().exits(0).json()["run"].as_str().unwrap().to_owned();
+        site.fusebox(&["runs", "follow", &run, "--every", "50ms"]).exits(0);
+    }
+    site.fusebox(&["runs", "follow", &run, "--every", "50ms"]).exits(0);
+    assert_eq!(site.run(&run)["recoveries"], 1);
+    assert_eq!(site.upstreams().ledger().transfers.len(), 12);
+    for host in [two, three] {
+        host.terminate();
+        host.wait().exits(0);
+    }
 }
 
 #[test]

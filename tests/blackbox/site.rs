@@ -1,8 +1,10 @@
 //! A folder in which somebody types `fusebox` commands: an operator's file, manifests, secrets, and upstreams of its own.
 
+mod bucket;
 mod guests;
 mod process;
 
+pub(crate) use bucket::{Bucket, SECRET};
 pub(crate) use guests::{compile as compiled, file as guest};
 pub(crate) use process::{PATIENCE, Ran, Running};
 
@@ -66,6 +68,8 @@ pub(crate) struct Site {
     simulator: Simulator,
     /// Its database, where that is not a file in the folder.
     postgres: Option<Arc<Database>>,
+    /// What every command finds in its environment.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Site {
@@ -90,6 +94,7 @@ impl Site {
             folder: tempfile::tempdir().unwrap(),
             simulator: runtime().block_on(Simulator::start(0)).unwrap(),
             postgres,
+            variables: Vec::new(),
         };
         fs::create_dir(site.path("home")).unwrap();
         site.write(
@@ -116,6 +121,12 @@ impl Site {
     /// The database of a server that it is kept in.
     pub(crate) fn database(&self) -> &Database {
         self.postgres.as_ref().expect("a site on PostgreSQL")
+    }
+
+    /// Sets a variable for every command from now on.
+    pub(crate) fn set(&mut self, name: &'static str, value: &str) {
+        self.variables.retain(|(known, _)| *known != name);
+        self.variables.push((name, value.to_owned()));
     }
 
     /// A path in its folder.
@@ -192,6 +203,7 @@ impl Site {
             .env("PATH", "/usr/bin:/bin")
             .env("FUSEBOX_CACHE", guests::cache())
             .env("FUSEBOX_LISTEN_HTTP", "127.0.0.1:0")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder())
             .stdin(Stdio::null());
         command

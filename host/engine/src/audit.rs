@@ -38,6 +38,7 @@ pub(crate) enum Deed {
     CloseBreaker,
     CreateKey,
     RevokeKey,
+    CopyDatabase,
     /// Other rules have come into force.
     ChangeRules,
     /// The rules have refused something.
@@ -66,6 +67,7 @@ impl Deed {
             Self::CloseBreaker => "breaker.close",
             Self::CreateKey => "key.create",
             Self::RevokeKey => "key.revoke",
+            Self::CopyDatabase => "database.copy",
             Self::ChangeRules => "rules.change",
             Self::Refuse => "rules.refuse",
         }

@@ -5,12 +5,12 @@ use crate::engine::Engine;
 use crate::meters::FunctionMeters;
 use crate::ports::fleet::Topic;
 use crate::ports::sandbox::Component;
-use crate::ports::store::Lane;
+use crate::ports::store::{Lane, StoreError};
 use crate::records::ToolRecord;
 use crate::refusals;
 use crate::services::Service;
 use arc_swap::ArcSwapOption;
-use fusebox_core::failure::Failure;
+use fusebox_core::failure::{Code, Failure};
 use fusebox_core::ids::Digest;
 use fusebox_core::policy::{BreakerPolicy, FunctionPolicy, Limits, Origin, ServiceKind, ToolPolicy};
 use fusebox_core::time::Tick;
@@ -21,9 +21,9 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// A tool's newest version is looked for at most so often.
-const FRESH: Duration = Duration::from_secs(1);
+const FRESH: Duration = Duration::from_millis(500);
 /// A tool in use is looked up beside its calls; one that was idle for longer is looked up before it is called.
-const STALE: Duration = Duration::from_secs(3);
+const STALE: Duration = Duration::from_secs(1);
 
 /// One version of a tool, ready to be called.
 pub(crate) struct Tool {
@@ -175,7 +175,8 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    /// The version of a tool that calls get now; at most a second old, three when it was idle or the store is slow.
+    /// The version of a tool that calls get now: the newest one of a second ago at least, unless the store is slow or the newest one is
+    /// still being compiled here.
     pub(crate) async fn get(
         &self,
         engine: &Arc<Engine>,
@@ -244,13 +245,22 @@ impl Catalog {
         };
         let tool = match known {
             Some(known) if known.record == record => known,
-            known => match load_current(engine, tenant, record, known.as_deref()).await {
-                Ok(tool) => Arc::new(tool),
-                Err(failure) => {
-                    self.forget(tenant, name);
-                    return Err(failure);
+            known => {
+                let enabled = record.enabled;
+                match load_current(engine, tenant, record, known.as_deref()).await {
+                    Ok(tool) => Arc::new(tool),
+                    Err(failure) => match known.filter(|_| enabled && failure.code == Code::StoreUnavailable) {
+                        Some(known) => {
+                            tracing::warn!(tool = name, %failure, "the newest version cannot be loaded; the one in memory serves on");
+                            known
+                        }
+                        None => {
+                            self.forget(tenant, name);
+                            return Err(failure);
+                        }
+                    },
                 }
-            },
+            }
         };
         slot.tool.store(Some(Arc::clone(&tool)));
         slot.checked.store(engine.ports.clock.tick().0, Ordering::Release);
@@ -420,15 +430,20 @@ async fn load(engine: &Engine, record: &ToolRecord) -> Result<Arc<dyn Component>
     if let Some(component) = engine.ports.sandbox.cached(record.component).await {
         return Ok(component);
     }
-    let stored = engine.ports.store.component(&record.tenant, record.component).await;
-    let wasm = stored
-        .map_err(|error| refusals::store("the component cannot be read", &error))?
-        .ok_or_else(|| {
-            refusals::internal(format!(
+    let store = &engine.ports.store;
+    let unreadable = |error: StoreError| refusals::store("the component cannot be read", &error);
+    let stored = store.component(&record.tenant, record.component).await;
+    let Some(wasm) = stored.map_err(unreadable)? else {
+        // A tool that was removed since its record was read takes its components with it.
+        let version = store.tool_version(&record.tenant, &record.name, record.number).await;
+        return Err(match version.map_err(unreadable)? {
+            None => refusals::no_tool(&record.name),
+            Some(_) => refusals::internal(format!(
                 "the store has lost {} of `{}`; deploy it anew",
                 record.component, record.name
-            ))
-        })?;
+            )),
+        });
+    };
     let compiled = engine.ports.sandbox.compile(record.component, wasm).await;
     compiled.map_err(|error| refusals::internal(format!("`{}` cannot be loaded: {error}", record.name)))
 }

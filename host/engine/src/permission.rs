@@ -34,6 +34,8 @@ pub enum Action {
     Keys,
     /// Read and verify the audit trail.
     Audit,
+    /// Copy the whole database elsewhere.
+    CopyDatabase,
     /// See every tool, whoever may call it, and its component.
     SeeTools,
     /// See and try the rules in force.
@@ -48,7 +50,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Call,
         Self::SeeOwnRuns,
         Self::SeeRuns,
@@ -62,6 +64,7 @@ impl Action {
         Self::Retain,
         Self::Keys,
         Self::Audit,
+        Self::CopyDatabase,
         Self::SeeTools,
         Self::SeeRules,
         Self::SwitchTools,
@@ -83,7 +86,8 @@ impl Action {
             | Self::SeeErrors
             | Self::Retain
             | Self::Keys
-            | Self::Audit => &[Role::Operator],
+            | Self::Audit
+            | Self::CopyDatabase => &[Role::Operator],
             Self::SeeTools | Self::SeeRules | Self::SwitchTools => &[Role::Operator, Role::Deployer],
             Self::RemoveTools | Self::Deploy => &[Role::Deployer],
         }
@@ -104,6 +108,7 @@ impl Action {
             Self::Retain => "remove what is kept no longer",
             Self::Keys => "manage API keys",
             Self::Audit => "read the audit trail",
+            Self::CopyDatabase => "copy the database",
             Self::SeeTools => "see deployed tools",
             Self::SeeRules => "see the rules",
             Self::SwitchTools => "enable or disable tools",
@@ -183,6 +188,7 @@ mod tests {
             Retain,
             Keys,
             Audit,
+            CopyDatabase,
             SeeTools,
             SeeRules,
             SwitchTools,

@@ -77,6 +77,7 @@ codes! {
     pub(crate) PRIVATE_HOST = "FB0307";
     /// The key of encryption at rest is not to be had, or is none.
     pub ENCRYPTION_KEY = "FB0308";
+    pub(crate) BLOBS = "FB0309";
 
     /// A function that a model would see without a description.
     pub UNDESCRIBED_FUNCTION = "FB0401";

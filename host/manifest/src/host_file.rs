@@ -1,10 +1,12 @@
 //! The operator's file with variables and flags over it: every setting typed, with who set it.
 
+mod blobs;
 mod checks;
 mod listening;
 mod settings;
 mod template;
 
+pub use blobs::BlobSettings;
 pub use listening::{ListenSettings, OidcSettings};
 pub use settings::{Setting, Source, settings};
 pub use template::host_template;
@@ -30,6 +32,8 @@ use std::time::Duration;
 pub struct HostFile {
     /// The SQLite file; where to put one is the caller's to decide when it is not set.
     pub database: Option<PathSetting>,
+    /// Where components and pages are that are not in the database.
+    pub blobs: Option<BlobSettings>,
     /// Folder of compiled components; likewise.
     pub cache: Option<PathSetting>,
     /// Folder of Cedar rules; likewise.
@@ -298,6 +302,7 @@ fn build(settings: Settings) -> HostFile {
     let s = &settings;
     HostFile {
         database: s.path("database"),
+        blobs: blobs::blobs(s),
         cache: s.path("cache"),
         rules: s.path("rules"),
         log: s.text("log").unwrap_or_default(),

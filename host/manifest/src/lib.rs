@@ -32,8 +32,8 @@ pub use explained::Row;
 pub use form::ComponentRef;
 pub use growth::grown;
 pub use host_file::{
-    AlertSettings, HostFile, KeyPlace, ListenSettings, OidcSettings, PathSetting, Retention, SecretSettings,
-    SecretSource, Setting, Source, host_template, settings,
+    AlertSettings, BlobSettings, HostFile, KeyPlace, ListenSettings, OidcSettings, PathSetting, Retention,
+    SecretSettings, SecretSource, Setting, Source, host_template, settings,
 };
 pub use json_schema::{Kind, json_schema};
 pub use links::check_links;

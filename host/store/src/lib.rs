@@ -7,6 +7,7 @@
     reason = "the transitions are compiled once for each database"
 )]
 
+mod blobs;
 mod failures;
 mod migrate;
 mod options;
@@ -15,6 +16,7 @@ mod rows;
 mod seal;
 mod sqlite;
 
+pub use blobs::{Blobs, S3};
 pub use migrate::{Copied, Place, migrate};
 pub use options::StoreOptions;
 pub use postgres::{PostgresFleet, PostgresStore};

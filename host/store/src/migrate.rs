@@ -1,7 +1,9 @@
 //! Everything of one database into an empty one of whatever kind, row by row, and compared by digest before it counts.
 //!
-//! Sealed values are copied as they are: what they are bound to is the same in both.
+//! Sealed values are copied as they are: what they are bound to is the same in both. Objects that rows name are copied by their store into the
+//! folder of the other database, so that each has its own.
 
+use crate::blobs::{Blob, Kind as BlobKind, Object, Objects};
 use crate::options::StoreOptions;
 use crate::postgres::PostgresStore;
 use crate::sqlite::SqliteStore;
@@ -9,6 +11,8 @@ use async_trait::async_trait;
 use fusebox_core::ids::Digest;
 use fusebox_engine::ports::store::StoreError;
 use fusebox_engine::requests::digest_of;
+use futures::TryStreamExt;
+use futures::stream::{self, StreamExt};
 use std::path::PathBuf;
 
 mod tables;
@@ -17,6 +21,8 @@ pub(crate) use tables::{Kind, TABLES, Table};
 
 /// Rows that are read and written at once.
 pub(crate) const PART: i64 = 500;
+/// Objects that are copied at once.
+const AT_ONCE: usize = 8;
 
 /// A database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +38,8 @@ pub enum Place {
 pub struct Copied {
     /// Rows of all tables.
     pub rows: u64,
+    /// Objects that rows name.
+    pub objects: u64,
     /// Of every row in its order, the same in both databases.
     pub digest: Digest,
 }
@@ -53,6 +61,8 @@ pub(crate) type Line = Vec<Value>;
 pub(crate) trait Side: Send {
     /// Whether it has the schema of a newer version, with tables and columns that this one knows nothing of.
     async fn is_newer(&mut self) -> Result<bool, StoreError>;
+    /// Its objects, where a place for them is set.
+    fn objects(&self) -> Option<Objects>;
     /// Whether a run is owned under a lease that has not ended.
     async fn in_use(&mut self) -> Result<bool, StoreError>;
     /// At most [`PART`] rows behind the one with that key, in the order of the key.
@@ -70,13 +80,14 @@ async fn side(place: &Place, options: StoreOptions) -> Result<Box<dyn Side>, Sto
     }
 }
 
-/// Copies everything `from` one database `to` an empty one. `options` are those of the first; the second one is encrypted with the same key.
+/// Copies everything `from` one database `to` an empty one. `options` are those of the first; the second one is encrypted with the same key,
+/// and its objects are at the same place.
 ///
 /// # Errors
 /// `Refused` while a host works on the first, when the second is not empty, or when a row cannot be kept there: nothing was written then.
 /// `Unavailable` when one of them cannot be used, or does not hold afterwards what the other does: nothing was written then either.
 pub async fn migrate(from: &Place, to: &Place, options: StoreOptions) -> Result<Copied, StoreError> {
-    let mut source = side(from, options).await?;
+    let mut source = side(from, options.clone()).await?;
     if source.in_use().await? {
         return Err(refused("a host works on runs of the database; stop every host first"));
     }
@@ -86,7 +97,8 @@ pub async fn migrate(from: &Place, to: &Place, options: StoreOptions) -> Result<
         ));
     }
     // Without the key, so that nothing is written there; the proof of the key is copied.
-    let mut target = side(to, StoreOptions::default()).await?;
+    let keyless = StoreOptions { key: None, ..options };
+    let mut target = side(to, keyless).await?;
     for table in TABLES {
         if !target.part(table, None).await?.is_empty() {
             return Err(refused(&format!(
@@ -117,8 +129,10 @@ fn refused(what: &str) -> StoreError {
 async fn walk(side: &mut dyn Side, mut into: Option<&mut dyn Side>) -> Result<Copied, StoreError> {
     let mut all = Copied {
         rows: 0,
+        objects: 0,
         digest: digest_of(b"fusebox tables 1"),
     };
+    let places = into.as_deref().map(|into| side.objects().zip(into.objects()));
     for table in TABLES {
         let mut behind: Option<Line> = None;
         loop {
@@ -129,12 +143,46 @@ async fn walk(side: &mut dyn Side, mut into: Option<&mut dyn Side>) -> Result<Co
                 all.rows += 1;
                 all.digest = chained(all.digest, table.name, line);
             }
+            let objects = named(table, &lines);
+            all.objects += u64::try_from(objects.len()).unwrap_or(0);
             if let Some(into) = &mut into {
                 into.add(table, &lines).await?;
+            }
+            if let Some(places) = &places {
+                carry(places.as_ref(), objects).await?;
             }
         }
     }
     Ok(all)
+}
+
+/// The objects that those rows name.
+fn named(table: &Table, lines: &[Line]) -> Vec<Object> {
+    let Some(kind) = BlobKind::ALL.into_iter().find(|kind| kind.table() == table.name) else {
+        return Vec::new();
+    };
+    let object = |line: &Line| match line.as_slice() {
+        [Value::Text(tenant), Value::Bytes(digest), .., Value::Text(name)] => {
+            let digest = Digest(digest.as_slice().try_into().ok()?);
+            Some((Blob::new(kind, tenant, digest), name.clone()))
+        }
+        _ => None,
+    };
+    lines.iter().filter_map(object).collect()
+}
+
+/// Has objects copied. Crash after: objects that no row names in the folder of the second database, which sweeps them up once it is in use.
+async fn carry(places: Option<&(Objects, Objects)>, objects: Vec<Object>) -> Result<(), StoreError> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let Some((from, to)) = places else {
+        return Err(refused(
+            "components or pages are kept outside of the database, and no place for that is set; set `blobs.store` to where they are",
+        ));
+    };
+    let copied = stream::iter(objects).map(|(blob, name)| async move { to.copy(from, &blob, &name).await });
+    copied.buffer_unordered(AT_ONCE).try_collect().await
 }
 
 /// The digest of everything so far and one more row, every part behind its length.

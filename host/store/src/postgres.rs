@@ -1,7 +1,8 @@
 //! The store on PostgreSQL: shared by the hosts that name the same database.
 //!
 //! Transactions are READ COMMITTED. What a transition decides by is locked first, in a statement of its own, so that what it reads afterwards
-//! stands still; what was overtaken is done again. Nothing is kept in a session, so that a pooler may give each transaction another one.
+//! stands still; what was overtaken is done again. Nothing is kept in a session, so that a pooler may give each transaction another one
+//! (`sessions.rs`).
 
 #[macro_use]
 mod dialect;
@@ -13,10 +14,12 @@ mod line;
 mod open;
 #[cfg(test)]
 mod plans;
+mod sessions;
 mod transact;
 #[path = "transitions/store.rs"]
 mod transitions;
 
+use crate::blobs::Objects;
 use crate::failures::Failed;
 use crate::migrate::TABLES;
 use crate::options::StoreOptions;
@@ -37,6 +40,8 @@ pub struct PostgresStore {
     place: Arc<str>,
     readers: Line,
     vault: Arc<Vault>,
+    /// Where components and pages are put; `None` puts them into the database.
+    objects: Option<Objects>,
     /// How long the journals of failed runs are kept that became no letter.
     failed_journals: Duration,
 }
@@ -62,11 +67,12 @@ impl PostgresStore {
     /// Those of [`PostgresStore::open`]; `Unavailable` when the key is not that of the database, or the database is not encrypted and not new.
     pub async fn open_with(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
         let vault = Vault::new(options.key.as_ref());
-        let (place, line) = open::open(url, &vault).await?;
+        let (place, folder, line) = open::open(url, &vault).await?;
         Ok(Self {
             place: place.into(),
             readers: line,
             vault: Arc::new(vault),
+            objects: options.blobs.map(|blobs| blobs.folder(&folder)),
             failed_journals: JOURNAL_KEPT,
         })
     }
@@ -84,11 +90,7 @@ impl PostgresStore {
 
     /// A transaction over everything, which keeps every other writer out.
     async fn everything(&self) -> Result<Transaction<'static, Database>, StoreError> {
-        let begun = self
-            .readers
-            .pool()
-            .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
-            .await;
+        let begun = self.readers.pool().begin_with(self.readers.sessions().begin()).await;
         let mut transaction = begun.map_err(|error| self.failed(error))?;
         let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
         let lock = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", names.join(", "));

@@ -10,6 +10,7 @@ mod plans;
 mod transitions;
 mod writer;
 
+use crate::blobs::Objects;
 use crate::failures::Failed;
 use crate::options::StoreOptions;
 use crate::seal::Vault;
@@ -32,6 +33,8 @@ pub struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,
     vault: Arc<Vault>,
+    /// Where components and pages are put; `None` puts them into the database.
+    objects: Option<Objects>,
     /// How long the journals of failed runs are kept that became no letter.
     failed_journals: Duration,
 }
@@ -55,12 +58,13 @@ impl SqliteStore {
 
     async fn open_within(path: &Path, options: StoreOptions, busy: Duration) -> Result<Self, StoreError> {
         let vault = Vault::new(options.key.as_ref());
-        let connection = open::open(path, &vault, busy).await?;
+        let (connection, folder) = open::open(path, &vault, busy).await?;
         let path: Arc<Path> = path.into();
         Ok(Self {
             writer: Writer::start(Arc::clone(&path), connection, open::writer_options(&path, busy)),
             readers: open::readers(&path, busy),
             vault: Arc::new(vault),
+            objects: options.blobs.map(|blobs| blobs.folder(&folder)),
             failed_journals: JOURNAL_KEPT,
             path,
         })

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that has to hold, in the order in which it fails soonest.
 
-use crate::{clients, deployment, dist, guests, load, readme, steps, tools};
+use crate::{clients, deployment, dist, folders, guests, load, packages, readme, steps, tools};
 use anyhow::Result;
 use std::process::Command;
 use std::time::Duration;
@@ -37,15 +37,24 @@ pub(crate) fn run() -> Result<()> {
         "warnings",
     ])?;
     steps::cargo(&["build", "--workspace", "--all-targets", "--locked"])?;
-    // The tests use promtool too, and start PostgreSQL.
+    // The tests use promtool too, and start PostgreSQL, PgBouncer and a store of objects.
     tools::postgres()?;
+    tools::pgbouncer()?;
+    let objects = packages::from_pypi(
+        &folders::root().join("tests/s3"),
+        "a server that speaks S3's protocol (20 MB, 80 MB on disk, some seconds)",
+    )?;
     prometheus()?;
     deployment::check()?;
-    if tools::nextest() {
-        steps::cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])?;
+    let tests: &[&str] = if tools::nextest() {
+        &["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]
     } else {
-        steps::cargo(&["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"])?;
-    }
+        &["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"]
+    };
+    steps::run(
+        "tests",
+        Command::new(env!("CARGO")).args(tests).env("FUSEBOX_TEST_S3", objects),
+    )?;
     load::check("debug", Duration::from_secs(20))?;
     clients::check(None)?;
     readme::check(&[readme::Language::Python, readme::Language::Js])?;

@@ -34,6 +34,14 @@ const POSTGRES: Tool = Tool {
     elsewhere: "see https://www.postgresql.org/download",
 };
 
+const PGBOUNCER: Tool = Tool {
+    what: "PgBouncer",
+    probe: &["sh", "-c", "pgbouncer --version || /usr/sbin/pgbouncer --version"],
+    debian: "apt-get install --no-install-recommends pgbouncer",
+    macos: "brew install pgbouncer",
+    elsewhere: "see https://www.pgbouncer.org/install.html",
+};
+
 /// promtool, installed from Debian's archive where this process may.
 ///
 /// # Errors
@@ -49,6 +57,14 @@ pub(crate) fn promtool() -> Result<&'static str> {
 /// The command that installs it.
 pub(crate) fn postgres() -> Result<()> {
     from_debian(&POSTGRES, "postgresql", "60 MB, a minute")
+}
+
+/// The pooler that tests start before that server; installed from Debian's archive where this process may.
+///
+/// # Errors
+/// The command that installs it.
+pub(crate) fn pgbouncer() -> Result<()> {
+    from_debian(&PGBOUNCER, "pgbouncer", "1 MB, some seconds")
 }
 
 /// A program that Debian's archive has, installed where this process may; `cost` is said before.

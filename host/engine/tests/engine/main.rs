@@ -6,6 +6,7 @@ mod audit;
 mod breakers;
 mod clocks;
 mod crashes;
+mod deploys;
 mod effects;
 mod faults;
 mod followed;

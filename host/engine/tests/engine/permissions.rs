@@ -141,6 +141,7 @@ fn methods() -> Vec<Method> {
         try_component [D] |host, caller| host.try_component(&caller, trial());
         component [O D] |host, caller| host.component(&caller, digest_of(b"pure"));
         deploy [D] |host, caller| host.deploy(&caller, deploy("pure"));
+        copy_database [O] |host, caller| host.copy_database(&caller, "elsewhere", async { Ok(()) });
         cancel [C O] |host, caller| host.cancel(&caller, &run_id());
         resume [O] |host, caller| host.resume(&caller, &run_id());
         tree [C A O] |host, caller| host.tree(&caller, &run_id());

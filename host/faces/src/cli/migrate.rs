@@ -8,7 +8,7 @@ use serde_json::json;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Stop every host first; this database stays as it is. The copy is compared with it, row by row, before it counts. What is encrypted stays so under \
-the same key.
+the same key. Components and pages that `blobs.store` has are copied there, into a folder of the new database's own.
 
 Examples:
   PGPASSWORD=… fusebox migrate --to postgres://fusebox@db.example/fusebox
@@ -27,12 +27,12 @@ pub(super) async fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(
     cx.only_here("copying a database")?;
     let moved = cx.wiring.migrate(&arguments.to).await?;
     if cx.out.json() {
-        let value = json!({ "from": moved.from, "to": moved.to, "rows": moved.rows, "digest": moved.digest });
+        let value = json!({ "from": moved.from, "to": moved.to, "rows": moved.rows, "objects": moved.objects, "digest": moved.digest });
         return Ok(cx.out.value(&value)?);
     }
     cx.note(&format!(
-        "copied {} row(s) from {} to {}, and compared them ({}); set `database` to it on every host",
-        moved.rows, moved.from, moved.to, moved.digest
+        "copied {} row(s) and {} object(s) from {} to {}, and compared the rows ({}); set `database` to it on every host",
+        moved.rows, moved.objects, moved.from, moved.to, moved.digest
     ));
     Ok(())
 }

@@ -87,6 +87,7 @@ pub(super) async fn run(arguments: &Arguments, cx: &mut Context<'_>) -> Result<(
     let state = State {
         url: server.as_ref().map(Server::url),
         database: place(cx.wiring, "database")?,
+        blobs: cx.wiring.settings()?.blobs.as_ref().map(ToString::to_string),
         workers: cx.wiring.settings()?.max_calls,
     };
     let drain = cx.wiring.settings()?.drain;
@@ -231,15 +232,25 @@ fn shown(host: &Arc<Host>, render: RenderMetrics) -> RenderMetrics {
 struct State {
     url: Option<String>,
     database: String,
+    /// Where components and pages are, if not there.
+    blobs: Option<String>,
     workers: usize,
 }
 
 impl State {
     fn say(&self, state: &str, cx: &mut Context<'_>) -> Result<(), Failed> {
-        let Self { url, database, workers } = self;
+        let Self {
+            url,
+            database,
+            blobs,
+            workers,
+        } = self;
         if cx.out.json() {
-            let line = json!({ "state": state, "http": url, "database": database, "workers": workers });
+            let line = json!({ "state": state, "http": url, "database": database, "blobs": blobs, "workers": workers });
             return Ok(cx.out.value(&line)?);
+        }
+        if let (Some(blobs), "serving") = (blobs, state) {
+            cx.note(&format!("components and pages are put into {blobs}"));
         }
         if let (Some(url), "serving") = (url, state) {
             cx.note(&format!("listening on {url}"));

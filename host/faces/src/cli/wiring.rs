@@ -56,6 +56,8 @@ pub struct Moved {
     pub to: String,
     /// Rows of all tables.
     pub rows: u64,
+    /// Components and pages that are kept outside of the database.
+    pub objects: u64,
     /// Of every row, the same for both.
     pub digest: String,
 }

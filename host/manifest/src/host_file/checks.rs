@@ -1,6 +1,6 @@
 //! What the operator's settings say about each other.
 
-use super::{HostFile, SecretSource};
+use super::{HostFile, SecretSource, blobs};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::lower::{Lowering, show_duration};
@@ -20,6 +20,7 @@ const METADATA: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
 /// Checks settings and shared services; places come from `table`, the file, where it set them.
 pub(super) fn check(host: &HostFile, table: &Table, cx: &mut Lowering<'_>) {
     database(host, cx);
+    blobs::check(host, table, cx);
     secrets(host, table, cx);
     network(host, table, cx);
     webhook(host, table, cx);
@@ -35,7 +36,7 @@ pub(super) fn check(host: &HostFile, table: &Table, cx: &mut Lowering<'_>) {
     one_owner(host, cx);
 }
 
-fn span(table: &Table, key: &str) -> Option<Span> {
+pub(super) fn span(table: &Table, key: &str) -> Option<Span> {
     table.entry(key).map(|entry| entry.node.span.clone())
 }
 

@@ -80,6 +80,12 @@ pub(crate) static HOST: Shape = shape(
             "",
             "Whose tokens are taken besides API keys.",
         ),
+        key(
+            "blobs",
+            Form::Table(&BLOBS),
+            "",
+            "Components and pages of dead letters outside of the database.",
+        ),
         key("retention", Form::Table(&RETENTION), "", "How long things are kept."),
         key(
             "recovery",
@@ -230,6 +236,36 @@ static OIDC: Shape = shape(
             Form::Text,
             "",
             "The claim that names the tenant; without it, all are of the tenant `default`.",
+        ),
+    ],
+);
+
+static BLOBS: Shape = shape(
+    "`blobs`",
+    &[
+        key(
+            "store",
+            Form::Text,
+            "",
+            "Bucket and prefix of a store that speaks S3's protocol, such as \"s3://fusebox/production\"; without it they are in the database. Credentials are in the variables `AWS_…`.",
+        ),
+        key(
+            "endpoint",
+            Form::Url,
+            "",
+            "Where a store is that is not Amazon's, such as \"https://minio.example:9000\".",
+        ),
+        key(
+            "region",
+            Form::Text,
+            "",
+            "Region of the bucket, where `AWS_REGION` does not say it.",
+        ),
+        key(
+            "plain-http",
+            Form::Word(&["loopback", "anywhere"]),
+            "\"loopback\"",
+            "Where the endpoint may be without TLS: anybody on the way can read what is put there.",
         ),
     ],
 );

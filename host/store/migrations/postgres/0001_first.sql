@@ -9,6 +9,8 @@ CREATE TABLE components (
     tenant TEXT COLLATE "C" NOT NULL,
     digest BYTEA NOT NULL,
     wasm   BYTEA NOT NULL,
+    -- Where it is set, the object of that name has the component, and this row has nothing of it.
+    object TEXT COLLATE "C" CHECK (object IS NULL OR wasm = ''),
     PRIMARY KEY (tenant, digest)
 );
 -- Components and pages are compressed already, or compressed where they are cached.
@@ -190,10 +192,18 @@ CREATE TABLE pages (
     digest BYTEA NOT NULL,
     put_at BIGINT NOT NULL,
     zstd   BYTEA NOT NULL,
+    object TEXT COLLATE "C" CHECK (object IS NULL OR zstd = ''),
     PRIMARY KEY (tenant, digest)
 );
 ALTER TABLE pages ALTER COLUMN zstd SET STORAGE EXTERNAL;
 CREATE INDEX pages_by_age ON pages (tenant, put_at);
+
+-- The folder of this database's objects: databases may share a place for them.
+CREATE TABLE objects (
+    one    BIGINT PRIMARY KEY CHECK (one = 1),
+    folder TEXT NOT NULL
+);
+INSERT INTO objects (one, folder) VALUES (1, replace(CAST(gen_random_uuid() AS TEXT), '-', ''));
 
 CREATE TABLE approvals (
     tenant  TEXT COLLATE "C" NOT NULL,

@@ -25,7 +25,11 @@ const fn table(name: &'static str, key: usize, columns: &'static [(&'static str,
 }
 
 pub(crate) static TABLES: &[Table] = &[
-    table("components", 2, &[("tenant", Text), ("digest", Bytes), ("wasm", Bytes)]),
+    table(
+        "components",
+        2,
+        &[("tenant", Text), ("digest", Bytes), ("wasm", Bytes), ("object", Text)],
+    ),
     table("tools", 2, &[("tenant", Text), ("name", Text), ("enabled", Flag)]),
     table(
         "tool_versions",
@@ -134,7 +138,13 @@ pub(crate) static TABLES: &[Table] = &[
     table(
         "pages",
         2,
-        &[("tenant", Text), ("digest", Bytes), ("put_at", Number), ("zstd", Bytes)],
+        &[
+            ("tenant", Text),
+            ("digest", Bytes),
+            ("put_at", Number),
+            ("zstd", Bytes),
+            ("object", Text),
+        ],
     ),
     table(
         "approvals",

@@ -4,7 +4,7 @@
 //! either for long: a lock that others are in the way of is given up, and asked for again with the next pass.
 
 use super::PostgresStore;
-use super::dialect::{Connection, rows};
+use super::dialect::Connection;
 use super::failures::came_to_nothing;
 use super::transact::pause;
 use super::transitions::retention::{FORGETTABLE, FORGOTTEN_RUNS, forget_below, logged};
@@ -13,7 +13,7 @@ use crate::migrate::TABLES;
 use fusebox_core::ids::RunId;
 use fusebox_core::time::Wall;
 use fusebox_engine::ports::store::StoreError;
-use sqlx::{Executor, Row as _};
+use sqlx::Executor;
 use std::time::Duration;
 
 /// The tables that are partitioned, and the column that holds the run.
@@ -114,12 +114,6 @@ impl PostgresStore {
             }
         }
         Ok(gone)
-    }
-
-    async fn now(&self) -> Result<i64, StoreError> {
-        let told = rows(&self.readers, sqlx::query(concat!("SELECT ", now!()))).await;
-        let now = told.and_then(|rows| rows.first().map_or(Err(sqlx::Error::RowNotFound), |row| row.try_get(0)));
-        now.map_err(|error| self.failed(error))
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn migration(place: &str, error: MigrateError) -> StoreError {
 }
 
 /// The SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>, of an error that the server reported.
-fn code(error: &sqlx::Error) -> Option<String> {
+pub(super) fn code(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
 
@@ -68,7 +68,7 @@ pub(super) fn database(place: &str, error: &sqlx::Error) -> String {
         Some("53100") => "Free some space on the server's disk",
         Some("25006") => "It takes no writes: name the primary server, not a standby",
         Some("26000") => {
-            "A pooler took a prepared statement away: use PgBouncer 1.21 or later with `max_prepared_statements` above 0"
+            "A pooler that stood not between when the host started took a prepared statement away: start the host anew"
         }
         Some(code) if code.starts_with("57P") => "The server is stopping or starting; try again",
         _ => return format!("{place}: {told}"),

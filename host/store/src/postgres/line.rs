@@ -3,6 +3,7 @@
 //!
 //! While the server is silent one asks whether it answers again. Everybody else is told at once, and goes on with what needs no database.
 
+use super::sessions::Sessions;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
 use sqlx::{Connection as _, Error};
@@ -27,6 +28,7 @@ const ANSWER: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(super) struct Line {
     pool: PgPool,
+    sessions: Sessions,
     silence: Arc<Silence>,
 }
 
@@ -40,7 +42,7 @@ struct Silence {
 
 impl Line {
     /// A pool that connects when something is asked first.
-    pub(super) fn new(options: PgConnectOptions) -> Self {
+    pub(super) fn new(options: PgConnectOptions, sessions: Sessions) -> Self {
         let silence = Arc::new(Silence::default());
         let noticed = Arc::clone(&silence);
         let pool = PgPoolOptions::new()
@@ -62,7 +64,16 @@ impl Line {
                 })
             })
             .connect_lazy_with(options);
-        Self { pool, silence }
+        Self {
+            pool,
+            sessions,
+            silence,
+        }
+    }
+
+    /// Whose sessions it leads to.
+    pub(super) fn sessions(&self) -> Sessions {
+        self.sessions
     }
 
     /// The pool itself, for who has time.

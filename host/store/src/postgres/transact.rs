@@ -3,6 +3,7 @@
 use super::dialect::{Arguments, Connection, Database, Row};
 use super::failures::{came_to_nothing, lost};
 use super::line::Line;
+use super::sessions::Sessions;
 use crate::failures::Failed;
 use crate::seal::Vault;
 use futures::future::BoxFuture;
@@ -14,11 +15,6 @@ use std::time::Duration;
 const TRIES: u32 = 8;
 /// The wait before the second try; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(5);
-/// Whatever the server's default is: rows that are decided by are locked, and statements see what was committed before them. Of a host that is
-/// not heard of any more in the middle of a transaction the server undoes it, or what it locked would be nobody's.
-const BEGIN: &str =
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL idle_in_transaction_session_timeout = '5s'";
-
 /// The rows of a query that writes nothing; asked again where the connection was lost, since the server may have restarted.
 pub(super) async fn rows<'q>(
     line: &Line,
@@ -39,7 +35,17 @@ pub(super) async fn rows<'q>(
 
 async fn ask<'q>(line: &Line, query: Query<'q, Database, Arguments<'q>>) -> Result<Vec<Row>, sqlx::Error> {
     let mut connection = line.borrow().await?;
-    let told = line.timely(query.fetch_all(connection.get()?)).await;
+    let told = match line.sessions() {
+        Sessions::Kept => line.timely(query.fetch_all(connection.get()?)).await,
+        // It is prepared, and then asked: outside of a transaction that could be two sessions.
+        Sessions::Lent => {
+            let begin = line.sessions().begin();
+            let mut transaction = line.timely(connection.get()?.begin_with(begin)).await?;
+            let told = line.timely(query.fetch_all(&mut *transaction)).await;
+            line.timely(transaction.rollback()).await?;
+            told
+        }
+    };
     if !told.as_ref().is_err_and(lost) {
         connection.answered();
     }
@@ -105,7 +111,9 @@ where
 {
     let undone = |error: sqlx::Error| Ended::Undone(error.into());
     let mut connection = line.borrow().await.map_err(undone)?;
-    let begun = line.timely(connection.get().map_err(undone)?.begin_with(BEGIN)).await;
+    let begun = line
+        .timely(connection.get().map_err(undone)?.begin_with(line.sessions().begin()))
+        .await;
     let mut transaction = begun.map_err(undone)?;
     match line.timely(act(&mut transaction, vault)).await {
         Ok(done) => match line.timely(transaction.commit()).await {

@@ -1,7 +1,7 @@
 //! Opening a database file: owner-only, one process at a time, with the schema of this version.
 
 use super::failures::{self, file, migration};
-use super::transitions::{schema, sealing};
+use super::transitions::{objects, schema, sealing};
 use crate::failures::Failed;
 use crate::seal::Vault;
 use fusebox_engine::ports::store::StoreError;
@@ -50,11 +50,11 @@ pub(super) fn readers(path: &Path, busy: Duration) -> SqlitePool {
         .connect_lazy_with(options)
 }
 
-/// Opens or makes the database, and brings its schema up to date.
+/// Opens or makes the database, and brings its schema up to date; tells the folder of its objects, too.
 ///
 /// Switching to WAL and migrating are not safe against another process that does the same, so a lock file lets one
 /// process in at a time. It is a file of its own because closing any handle on a database drops SQLite's locks on it.
-pub(super) async fn open(path: &Path, vault: &Vault, busy: Duration) -> Result<SqliteConnection, StoreError> {
+pub(super) async fn open(path: &Path, vault: &Vault, busy: Duration) -> Result<(SqliteConnection, String), StoreError> {
     let owned = path.to_owned();
     let prepared = tokio::task::spawn_blocking(move || prepare(&owned)).await;
     let _lock = prepared.map_err(|error| StoreError::Unavailable {
@@ -77,7 +77,9 @@ pub(super) async fn open(path: &Path, vault: &Vault, busy: Duration) -> Result<S
     sealing::check(&mut connection, vault)
         .await
         .map_err(|failed| failures::at(path, failed))?;
-    Ok(connection)
+    let folder = objects::folder(&mut connection).await;
+    let folder = folder.map_err(|failed| failures::at(path, failed))?;
+    Ok((connection, folder))
 }
 
 pub(super) static MIGRATIONS: Migrator = {

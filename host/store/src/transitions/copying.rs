@@ -2,6 +2,7 @@
 
 use super::dialect::{AFTER_COPY, Connection, Database, Handle, MIGRATIONS, Row};
 use super::schema;
+use crate::blobs::Objects;
 use crate::failures::Failed;
 use crate::migrate::{Kind, Line, PART, Side, Table, Value};
 use async_trait::async_trait;
@@ -111,6 +112,10 @@ impl Side for Open {
     async fn is_newer(&mut self) -> Result<bool, StoreError> {
         let newer = schema::is_newer(&mut self.transaction, &MIGRATIONS).await;
         newer.map_err(|failed| self.store.failed(failed))
+    }
+
+    fn objects(&self) -> Option<Objects> {
+        self.store.objects.clone()
     }
 
     async fn in_use(&mut self) -> Result<bool, StoreError> {

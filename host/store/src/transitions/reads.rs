@@ -4,6 +4,7 @@ use super::dialect::{Arguments, Database, Handle, Row, rows};
 use crate::rows::{Unreadable, readable};
 use crate::seal::Vault;
 use fusebox_engine::ports::store::StoreError;
+use sqlx::Row as _;
 use sqlx::query::Query;
 
 type Read<'q> = Query<'q, Database, Arguments<'q>>;
@@ -33,5 +34,12 @@ impl Handle {
         let rows = rows.map_err(|error| self.failed(error))?;
         let rows = rows.iter().map(|row| read(&self.vault, row));
         rows.collect::<Result<_, _>>().map_err(|error| self.failed(error))
+    }
+
+    /// The database's clock, in milliseconds since 1970.
+    pub(in super::super) async fn now(&self) -> Result<i64, StoreError> {
+        let now = sqlx::query(concat!("SELECT ", now!(), " AS now"));
+        let now = self.one(now, |_, row| Ok(row.try_get("now")?)).await?;
+        Ok(now.unwrap_or(0))
     }
 }

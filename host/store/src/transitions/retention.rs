@@ -1,8 +1,9 @@
 //! Purging and forgetting, in small transactions so that nobody's heartbeat waits.
 
-use super::dialect::{self, Connection, Handle, Row};
+use super::dialect::{Connection, Handle, Row};
 use super::sql::span;
 use super::{blobs, finish, holds, journal, letters};
+use crate::blobs::Object;
 use crate::failures::Failed;
 use fusebox_core::dead_letter::{Kind, State, may_purge};
 use fusebox_core::ids::LetterId;
@@ -140,7 +141,9 @@ impl Handle {
         for part in ids.chunks(PART) {
             let (tenant, part) = (tenant.to_owned(), part.to_vec());
             let part = self.write(move |c, _| Box::pin(purge(c, tenant, part, only_expired)));
-            purged.extend(part.await?);
+            let (part, gone) = part.await?;
+            purged.extend(part);
+            self.remove_objects(gone).await;
         }
         Ok(purged)
     }
@@ -196,11 +199,12 @@ impl Handle {
 
     /// Letters whose time is over and that nothing keeps: by kind, then oldest first. A row whose id is no id is named and left alone.
     pub(super) async fn expired_letters(&self, tenant: &str) -> Result<Vec<LetterId>, StoreError> {
-        let told = dialect::rows(&self.readers, sqlx::query(EXPIRED_LETTERS).bind(tenant)).await;
-        let told = told.map_err(|error| self.failed(error))?;
-        let read = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
-        let rows: Result<Vec<(String, String, i64)>, sqlx::Error> = told.iter().map(read).collect();
-        let mut rows = rows.map_err(|error| self.failed(error))?;
+        let expired = sqlx::query(EXPIRED_LETTERS).bind(tenant);
+        let mut rows: Vec<(String, String, i64)> = self
+            .whole(expired, |_, row| {
+                Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+            })
+            .await?;
         rows.sort_by(|(a, a_kind, a_first), (b, b_kind, b_first)| (a_kind, a_first, a).cmp(&(b_kind, b_first, b)));
         let ids = rows.iter().filter_map(|(id, ..)| {
             id.parse()
@@ -233,20 +237,19 @@ impl Handle {
         }
     }
 
-    /// Looks for orphans beside the writer, and asks again of each when it is removed.
+    /// Looks for orphans beside the writer, and asks again of each when it is removed; then for objects without a row.
     async fn drop_orphans(&self, tenant: &str) -> Result<(), StoreError> {
         let age = span(ORPHAN_AFTER);
         let orphans = sqlx::query(blobs::ORPHANS).bind(tenant).bind(age);
-        let orphans = dialect::rows(&self.readers, orphans)
-            .await
-            .map_err(|e| self.failed(e))?;
-        let orphans: Result<Vec<Vec<u8>>, _> = orphans.iter().map(|row| row.try_get(0)).collect();
-        let orphans = orphans.map_err(|e: sqlx::Error| self.failed(e))?;
+        let orphans: Vec<Vec<u8>> = self.whole(orphans, |_, row| Ok(row.try_get("bytes")?)).await?;
         for part in orphans.chunks(PART) {
             let (tenant, part) = (tenant.to_owned(), part.to_vec());
-            self.write(move |c, _| Box::pin(async move { blobs::drop_orphans(c, &tenant, &part, age).await }))
+            let gone = self
+                .write(move |c, _| Box::pin(async move { blobs::drop_orphans(c, &tenant, &part, age).await }))
                 .await?;
+            self.remove_objects(gone).await;
         }
+        self.sweep(tenant).await;
         Ok(())
     }
 }
@@ -339,8 +342,8 @@ async fn purge(
     tenant: String,
     ids: Vec<LetterId>,
     only_expired: OnlyExpired,
-) -> Result<Vec<LetterId>, Failed> {
-    let mut purged = Vec::new();
+) -> Result<(Vec<LetterId>, Vec<Object>), Failed> {
+    let (mut purged, mut gone) = (Vec::new(), Vec::new());
     for id in ids {
         holds::letter(connection, &tenant, &id).await?;
         let found = sqlx::query(letters::TO_PURGE).bind(&tenant).bind(id.as_str());
@@ -363,10 +366,10 @@ async fn purge(
         let pages = sqlx::query_scalar(PAGES_OF_LETTER).bind(&tenant).bind(id.as_str());
         let pages: Vec<Vec<u8>> = pages.fetch_all(&mut *connection).await?;
         letters::drop_snapshot(connection, &tenant, id.as_str()).await?;
-        blobs::drop_orphans(connection, &tenant, &pages, span(PAGE_GRACE)).await?;
+        gone.extend(blobs::drop_orphans(connection, &tenant, &pages, span(PAGE_GRACE)).await?);
         purged.push(id);
     }
-    Ok(purged)
+    Ok((purged, gone))
 }
 
 /// Whether a letter can be put away: open, and neither leased, in doubt, pinned, nor with a request whose end nobody knows.

@@ -1,8 +1,8 @@
 //! Every statement whose plan matters, for whoever asks a database how it finds the rows.
 
 use super::{
-    approvals, audit, blobs, breakers, errors, finish, journal, keys, letters, nested, redrives, rest, retention, runs,
-    state, tools,
+    approvals, audit, blobs, breakers, errors, finish, journal, keys, letters, nested, objects, redrives, rest,
+    retention, runs, state, tools,
 };
 use fusebox_engine::ports::store::{ApprovalFilter, AuditFilter, ErrorFilter, LetterFilter, RunFilter};
 use fusebox_engine::testing::store_contract::samples::{approval_id, letter_id, run_id};
@@ -65,6 +65,9 @@ pub(in super::super) fn all() -> Vec<String> {
         blobs::PAGE,
         blobs::ORPHANS,
         blobs::DROP_ORPHAN,
+        blobs::TOUCH,
+        objects::NAMED[0],
+        objects::NAMED[1],
         keys::ONE,
         keys::ALL,
         keys::REVOKE,

@@ -16,6 +16,7 @@ mod journal;
 mod keys;
 mod letters;
 mod nested;
+pub(super) mod objects;
 mod reads;
 mod redrives;
 mod resolve;
@@ -30,6 +31,7 @@ pub(super) mod statements;
 mod tools;
 
 use super::dialect::{self, Handle};
+use crate::blobs::{Blob, Kind};
 use async_trait::async_trait;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RedriveId, RunId};
@@ -59,8 +61,7 @@ impl Handle {
 #[async_trait]
 impl Store for Handle {
     async fn deploy(&self, tool: ToolRecord, component: Bytes) -> Result<(ToolRecord, bool), StoreError> {
-        self.write(move |c, _| Box::pin(tools::deploy(c, tool, component)))
-            .await
+        self.deploy_whole(tool, component).await
     }
 
     async fn tools(&self, tenant: &str) -> Result<Vec<ToolRecord>, StoreError> {
@@ -80,13 +81,14 @@ impl Store for Handle {
 
     async fn change_tool(&self, tenant: &str, name: &str, change: ToolChange) -> Result<bool, StoreError> {
         let (tenant, name) = (tenant.to_owned(), name.to_owned());
-        self.write(move |c, _| Box::pin(async move { tools::change(c, &tenant, &name, change).await }))
-            .await
+        let changed = self.write(move |c, _| Box::pin(async move { tools::change(c, &tenant, &name, change).await }));
+        let (found, gone) = changed.await?;
+        self.remove_objects(gone).await;
+        Ok(found)
     }
 
     async fn component(&self, tenant: &str, digest: Digest) -> Result<Option<Bytes>, StoreError> {
-        let query = query(tools::COMPONENT).bind(tenant).bind(digest.0.to_vec());
-        self.one(query, |_, row| blobs::bytes(row)).await
+        self.blob(&Blob::new(Kind::Component, tenant, digest)).await
     }
 
     async fn claim(&self, new: NewRun) -> Result<Claim, StoreError> {
@@ -408,18 +410,14 @@ impl Store for Handle {
     }
 
     async fn put_pages(&self, tenant: &str, pages: &[Page]) -> Result<(), StoreError> {
-        // Small transactions, so that a large snapshot delays nobody's heartbeat.
-        for part in pages.chunks(blobs::PAGES_AT_ONCE) {
-            let (tenant, part) = (tenant.to_owned(), part.to_vec());
-            self.write(move |c, vault| Box::pin(blobs::put(c, vault, tenant, part)))
-                .await?;
-        }
-        Ok(())
+        self.put_pages_whole(tenant, pages).await
     }
 
     async fn page(&self, tenant: &str, digest: Digest) -> Result<Option<Bytes>, StoreError> {
-        let query = query(blobs::PAGE).bind(tenant).bind(digest.0.to_vec());
-        self.one(query, blobs::page).await
+        let page = Blob::new(Kind::Page, tenant, digest);
+        let stored = self.blob(&page).await?;
+        let opened = stored.map(|stored| blobs::opened(&self.vault, &page, &stored));
+        opened.transpose().map_err(|error| self.failed(error))
     }
 
     async fn breakers(&self, tenant: &str) -> Result<Vec<BreakerRecord>, StoreError> {

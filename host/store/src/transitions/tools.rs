@@ -2,7 +2,8 @@
 
 use super::dialect::{Connection, Row};
 use super::sql::text;
-use super::{holds, state};
+use super::{holds, objects, state};
+use crate::blobs::{Kind, Object};
 use crate::failures::{Failed, refused};
 use crate::rows::{Unreadable, decode, encode};
 use bytes::Bytes;
@@ -27,12 +28,12 @@ pub(super) const NEWEST_OF_ALL: &str = select!(
 );
 pub(super) const NEWEST: &str = select!("WHERE t.tenant = $1 AND t.name = $2 ORDER BY v.number DESC LIMIT 1");
 pub(super) const VERSION: &str = select!("WHERE t.tenant = $1 AND t.name = $2 AND v.number = $3");
-pub(super) const COMPONENT: &str = "SELECT wasm AS bytes FROM components WHERE tenant = $1 AND digest = $2";
+pub(super) const COMPONENT: &str = "SELECT wasm AS bytes, object FROM components WHERE tenant = $1 AND digest = $2";
 /// The next number of a name, taken. Numbers outlive their versions: a run may be pinned to one.
 pub(super) const NUMBER: &str = "INSERT INTO tool_numbers (tenant, name, highest) VALUES ($1, $2, 1) \
      ON CONFLICT (tenant, name) DO UPDATE SET highest = tool_numbers.highest + 1 RETURNING highest";
 pub(super) const DROP_UNUSED_COMPONENTS: &str = "DELETE FROM components WHERE tenant = $1 AND NOT EXISTS \
-     (SELECT 1 FROM tool_versions v WHERE v.tenant = components.tenant AND v.component = components.digest)";
+     (SELECT 1 FROM tool_versions v WHERE v.tenant = components.tenant AND v.component = components.digest) RETURNING digest, object";
 
 pub(super) fn tool(row: &Row) -> Result<ToolRecord, Unreadable> {
     let (name, number): (String, i64) = (row.try_get("name")?, row.try_get("number")?);
@@ -42,17 +43,27 @@ pub(super) fn tool(row: &Row) -> Result<ToolRecord, Unreadable> {
     Ok(tool)
 }
 
+/// Refuses a component that is not the one that the record names.
+pub(super) fn check(tool: &ToolRecord, component: &Bytes) -> Result<(), Failed> {
+    if digest_of(component) == tool.component {
+        return Ok(());
+    }
+    Err(refused(format!(
+        "the component of tool `{}` does not have the digest {}",
+        tool.name, tool.component
+    )))
+}
+
+/// What became of a deploy: the version, whether it is new, and whether a row names the object.
+type Deployed = ((ToolRecord, bool), bool);
+
+/// Adds a version; its component is in `object`, or in `component`.
 pub(super) async fn deploy(
     connection: &mut Connection,
     mut tool: ToolRecord,
     component: Bytes,
-) -> Result<(ToolRecord, bool), Failed> {
-    if digest_of(&component) != tool.component {
-        return Err(refused(format!(
-            "the component of tool `{}` does not have the digest {}",
-            tool.name, tool.component
-        )));
-    }
+    object: Option<String>,
+) -> Result<Deployed, Failed> {
     holds::tool(connection, &tool.tenant, &tool.name).await?;
     let newest = sqlx::query(NEWEST).bind(&tool.tenant).bind(&tool.name);
     if let Some(row) = newest.fetch_optional(&mut *connection).await? {
@@ -62,7 +73,7 @@ pub(super) async fn deploy(
                     && newest.manifest == tool.manifest
                     && newest.links == tool.links =>
             {
-                return Ok((newest, false));
+                return Ok(((newest, false), false));
             }
             Ok(_) => {}
             // Deploying anew is the way out of a broken version.
@@ -73,18 +84,27 @@ pub(super) async fn deploy(
     }
     let number = sqlx::query_scalar(NUMBER).bind(&tool.tenant).bind(&tool.name);
     tool.number = number.fetch_one(&mut *connection).await?;
-    insert(connection, &tool, &component).await?;
-    Ok((tool, true))
+    let named = insert(connection, &tool, &component, object).await?;
+    Ok(((tool, true), named))
 }
 
-async fn insert(connection: &mut Connection, tool: &ToolRecord, component: &[u8]) -> Result<(), Failed> {
+/// Whether the component was not there yet.
+async fn insert(
+    connection: &mut Connection,
+    tool: &ToolRecord,
+    component: &[u8],
+    object: Option<String>,
+) -> Result<bool, Failed> {
     let digest = tool.component.0.as_slice();
-    sqlx::query("INSERT INTO components (tenant, digest, wasm) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-        .bind(&tool.tenant)
-        .bind(digest)
-        .bind(component)
-        .execute(&mut *connection)
-        .await?;
+    let added = sqlx::query(
+        "INSERT INTO components (tenant, digest, wasm, object) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+    )
+    .bind(&tool.tenant)
+    .bind(digest)
+    .bind(component)
+    .bind(object)
+    .execute(&mut *connection)
+    .await?;
     sqlx::query("INSERT INTO tools (tenant, name, enabled) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
         .bind(&tool.tenant)
         .bind(&tool.name)
@@ -100,15 +120,16 @@ async fn insert(connection: &mut Connection, tool: &ToolRecord, component: &[u8]
         .bind(encode(&row, tool)?)
         .execute(connection)
         .await?;
-    Ok(())
+    Ok(added.rows_affected() > 0)
 }
 
+/// Whether there was such a tool, and the objects of the components that went with it.
 pub(super) async fn change(
     connection: &mut Connection,
     tenant: &str,
     name: &str,
     change: ToolChange,
-) -> Result<bool, Failed> {
+) -> Result<(bool, Vec<Object>), Failed> {
     let enable = "UPDATE tools SET enabled = $3 WHERE tenant = $1 AND name = $2";
     let query = match change {
         ToolChange::Enable => sqlx::query(enable).bind(tenant).bind(name).bind(true),
@@ -118,16 +139,17 @@ pub(super) async fn change(
             .bind(name),
     };
     let found = query.execute(&mut *connection).await?.rows_affected() > 0;
+    let mut gone = Vec::new();
     if found && change == ToolChange::Remove {
-        sqlx::query(DROP_UNUSED_COMPONENTS)
-            .bind(tenant)
-            .execute(&mut *connection)
-            .await?;
+        let dropped = sqlx::query(DROP_UNUSED_COMPONENTS).bind(tenant);
+        for row in dropped.fetch_all(&mut *connection).await? {
+            gone.extend(objects::gone(Kind::Component, tenant, &row)?);
+        }
         sqlx::query(state::FORGET)
             .bind(tenant)
             .bind(state::name(&Space::Tool(name.to_owned())))
             .execute(connection)
             .await?;
     }
-    Ok(found)
+    Ok((found, gone))
 }

@@ -1,4 +1,5 @@
-//! The contract of every store, on memory, on SQLite and on PostgreSQL, plain and encrypted.
+//! The contract of every store, on memory, on SQLite and on PostgreSQL, plain, encrypted and with objects
+//! outside, and behind a pooler.
 
 mod memory {
     fusebox_engine::store_contract!(crate::subjects::memory);
@@ -18,4 +19,16 @@ mod postgres {
 
 mod sealed_postgres {
     fusebox_engine::store_contract!(crate::subjects::sealed_postgres);
+}
+
+mod pooled_postgres {
+    fusebox_engine::store_contract!(crate::subjects::pooled_postgres);
+}
+
+mod sqlite_with_objects {
+    fusebox_engine::store_contract!(crate::subjects::sqlite_with_objects);
+}
+
+mod postgres_with_objects {
+    fusebox_engine::store_contract!(crate::subjects::postgres_with_objects);
 }

@@ -1,6 +1,7 @@
 //! Every store against its contract, against each other, and SQLite against the world.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod bucket;
 mod contract;
 mod crash;
 mod days;
@@ -8,6 +9,7 @@ mod differential;
 mod failed_journals;
 mod fleet;
 mod migrate;
+mod objects;
 mod operations;
 mod poison;
 mod postgres;

@@ -15,7 +15,12 @@ use sqlx::{Connection, Executor};
 use std::sync::Arc;
 use std::time::Duration;
 
-const KEY: StoreOptions = StoreOptions { key: Some([7; 32]) };
+fn key() -> StoreOptions {
+    StoreOptions {
+        key: Some([7; 32]),
+        ..StoreOptions::default()
+    }
+}
 
 /// Something in every table, the leases over.
 async fn fill(subject: &dyn Subject) {
@@ -87,26 +92,28 @@ async fn there_and_back(subject: &subjects::Sqlite, options: StoreOptions) {
     let second = Place::Postgres(database.url());
     let third = Place::File(folder.path().join("back.db"));
 
-    let in_use = migrate(&first, &second, options).await.unwrap_err();
+    let in_use = migrate(&first, &second, options.clone()).await.unwrap_err();
     assert!(
         matches!(&in_use, StoreError::Refused { what } if what.contains("stop every host")),
         "{in_use}"
     );
     subject.pass(Duration::from_secs(3600)).await;
     let before = told(&*subject.store()).await;
-    let there = migrate(&first, &second, options).await.unwrap();
+    let there = migrate(&first, &second, options.clone()).await.unwrap();
     assert!(there.rows > 15, "{there:?}");
-    let postgres = PostgresStore::open_with(&database.url(), options).await.unwrap();
+    let postgres = PostgresStore::open_with(&database.url(), options.clone())
+        .await
+        .unwrap();
     assert_eq!(told(&postgres).await, before);
     // The counter of the error log goes on.
-    let back = migrate(&second, &third, options).await.unwrap();
+    let back = migrate(&second, &third, options.clone()).await.unwrap();
     assert_eq!(back, there);
     postgres.append_errors(vec![error(TENANT, "new")]).await.unwrap();
     let Place::File(path) = &third else { panic!() };
-    let sqlite = SqliteStore::open_with(path, options).await.unwrap();
+    let sqlite = SqliteStore::open_with(path, options.clone()).await.unwrap();
     assert_eq!(told(&sqlite).await, before);
 
-    let full = migrate(&first, &second, options).await.unwrap_err().to_string();
+    let full = migrate(&first, &second, options.clone()).await.unwrap_err().to_string();
     let encrypted = options.key.is_some();
     let why = ["holds something already", "the database is encrypted"][usize::from(encrypted)];
     assert!(full.contains(why), "{full}");
@@ -119,7 +126,7 @@ async fn everything_goes_to_postgres_and_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_encrypted_stays_so_under_its_key() {
-    there_and_back(&subjects::sealed().await, KEY).await;
+    there_and_back(&subjects::sealed().await, key()).await;
 }
 
 #[tokio::test]

@@ -15,7 +15,10 @@ use std::path::Path;
 const MARK: &str = "open-sesame";
 
 fn key(n: u8) -> StoreOptions {
-    StoreOptions { key: Some([n; 32]) }
+    StoreOptions {
+        key: Some([n; 32]),
+        ..StoreOptions::default()
+    }
 }
 
 fn reason(result: Result<SqliteStore, StoreError>) -> String {

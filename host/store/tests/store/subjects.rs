@@ -1,13 +1,14 @@
 //! The stores under test, and how time passes for each.
 
+use crate::bucket::Bucket;
 use async_trait::async_trait;
 use fusebox_core::time::Wall;
 use fusebox_engine::memory_store::MemoryStore;
 use fusebox_engine::ports::store::Store;
 use fusebox_engine::testing::store_contract::Subject;
 use fusebox_engine::testing::store_contract::samples::run_id;
-use fusebox_store::{PostgresStore, SqliteStore, StoreOptions};
-use fusebox_test_postgres::{Database, Server};
+use fusebox_store::{Blobs, PostgresStore, SqliteStore, StoreOptions};
+use fusebox_test_postgres::{Database, Pooler, Server};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, SqliteConnection};
@@ -67,6 +68,13 @@ impl Subject for Memory {
     }
 }
 
+fn keyed() -> StoreOptions {
+    StoreOptions {
+        key: Some([7; 32]),
+        ..StoreOptions::default()
+    }
+}
+
 pub(crate) struct Sqlite {
     path: PathBuf,
     _folder: TempDir,
@@ -79,7 +87,7 @@ pub(crate) async fn sqlite() -> Sqlite {
 
 /// As [`sqlite`], encrypted.
 pub(crate) async fn sealed() -> Sqlite {
-    with(StoreOptions { key: Some([7; 32]) }).await
+    with(keyed()).await
 }
 
 async fn with(options: StoreOptions) -> Sqlite {
@@ -135,32 +143,41 @@ pub(crate) struct Postgres {
     /// Connections past the store.
     raw: PgPool,
     database: Database,
+    _pooler: Option<Pooler>,
 }
 
 pub(crate) async fn postgres() -> Postgres {
     postgres_with(StoreOptions::default()).await
 }
 
+/// As [`postgres`], behind PgBouncer, which has fewer sessions than the store has connections.
+pub(crate) async fn pooled_postgres() -> Postgres {
+    let database = empty().await;
+    let pooler = Pooler::start(Arc::new(Server::shared()), 3);
+    let url = pooler.url(database.name());
+    Postgres::open(database, &url, StoreOptions::default(), Some(pooler)).await
+}
+
 /// As [`postgres`], encrypted, and with what the samples make in partitions of its day.
 pub(crate) async fn sealed_postgres() -> Postgres {
-    let subject = postgres_with(StoreOptions { key: Some([7; 32]) }).await;
+    let subject = postgres_with(keyed()).await;
     subject.keep_days().await;
     subject
 }
 
 async fn postgres_with(options: StoreOptions) -> Postgres {
-    let server = Arc::new(Server::shared());
-    let template = template();
+    let database = empty().await;
+    let url = database.url();
+    Postgres::open(database, &url, options, None).await
+}
+
+/// A database with the schema, and nothing in it.
+async fn empty() -> Database {
+    let (server, template) = (Arc::new(Server::shared()), template());
     let database = Database::like(server, &template, |url| async move {
         PostgresStore::open(&url).await.unwrap();
     });
-    let database = database.await;
-    let store = Arc::new(PostgresStore::open_with(&database.url(), options).await.unwrap());
-    let raw = PgPoolOptions::new()
-        .max_connections(1)
-        .connect_lazy(&database.url())
-        .unwrap();
-    Postgres { store, raw, database }
+    database.await
 }
 
 /// The name of a database with this schema and nothing else.
@@ -171,6 +188,18 @@ fn template() -> String {
 }
 
 impl Postgres {
+    async fn open(database: Database, url: &str, options: StoreOptions, pooler: Option<Pooler>) -> Self {
+        Self {
+            store: Arc::new(PostgresStore::open_with(url, options).await.unwrap()),
+            raw: PgPoolOptions::new()
+                .max_connections(1)
+                .connect_lazy(&database.url())
+                .unwrap(),
+            database,
+            _pooler: pooler,
+        }
+    }
+
     pub(crate) fn url(&self) -> String {
         self.database.url()
     }
@@ -217,5 +246,89 @@ impl Subject for Postgres {
 
     async fn keep_days(&self) {
         self.keep_days_of_samples(1).await;
+    }
+}
+
+/// A place for objects in that bucket.
+pub(crate) fn blobs(bucket: &Arc<Bucket>) -> Blobs {
+    Blobs::new(Arc::clone(bucket) as _, "test", "a bucket of the test")
+}
+
+/// A store that puts components and pages into a bucket.
+pub(crate) struct WithObjects<S> {
+    pub(crate) inner: S,
+    pub(crate) bucket: Arc<Bucket>,
+}
+
+fn outside(bucket: &Arc<Bucket>) -> StoreOptions {
+    StoreOptions {
+        blobs: Some(blobs(bucket)),
+        ..StoreOptions::default()
+    }
+}
+
+pub(crate) async fn sqlite_with_objects() -> WithObjects<Sqlite> {
+    let bucket = Arc::default();
+    WithObjects {
+        inner: with(outside(&bucket)).await,
+        bucket,
+    }
+}
+
+pub(crate) async fn postgres_with_objects() -> WithObjects<Postgres> {
+    let bucket = Arc::default();
+    WithObjects {
+        inner: postgres_with(outside(&bucket)).await,
+        bucket,
+    }
+}
+
+impl<S: Subject + 'static> WithObjects<S> {
+    /// The same, whatever the database.
+    pub(crate) fn any(self) -> WithObjects<Any> {
+        WithObjects {
+            inner: Any(Box::new(self.inner)),
+            bucket: self.bucket,
+        }
+    }
+}
+
+/// On any database.
+pub(crate) struct Any(Box<dyn Subject>);
+
+#[async_trait]
+impl Subject for Any {
+    fn store(&self) -> Arc<dyn Store> {
+        self.0.store()
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.0.pass(time).await;
+    }
+
+    async fn keep_days(&self) {
+        self.0.keep_days().await;
+    }
+}
+
+impl<S> WithObjects<S> {
+    pub(crate) fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+}
+
+#[async_trait]
+impl<S: Subject> Subject for WithObjects<S> {
+    fn store(&self) -> Arc<dyn Store> {
+        self.inner.store()
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.inner.pass(time).await;
+        self.bucket.pass(time);
+    }
+
+    async fn keep_days(&self) {
+        self.inner.keep_days().await;
     }
 }

@@ -27,6 +27,23 @@ pub(crate) fn folder() -> PathBuf {
         })
 }
 
+/// The program of PgBouncer.
+///
+/// # Panics
+/// When there is none.
+pub(crate) fn pgbouncer() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Not every user has the folder of administrators in the path.
+    let mut folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    folders
+        .find_map(|folder| Some(folder.join("pgbouncer")).filter(|program| program.is_file()))
+        .unwrap_or_else(|| {
+            panic!(
+                "PgBouncer is not installed. Install it with `apt-get install pgbouncer`, or what your system calls it"
+            )
+        })
+}
+
 /// The version of a folder like `/usr/lib/postgresql/15/bin`.
 fn number(folder: &Path) -> Option<u32> {
     folder.parent()?.file_name()?.to_str()?.parse().ok()
@@ -64,11 +81,16 @@ impl User {
         }
     }
 
-    /// Runs a program as that user and gives what it says should it fail.
-    pub(crate) fn run(self, command: &mut Command) -> Result<(), String> {
+    /// Has a program run as that user.
+    pub(crate) fn runs(self, command: &mut Command) {
         if let Some((user, group)) = self.0 {
             command.uid(user).gid(group);
         }
+    }
+
+    /// Runs a program as that user and gives what it says should it fail.
+    pub(crate) fn run(self, command: &mut Command) -> Result<(), String> {
+        self.runs(command);
         let log = tempfile_for_output();
         command.stdin(Stdio::null()).current_dir("/");
         // Not a pipe: the server would hold it open, and the wait for its end would be one for the server's.

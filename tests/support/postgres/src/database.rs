@@ -112,6 +112,12 @@ impl Database {
         told.flatten().unwrap_or_default()
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its server.
     #[must_use]
     pub fn server(&self) -> &Server {

@@ -7,7 +7,9 @@
 
 mod binaries;
 mod database;
+mod pooler;
 mod server;
 
 pub use database::Database;
+pub use pooler::Pooler;
 pub use server::{Durability, Server};

@@ -94,6 +94,11 @@ impl Server {
         format!("postgres://{ROLE}:{}@127.0.0.1:{}/{database}", self.password, self.port)
     }
 
+    /// Its user and password, as PgBouncer has them in its file of users.
+    pub(crate) fn credentials(&self) -> String {
+        format!("\"{ROLE}\" \"{}\"\n", self.password)
+    }
+
     /// The TCP port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
