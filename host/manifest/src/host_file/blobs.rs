@@ -91,25 +91,15 @@ pub(super) fn check(host: &HostFile, table: &Table, cx: &mut Lowering<'_>) {
         return;
     };
     let place = span(table.table("blobs"), "endpoint");
-    let mut find = |message: String, help: &str| {
-        let finding = Diagnostic::error(codes::BLOBS, message).at(place.clone());
-        cx.findings.push(finding.help(help));
-    };
-    if store.is_none() {
-        find(
-            "`blobs.endpoint` is set, and no bucket is".to_owned(),
-            "write `store = \"s3://BUCKET/PREFIX\"` under `[blobs]`",
-        );
-    }
     let origin = &endpoint.origin;
     let here = origin.host == "localhost" || origin.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     if !origin.tls && !here && settings.text("blobs.plain-http").as_deref() != Some("anywhere") {
-        find(
-            format!(
-                "`blobs.endpoint` is at another machine, {}, and without TLS",
-                origin.host
-            ),
-            "write https://, or `plain-http = \"anywhere\"` under `[blobs]` if nobody else is on the way there",
+        let message = format!(
+            "`blobs.endpoint` is at another machine, {}, and without TLS",
+            origin.host
         );
+        let help = "write https://, or `plain-http = \"anywhere\"` under `[blobs]` if nobody else is on the way there";
+        cx.findings
+            .push(Diagnostic::error(codes::BLOBS, message).at(place).help(help));
     }
 }
