@@ -48,7 +48,9 @@ fn call_on(host: &Served, stop: &AtomicBool, seen: &Seen) {
             let run = host.get("", &format!("/v1/runs/{run}")).is(200).json();
             format!("{} {}", run["version"], run["component"].as_str().unwrap())
         } else {
-            answer.json()["code"].as_str().unwrap().to_owned()
+            let problem = answer.json();
+            let told = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+            format!("{} {}", told("code"), told("detail"))
         };
         seen.lock().unwrap().push(what);
         thread::sleep(Duration::from_millis(5));

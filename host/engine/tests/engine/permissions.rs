@@ -204,6 +204,7 @@ fn in_the_source() -> BTreeSet<String> {
         let methods = ["    pub async fn ", "    pub fn "];
         for method in methods.iter().flat_map(|start| text.split(start).skip(1)) {
             let (name, rest) = method.split_once('(').unwrap();
+            let name = name.split('<').next().unwrap();
             let parameters = rest.split_once(')').unwrap().0;
             if parameters.contains("caller: &Caller") {
                 found.insert(name.to_owned());

@@ -27,7 +27,13 @@ pub(super) fn code(error: &sqlx::Error) -> Option<String> {
 
 /// Whether another transaction was in the way, so that this one did nothing: a deadlock, a clash, or a row that went while it was referred to.
 pub(super) fn came_to_nothing(error: &sqlx::Error) -> bool {
-    matches!(code(error).as_deref(), Some("40001" | "40P01" | "55P03" | "23503"))
+    matches!(code(error).as_deref(), Some("40001" | "40P01" | "55P03" | "23503")) || wrong_day(error)
+}
+
+/// Whether a row was on its way into one partition while another one was made for it. Unlike a check of the table, that has no name.
+fn wrong_day(error: &sqlx::Error) -> bool {
+    let check = error.as_database_error().filter(|error| error.is_check_violation());
+    check.is_some_and(|check| check.constraint().is_none())
 }
 
 /// The server ended a transaction of which it heard nothing for too long, and the connection with it.

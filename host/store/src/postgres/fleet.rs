@@ -4,6 +4,7 @@
 //! told a moment ago in one statement. A note that is lost costs whoever waits for it one turn of looking by themselves.
 
 use super::line::Line;
+use super::sessions::Sessions;
 use super::transact::{pause, rows};
 use async_trait::async_trait;
 use fusebox_engine::ports::fleet::{Alone, Fleet, Limits, Topic};
@@ -88,7 +89,8 @@ impl Fleet for PostgresFleet {
     }
 
     fn listen(&self) {
-        if !self.listens.swap(true, Ordering::AcqRel) {
+        // A session that is lent would hear for whoever has it next.
+        if self.shared.line.sessions() == Sessions::Kept && !self.listens.swap(true, Ordering::AcqRel) {
             let listener = tokio::spawn(listen(Arc::clone(&self.shared)));
             let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
             tasks.push(listener);

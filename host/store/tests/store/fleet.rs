@@ -40,12 +40,11 @@ async fn what_one_host_tells_the_others_hear_and_each_once() {
     assert!(*heard.borrow() > before);
     assert_eq!(*silent.borrow(), untouched);
     // Its own notes come back to it, and are heard once.
-    let told = *two.told(Topic::Redrives).borrow();
+    let (told, mut runs) = (*two.told(Topic::Redrives).borrow(), two.told(Topic::Runs));
     two.tell(Topic::Redrives);
     two.flush().await;
     one.tell(Topic::Runs);
     one.flush().await;
-    let mut runs = two.told(Topic::Runs);
     tokio::time::timeout(LONG, runs.changed()).await.unwrap().unwrap();
     assert_eq!(*two.told(Topic::Redrives).borrow(), told + 1);
 }
