@@ -86,7 +86,7 @@ impl Line {
     /// # Errors
     /// There is none, or the server is silent and somebody else waits for it already.
     pub(super) async fn borrow(&self) -> Result<Borrowed, Error> {
-        let asks = self.silence.silent.load(Ordering::Acquire);
+        let asks = self.is_silent();
         if asks && self.silence.asking.swap(true, Ordering::AcqRel) {
             return Err(no_answer("the server does not answer"));
         }
@@ -103,6 +103,11 @@ impl Line {
         }
         borrowed.connection = Some(acquired?);
         Ok(borrowed)
+    }
+
+    /// Whether the server did not answer when it was asked last.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silence.silent.load(Ordering::Acquire)
     }
 
     /// What the server answers, or that it did not in time.

@@ -25,7 +25,7 @@ pub(super) async fn rows<'q>(
     for _ in 1..TRIES {
         let asked = query_with::<Database, _>(query.sql(), arguments.clone());
         match ask(line, asked).await {
-            Err(error) if lost(&error) => pause(wait).await,
+            Err(error) if worth_another(line, &error) => pause(wait).await,
             told => return told,
         }
         wait *= 2;
@@ -60,7 +60,7 @@ where
     let mut wait = FIRST_WAIT;
     for _ in 1..TRIES {
         match once(line, vault, act.clone()).await {
-            Err(failed) if again(&failed) => {
+            Err(failed) if again(line, &failed) => {
                 tracing::debug!(?failed, "a transaction is done again");
                 pause(wait).await;
                 wait *= 2;
@@ -97,10 +97,15 @@ impl Ended {
     }
 }
 
-fn again(ended: &Ended) -> bool {
+/// Whether the connection is gone and another one may do: where the server is silent it is waited for once, and not again.
+fn worth_another(line: &Line, error: &sqlx::Error) -> bool {
+    lost(error) && !line.is_silent()
+}
+
+fn again(line: &Line, ended: &Ended) -> bool {
     match ended {
         Ended::Undone(Failed::Overtaken(_)) => true,
-        Ended::Undone(Failed::Database(error)) => came_to_nothing(error) || lost(error),
+        Ended::Undone(Failed::Database(error)) => came_to_nothing(error) || worth_another(line, error),
         Ended::Undone(_) | Ended::Unknown(_) => false,
     }
 }
