@@ -47,6 +47,20 @@ impl Fleet {
         let hosts = (1..=count).map(host).collect();
         Self { site, hosts }
     }
+
+    /// Three hosts that work, with a search tool that tries once; the section of its service goes on so.
+    pub(crate) fn searching(settings: &str, service: &str) -> Self {
+        let mut fleet = Self::of(3, Server::shared(), settings);
+        let service = format!("[services.search]\n{service}\n");
+        let no_retry = ("retry = \"idempotent\"", "retry = \"none\"");
+        fleet
+            .site
+            .deploy_with("search", &[("[services.search]\n", &service), no_retry]);
+        for host in &mut fleet.hosts {
+            host.start(&fleet.site);
+        }
+        fleet
+    }
 }
 
 impl Host {

@@ -4,7 +4,6 @@ use super::Fleet;
 use crate::http::client::Served;
 use crate::site::{Site, eventually};
 use fusebox_simulator::{Fault, Service};
-use fusebox_test_postgres::Server;
 use serde_json::{Value, json};
 use std::thread;
 
@@ -12,18 +11,8 @@ const KEY: &str = "search/search";
 
 /// Three hosts; the breaker of their search service opens at the second failure in a row.
 fn fleet(cooldown: &str) -> Fleet {
-    let mut fleet = Fleet::of(3, Server::shared(), "lease = \"3s\"\n");
-    let breaker = format!(
-        "[services.search]\nbreaker = {{ failure-threshold = 2, cooldown = \"{cooldown}\", max-cooldown = \"10m\" }}\n"
-    );
-    let no_retry = ("retry = \"idempotent\"", "retry = \"none\"");
-    fleet
-        .site
-        .deploy_with("search", &[("[services.search]\n", &breaker), no_retry]);
-    for host in &mut fleet.hosts {
-        host.start(&fleet.site);
-    }
-    fleet
+    let breaker = format!("breaker = {{ failure-threshold = 2, cooldown = \"{cooldown}\", max-cooldown = \"10m\" }}");
+    Fleet::searching("lease = \"3s\"\n", &breaker)
 }
 
 fn served(fleet: &Fleet, at: usize) -> &Served {

@@ -3,22 +3,12 @@
 use super::Fleet;
 use crate::site::{Site, eventually};
 use fusebox_simulator::{Fault, Service};
-use fusebox_test_postgres::Server;
 use serde_json::{Value, json};
 use std::thread;
 
 /// Three hosts that look by themselves every five minutes only, with a search service whose section goes on so.
 fn fleet(limits: &str) -> Fleet {
-    let mut fleet = Fleet::of(3, Server::shared(), "recovery = { poll = \"5m\" }\n");
-    let limits = format!("[services.search]\n{limits}\n");
-    let no_retry = ("retry = \"idempotent\"", "retry = \"none\"");
-    fleet
-        .site
-        .deploy_with("search", &[("[services.search]\n", &limits), no_retry]);
-    for host in &mut fleet.hosts {
-        host.start(&fleet.site);
-    }
-    fleet
+    Fleet::searching("recovery = { poll = \"5m\" }\n", limits)
 }
 
 /// What each of so many searches at each host comes to, all at once; `meanwhile` is done until the last is over.
