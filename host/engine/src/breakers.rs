@@ -1,11 +1,13 @@
 //! Every breaker of this host: admission and settlement by the effects, its transitions handed over to be stored.
 
 mod lock;
+mod shared_time;
 mod sync;
 #[cfg(test)]
 mod tests;
 
 use lock::{Lock, Locked};
+use shared_time::SharedTime;
 pub(crate) use sync::Published;
 
 use crate::meters::BreakerMeters;
@@ -49,8 +51,27 @@ struct Inner {
 /// What every breaker of a host needs.
 struct Links {
     clock: Arc<dyn Clock>,
+    /// The time as it is stored: by the database's clock, so that a cooldown ends for all hosts at once, whatever their own clocks say.
+    shared: SharedTime,
     entropy: Arc<dyn Entropy>,
     changes: mpsc::UnboundedSender<Arc<Cell>>,
+}
+
+impl Links {
+    fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, changes: mpsc::UnboundedSender<Arc<Cell>>) -> Arc<Self> {
+        Arc::new(Self {
+            shared: SharedTime::new(&*clock),
+            clock,
+            entropy,
+            changes,
+        })
+    }
+
+    /// One instant by the monotonic clock and by the database's.
+    fn now(&self) -> (Tick, Wall) {
+        let now = self.clock.tick();
+        (now, self.shared.at(now))
+    }
 }
 
 impl Cell {
@@ -62,7 +83,7 @@ impl Cell {
         stored: Option<&BreakerRecord>,
         meters: BreakerMeters,
     ) -> Self {
-        let (now, wall) = (links.clock.tick(), links.clock.wall());
+        let (now, wall) = links.now();
         let known = stored.and_then(|record| Some((record, stored_of(record, wall)?)));
         let breaker = match &known {
             Some((_, stored)) => Breaker::restore(policy.clone(), stored, now),
@@ -91,11 +112,7 @@ impl Cell {
         key: &str,
         policy: &BreakerPolicy,
     ) -> Arc<Self> {
-        let links = Arc::new(Links {
-            clock: Arc::clone(clock),
-            entropy: Arc::clone(entropy),
-            changes: mpsc::unbounded_channel().0,
-        });
+        let links = Links::new(Arc::clone(clock), Arc::clone(entropy), mpsc::unbounded_channel().0);
         Arc::new(Self::new(
             &links,
             &Arc::from(""),
@@ -155,7 +172,7 @@ impl Cell {
     fn note(self: &Arc<Self>, inner: &mut Inner, changed: Option<Transition>) {
         let Some(changed) = changed else { return };
         inner.jitter = self.links.entropy.fraction();
-        inner.changed = self.links.clock.wall();
+        inner.changed = self.links.now().1;
         self.meters.changed(changed.to);
         tracing::info!(
             breaker = &*self.key,
@@ -189,7 +206,7 @@ impl Cell {
 
     /// Takes over what another host stored.
     fn adopt(&self, record: &BreakerRecord) {
-        let (now, wall) = (self.links.clock.tick(), self.links.clock.wall());
+        let (now, wall) = self.links.now();
         let Some(stored) = stored_of(record, wall) else {
             tracing::error!(
                 breaker = record.key,
@@ -213,7 +230,7 @@ impl Cell {
 
     /// The breaker as a row: what is stored and shown.
     pub(crate) fn record(&self) -> BreakerRecord {
-        let (now, wall) = (self.links.clock.tick(), self.links.clock.wall());
+        let (now, wall) = self.links.now();
         let inner = self.lock();
         let stored = inner.breaker.stored(now);
         BreakerRecord {

@@ -24,6 +24,7 @@ use crate::records::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RedriveId, RunId};
+use fusebox_core::time::Wall;
 pub use handle::MemoryStore;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -417,6 +418,10 @@ impl Store for MemoryStore {
 
     async fn page(&self, tenant: &str, digest: Digest) -> Result<Option<Bytes>, StoreError> {
         Ok(self.with(tenant, |tenant| tenant.pages.get(&digest).map(|(zstd, _)| zstd.clone())))
+    }
+
+    async fn time(&self) -> Result<Wall, StoreError> {
+        Ok(Wall(self.now()))
     }
 
     async fn breakers(&self, tenant: &str) -> Result<Vec<BreakerRecord>, StoreError> {

@@ -348,10 +348,10 @@ pub struct BreakerRecord {
     pub failures: u32,
     /// How often it opened without a close in between.
     pub reopenings: u32,
-    /// Milliseconds since 1970 when the cooldown ends, while open.
+    /// Milliseconds since 1970 when the cooldown ends, while open, by the clock of the database.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub until: Option<i64>,
-    /// Last change, milliseconds since 1970.
+    /// Last change, milliseconds since 1970, by the clock of the database.
     pub changed: i64,
 }
 

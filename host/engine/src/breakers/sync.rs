@@ -43,11 +43,7 @@ impl Breakers {
         let breakers = Arc::new(Self {
             store,
             fleet,
-            links: Arc::new(Links {
-                clock: Arc::clone(&clock),
-                entropy,
-                changes,
-            }),
+            links: Links::new(Arc::clone(&clock), entropy, changes),
             cells: Mutex::new(Cells::default()),
         });
         tokio::spawn(write(Arc::downgrade(&breakers), changed));
@@ -57,12 +53,24 @@ impl Breakers {
 
     /// What the store holds for a tenant; nothing when it cannot be reached, and the breakers start as new.
     pub(crate) async fn stored(&self, tenant: &str) -> Vec<BreakerRecord> {
+        if !self.links.shared.is_known() {
+            self.learn_time().await;
+        }
         match self.store.breakers(tenant).await {
             Ok(stored) => stored,
             Err(error) => {
                 tracing::warn!(tenant, %error, "stored breakers cannot be read; this host goes on with its own");
                 Vec::new()
             }
+        }
+    }
+
+    /// Asks for the database's time. Without an answer the clock that is known goes on.
+    async fn learn_time(&self) {
+        let asked = self.links.clock.tick();
+        match self.store.time().await {
+            Ok(time) => self.links.shared.learn(time, asked, self.links.clock.tick()),
+            Err(error) => tracing::debug!(%error, "the database's time cannot be read"),
         }
     }
 
@@ -143,7 +151,11 @@ impl Breakers {
 
     /// Takes over what other hosts changed, and writes what could not be written before.
     async fn catch_up(&self) {
-        for tenant in self.tenants() {
+        let tenants = self.tenants();
+        if !tenants.is_empty() {
+            self.learn_time().await;
+        }
+        for tenant in tenants {
             let stored = self.stored(&tenant).await;
             let stored: HashMap<_, _> = stored.iter().map(|record| (record.key.as_str(), record)).collect();
             for cell in self.of_tenant(&tenant) {

@@ -226,6 +226,57 @@ async fn a_host_whose_transition_comes_second_takes_the_first_one_over() {
     assert!(cells[0].admit(clock.tick()).is_err());
 }
 
+/// A clock whose wall time is off by some milliseconds.
+struct Wrong(Arc<Turned>, i64);
+
+#[async_trait]
+impl Clock for Wrong {
+    fn tick(&self) -> Tick {
+        self.0.tick() + Duration::from_secs(self.1.unsigned_abs())
+    }
+
+    fn wall(&self) -> Wall {
+        Wall(self.0.wall().0 + self.1)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cooldown_ends_for_all_hosts_at_once_though_their_clocks_are_wrong() {
+    const HOUR: i64 = 3_600_000;
+    let (clock, tenant) = (Arc::new(Turned::default()), Arc::from("t"));
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::with_clock(Arc::clone(&clock) as _));
+    let start = |off: i64| {
+        let clock = Arc::new(Wrong(Arc::clone(&clock), off));
+        let host = Breakers::start(
+            Arc::clone(&store),
+            Arc::new(Alone::default()),
+            Arc::clone(&clock) as _,
+            Arc::new(SeededEntropy::new(1)),
+        );
+        (host, clock)
+    };
+    let ((late, by_late), (early, by_early)) = (start(-HOUR), start(HOUR));
+    assert_eq!(late.stored("t").await, []);
+    let tripped = late.configured(&tenant, "a", &policy(1), &[]);
+    tripped.admit(by_late.tick()).unwrap_or_else(|_| unreachable!()).settle(
+        Verdict::Failure,
+        Duration::ZERO,
+        by_late.tick(),
+    );
+    assert_eq!(late.publish(&tripped).await, Published::Ours);
+    let restored = early.configured(&tenant, "a", &policy(1), &early.stored("t").await);
+    let until = tripped.record().until.unwrap();
+    assert_eq!(until, restored.record().until.unwrap());
+    clock.pass(Duration::from_millis(u64::try_from(until).unwrap() - 1));
+    assert!(tripped.peek(by_late.tick()).is_err() && restored.peek(by_early.tick()).is_err());
+    clock.pass(Duration::from_millis(1));
+    assert!(tripped.peek(by_late.tick()).is_ok() && restored.peek(by_early.tick()).is_ok());
+}
+
 #[tokio::test]
 async fn case_19_a_changed_policy_bumps_the_epoch_and_an_equal_one_does_not() {
     let clock = Arc::new(Turned::default());

@@ -12,6 +12,7 @@ use crate::records::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RedriveId, RunId};
+use fusebox_core::time::Wall;
 use metrics::{Histogram, histogram};
 use std::sync::Arc;
 use std::time::Duration;

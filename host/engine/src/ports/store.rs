@@ -21,6 +21,7 @@ use crate::records::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RedriveId, RunId};
+use fusebox_core::time::Wall;
 use std::time::Duration;
 
 /// Why the store did not do what it was asked.
@@ -259,6 +260,8 @@ pub trait Store: Send + Sync {
 
     // --- breakers --------------------------------------------------------------------------------------------------
 
+    /// The clock of the database, which hosts agree on: cooldowns end by it.
+    async fn time(&self) -> Result<Wall, StoreError>;
     /// Every stored breaker of the tenant.
     async fn breakers(&self, tenant: &str) -> Result<Vec<BreakerRecord>, StoreError>;
     /// Writes a breaker if the stored epoch is `expected` (0: none is stored); else returns the stored one, unchanged.

@@ -11,6 +11,7 @@ use crate::records::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RedriveId, RunId};
+use fusebox_core::time::Wall;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

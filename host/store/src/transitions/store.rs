@@ -35,6 +35,7 @@ use crate::blobs::{Blob, Kind};
 use async_trait::async_trait;
 use bytes::Bytes;
 use fusebox_core::ids::{ApprovalId, Digest, LetterId, OwnerId, RedriveId, RunId};
+use fusebox_core::time::Wall;
 use fusebox_engine::ports::store::{
     Append, ApprovalFilter, AuditFilter, Backlog, Claim, Cut, ErrorFilter, Fence, Finish, LISTED, Lane, LetterFilter,
     Likeness, NewRun, Resolution, RunFilter, Space, Store, StoreError, Taken, ToolChange, Verdict,
@@ -418,6 +419,10 @@ impl Store for Handle {
         let stored = self.blob(&page).await?;
         let opened = stored.map(|stored| blobs::opened(&self.vault, &page, &stored));
         opened.transpose().map_err(|error| self.failed(error))
+    }
+
+    async fn time(&self) -> Result<Wall, StoreError> {
+        Ok(Wall(self.now().await?))
     }
 
     async fn breakers(&self, tenant: &str) -> Result<Vec<BreakerRecord>, StoreError> {

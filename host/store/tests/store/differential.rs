@@ -6,6 +6,7 @@ use fusebox_engine::ports::entropy::{Entropy, OsEntropy};
 use fusebox_engine::testing::store_contract::Subject;
 use proptest::collection::vec;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use std::cell::Cell;
 
 /// To repeat a failure, put its seed here.
 const REPEAT: Option<[u8; 32]> = None;
@@ -61,6 +62,7 @@ fn every_store_gives_the_same_answers() {
     let mut runner = TestRunner::new_with_rng(config, rng);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (sqlite, postgres) = runtime.block_on(async { (subjects::sqlite().await, subjects::postgres().await) });
+    let (played, performed) = (Cell::new(0_u32), Cell::new(0_usize));
     let result = runner.run(&vec(operation(), 1..60), |operations| {
         runtime.block_on(async {
             let memory = subjects::memory().await;
@@ -73,9 +75,17 @@ fn every_store_gives_the_same_answers() {
                 &expected,
                 "postgres",
                 &answers(&postgres, &operations).await,
-            )
+            )?;
+            played.set(played.get() + 1);
+            performed.set(performed.get() + operations.len());
+            Ok(())
         })
     });
+    eprintln!(
+        "{} histories of {} operations alike on memory, SQLite and PostgreSQL",
+        played.get(),
+        performed.get()
+    );
     if let Err(error) = result {
         eprintln!("seed: {seed:?}");
         std::panic::panic_any(error.to_string());

@@ -57,6 +57,7 @@ macro_rules! methods {
             async fn retain_all(&self, keep_runs: Duration) -> u64;
             async fn put_pages(&self, tenant: &str, pages: &[Page]) -> ();
             async fn page(&self, tenant: &str, digest: Digest) -> Option<Bytes>;
+            async fn time(&self) -> Wall;
             async fn breakers(&self, tenant: &str) -> Vec<BreakerRecord>;
             async fn swap_breaker(&self, tenant: &str, expected: i64, breaker: &BreakerRecord) -> Option<BreakerRecord>;
             async fn append_errors(&self, errors: Vec<ErrorRecord>) -> ();
