@@ -339,6 +339,7 @@ impl Host {
         }
         self.engine.history.flush().await;
         self.engine.breakers.flush().await;
+        self.engine.services.leave().await;
         self.engine.ports.fleet.flush().await;
     }
 }

@@ -44,7 +44,6 @@ impl Service {
         sharing: Option<(&Sharing, Shared)>,
     ) -> Self {
         let same_limit = old.filter(|old| old.policy.rate_limit == policy.rate_limit);
-        let same_width = old.filter(|old| old.policy.concurrency == policy.concurrency);
         let budget = old.map_or_else(
             || Arc::new(Mutex::new(Budget::new(policy.budget))),
             |old| {
@@ -56,13 +55,14 @@ impl Service {
             key: Arc::from(key),
             name: Arc::from(policy.name.as_str()),
             budget,
-            places: same_width.map_or_else(
-                || match &sharing {
-                    Some((sharing, of)) => Places::shared(policy.concurrency, of.clone(), sharing),
-                    None => Places::own(policy.concurrency),
-                },
-                |old| Arc::clone(&old.places),
-            ),
+            places: match (old, &sharing) {
+                (Some(old), _) => {
+                    old.places.resize(policy.concurrency);
+                    Arc::clone(&old.places)
+                }
+                (None, Some((sharing, of))) => Places::shared(policy.concurrency, of.clone(), sharing),
+                (None, None) => Places::own(policy.concurrency),
+            },
             turns: same_limit.map_or_else(
                 || policy.rate_limit.map(|limit| Turns::new(limit, sharing.as_ref())),
                 |old| old.turns.clone(),
@@ -168,6 +168,25 @@ impl Services {
                 meters: Arc::clone(&today.meters),
                 masks: Masks::default(),
             }),
+        }
+    }
+
+    /// Gives the places of this host back, whose work is over, so that others need not wait until its claim ends.
+    pub(crate) async fn leave(&self) {
+        let Some(sharing) = &self.sharing else { return };
+        let held: Vec<_> = self
+            .lock()
+            .iter()
+            .filter(|(_, service)| service.upgrade().is_some_and(|service| service.places.held() > 0))
+            .map(|((tenant, key), _)| Shared {
+                tenant: Arc::clone(tenant),
+                service: Arc::from(key.as_str()),
+            })
+            .collect();
+        for of in held {
+            if !sharing.leave(&of).await {
+                return;
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 mod books;
 mod memory;
 mod slow;
-mod wrk;
+pub(crate) mod wrk;
 
 use crate::stage::{Serving, Stage};
 use crate::{guests, steps};

@@ -17,6 +17,7 @@ mod load;
 mod packages;
 mod process;
 mod readme;
+mod scale;
 mod stage;
 mod steps;
 mod test;
@@ -42,6 +43,7 @@ enum Task {
     Guests(guests::Arguments),
     Clients(clients::Arguments),
     Load(load::Arguments),
+    Scale(scale::Arguments),
     Readme(readme::Arguments),
     Dist(dist::Arguments),
     /// Have the files of `deploy/` checked by linters and schemas of others
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Task::Guests(arguments) => guests::run(&arguments),
         Task::Clients(arguments) => clients::run(&arguments),
         Task::Load(arguments) => load::run(&arguments),
+        Task::Scale(arguments) => scale::run(&arguments),
         Task::Readme(arguments) => readme::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
         Task::Deployment => deployment::check(),

@@ -22,7 +22,9 @@ const CONTESTED: Duration = Duration::from_millis(500);
 
 /// Places for requests.
 pub(crate) struct Places {
-    limit: u32,
+    limit: AtomicU32,
+    /// Whether a keeper asks for them; else all that there are, are here.
+    shared: bool,
     free: Semaphore,
     /// How many there are here, free or taken.
     held: AtomicU32,
@@ -39,7 +41,7 @@ pub(crate) struct Places {
 struct Bell {
     /// Somebody waits for one.
     short: Notify,
-    /// Those that were in use are given up, or nobody is left who could want one.
+    /// Those that were in use are given up, there are more or fewer than before, or nobody is left who could want one.
     over: Notify,
 }
 
@@ -63,19 +65,40 @@ impl Sharing {
     }
 }
 
+impl Sharing {
+    /// Gives up what this host has of a service; says whether the database knows.
+    pub(super) async fn leave(&self, of: &Shared) -> bool {
+        let nothing = Ask {
+            owner: self.owner.clone(),
+            limit: 1,
+            held: 0,
+            wanted: 0,
+        };
+        match self.in_time(self.limits.share(of, &nothing)).await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::debug!(service = &*of.service, tenant = &*of.tenant, %error, "places cannot be given back; they are free in a while");
+                false
+            }
+        }
+    }
+}
+
 impl Places {
     /// So many places, all of them here.
     pub(crate) fn own(limit: u32) -> Arc<Self> {
-        Arc::new(Self::new(limit, limit.max(1)))
+        let places = Arc::new(Self::new(limit, false));
+        places.grow(places.limit());
+        places
     }
 
     /// So many places in all hosts together, of which this one asks for as many as it uses.
     pub(crate) fn shared(limit: u32, of: Shared, sharing: &Sharing) -> Arc<Self> {
-        let places = Arc::new(Self::new(limit, 0));
+        let places = Arc::new(Self::new(limit, true));
         let keeper = Keeper {
             of,
             sharing: sharing.clone(),
-            limit: places.limit,
+            limit: places.limit(),
             wanted: 0,
             hosts: 1,
             alone: false,
@@ -84,11 +107,12 @@ impl Places {
         places
     }
 
-    fn new(limit: u32, held: u32) -> Self {
+    fn new(limit: u32, shared: bool) -> Self {
         Self {
-            limit: limit.max(1),
-            free: Semaphore::new(held as usize),
-            held: AtomicU32::new(held),
+            limit: AtomicU32::new(limit.max(1)),
+            shared,
+            free: Semaphore::new(0),
+            held: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             peak: AtomicU32::new(0),
             retiring: AtomicBool::new(false),
@@ -108,7 +132,28 @@ impl Places {
         self.free.acquire().await
     }
 
-    fn held(&self) -> u32 {
+    fn limit(&self) -> u32 {
+        self.limit.load(Ordering::Acquire)
+    }
+
+    /// There are so many from now on, those counted that are taken.
+    pub(crate) fn resize(self: &Arc<Self>, limit: u32) {
+        if self.limit.swap(limit.max(1), Ordering::AcqRel) != limit.max(1) {
+            self.fit();
+        }
+    }
+
+    /// Has as many as there are, or has the keeper see to it.
+    fn fit(self: &Arc<Self>) {
+        if !self.shared {
+            self.grow(self.limit());
+        }
+        self.shrink(self.limit());
+        self.bell.over.notify_one();
+    }
+
+    /// Places that are here, free or taken.
+    pub(crate) fn held(&self) -> u32 {
         self.held.load(Ordering::Acquire)
     }
 
@@ -146,7 +191,8 @@ impl Places {
                     places.held.fetch_sub(owed, Ordering::AcqRel);
                 }
                 places.retiring.store(false, Ordering::Release);
-                places.bell.over.notify_one();
+                // There may be more or fewer by now.
+                places.fit();
             });
         }
     }
@@ -208,6 +254,7 @@ impl Keeper {
         let demand = places.in_demand();
         let peak = places.peak.swap(demand, Ordering::Relaxed).max(demand);
         let before = self.wanted;
+        self.limit = places.limit();
         self.wanted = wanted(peak, before).min(self.limit);
         places.shrink(self.wanted);
         if self.wanted == 0 && before == 0 && places.held() == 0 {
@@ -255,7 +302,7 @@ impl Keeper {
     /// Gives everything back: no tool uses the service any more, or the host goes.
     async fn leave(&mut self) {
         if self.wanted > 0 {
-            self.ask(0, 0).await;
+            self.sharing.leave(&self.of).await;
         }
     }
 }

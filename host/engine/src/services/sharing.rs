@@ -195,6 +195,48 @@ async fn a_host_that_uses_a_service_no_more_gives_its_places_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn more_or_fewer_places_count_those_that_are_taken() {
+    let together = Together::new();
+    for shared in [false, true] {
+        let places = if shared {
+            Places::shared(4, search(), &together.host(1))
+        } else {
+            Places::own(4)
+        };
+        let flying = Arc::new(Flying::default());
+        let clock = &together.clock;
+        let until = clock.tick() + SECOND * 40;
+        let sends =
+            (0..20).map(|_| tokio::spawn(send(Arc::clone(&places), Arc::clone(clock), Arc::clone(&flying), until)));
+        let sends: Vec<_> = sends.collect();
+        for limit in [4, 2, 3, 1, 6] {
+            places.resize(limit);
+            // What is changed back at once leaves nothing behind.
+            places.resize(9);
+            places.resize(limit);
+            clock.sleep(SECOND * 4).await;
+            flying.1.store(0, Ordering::SeqCst);
+            clock.sleep(SECOND * 4).await;
+            assert_eq!(flying.1.load(Ordering::SeqCst), limit, "shared: {shared}");
+            let claims: Vec<_> = together
+                .places
+                .lock()
+                .unwrap()
+                .values()
+                .map(|(claim, _)| claim.held)
+                .collect();
+            assert!(
+                claims.iter().sum::<u32>() <= limit && claims.is_empty() != shared,
+                "{claims:?}"
+            );
+        }
+        for sent in join_all(sends).await {
+            sent.unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_cannot_ask_goes_on_and_falls_into_line_afterwards() {
     let together = Together::new();
     together.away.store(true, Ordering::SeqCst);

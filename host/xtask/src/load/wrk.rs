@@ -22,43 +22,43 @@ const WRK: Tool = Tool {
 const PATIENCE: &str = "60s";
 
 /// One kind of call.
-pub(super) struct Call<'a> {
-    pub(super) url: String,
-    pub(super) headers: &'a [(&'a str, &'a str)],
-    pub(super) body: String,
+pub(crate) struct Call<'a> {
+    pub(crate) url: String,
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) body: String,
     /// What the numbers of its calls begin with.
-    pub(super) phase: usize,
+    pub(crate) phase: usize,
 }
 
 /// What wrk has counted (tests/load/call.lua).
 #[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct Counted {
-    pub(super) seconds: f64,
+pub(crate) struct Counted {
+    pub(crate) seconds: f64,
     /// Calls that have succeeded.
-    pub(super) good: u64,
+    pub(crate) good: u64,
     /// Calls that were refused with 429 or 503.
-    pub(super) refused: u64,
+    pub(crate) refused: u64,
     /// Those of them that did not say when to come again.
-    pub(super) without_wait: u64,
+    pub(crate) without_wait: u64,
     /// Calls that were answered anything else.
-    pub(super) failed: u64,
+    pub(crate) failed: u64,
     /// The first of those answers.
-    pub(super) first_failure: String,
+    pub(crate) first_failure: String,
     /// Runs that the calls were told have succeeded.
     #[serde(skip)]
-    pub(super) runs: Vec<String>,
+    pub(crate) runs: Vec<String>,
     connect: u64,
     read: u64,
     write: u64,
     timeout: u64,
-    pub(super) p50_us: f64,
-    pub(super) p99_us: f64,
-    pub(super) max_us: f64,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    pub(crate) max_us: f64,
 }
 
 impl Counted {
     /// Connections that were refused or broken, and answers that did not come.
-    pub(super) fn broken(&self) -> u64 {
+    pub(crate) fn broken(&self) -> u64 {
         self.connect + self.read + self.write + self.timeout
     }
 }
@@ -67,12 +67,12 @@ impl Counted {
 ///
 /// # Errors
 /// The command that installs it.
-pub(super) fn install() -> Result<()> {
+pub(crate) fn install() -> Result<()> {
     tools::from_debian(&WRK, "wrk", "some seconds")
 }
 
 /// Makes calls for so long over so many connections.
-pub(super) fn run(call: &Call<'_>, connections: u32, time: Duration) -> Result<Counted> {
+pub(crate) fn run(call: &Call<'_>, connections: u32, time: Duration) -> Result<Counted> {
     let headers: Vec<_> = call
         .headers
         .iter()
