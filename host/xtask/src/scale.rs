@@ -49,7 +49,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     ensure!(!arguments.hosts.contains(&0), "there is no measurement without a host");
     wrk::install()?;
     let postgres = Postgres::start(&steps::binary("release", SERVER))?;
-    let stage = Stage::open("scale", "release", &format!("database = \"{}\"", postgres.url()))?;
+    let stage = Stage::open(
+        "scale",
+        "release",
+        &format!("database = \"{}\"\nlisten = {{ rate = \"none\" }}", postgres.url()),
+    )?;
     stage.change(
         "calculator.toml",
         &[("durability = \"none\"", "durability = \"always\"")],

@@ -254,6 +254,7 @@ async fn every_statement_reads_little_of_a_long_history() {
     connection.execute(live.as_str()).await.unwrap();
     let mut large = Vec::new();
     for (name, sql, values) in of_runs() {
+        let names_its_run = values.contains("LIVE");
         let values = ids
             .iter()
             .fold(values, |values, (place, id)| values.replace(place, &format!("'{id}'")));
@@ -281,7 +282,9 @@ async fn every_statement_reads_little_of_a_long_history() {
             let both = name.contains("tool-7") && name.contains("failed");
             let takes = [ANY_DUE, DUE].contains(&&*sql);
             let pages = if takes { PAGES_TO_TAKE } else { PAGES };
-            if !both && !cost.is_small(pages) {
+            // The index of what is at work, or of what is oldest, is walked through for it.
+            let astray = names_its_run && cost.by.contains("runs_tenant_created_id_idx");
+            if astray || !both && !cost.is_small(pages) {
                 large.push(line);
             }
         }

@@ -21,8 +21,8 @@ pub(super) const ONE: &str =
 /// The owner of the root `$9`, by `$10` and `$11`, writes to a run of its tree.
 pub(super) const APPEND: &str = concat!(
     "INSERT INTO journal (tenant, run, seq, settled, wall, body, payload, harmless) SELECT $1, $2, $3, $4, $5, $6, $7, $8 ",
-    "FROM runs o WHERE o.tenant = $1 AND o.id = $9 AND o.owner = $10 AND o.epoch = $11 AND ",
-    alive!("o"),
+    "FROM runs o WHERE ",
+    fenced!("o", "$9", "$10", "$11"),
     " AND ($2 = $9 OR EXISTS (SELECT 1 FROM runs n WHERE n.tenant = $1 AND n.id = $2 AND n.root = $9))",
     for_update!("o"),
     " ON CONFLICT (tenant, run, seq) DO UPDATE SET settled = excluded.settled, wall = excluded.wall, body = excluded.body, ",

@@ -15,7 +15,7 @@ pub(super) const TREE: &str = select!("WHERE r.tenant = $1 AND r.root = $2 ORDER
 pub(super) const END: &str = concat!(
     "UPDATE runs SET tool = $6, state = $7, created = $8, finished = $9, body = $10, clock = NULL WHERE tenant = $1 AND id = $5 ",
     "AND root = $2 AND state <> 'succeeded' AND EXISTS (SELECT 1 FROM runs o WHERE ",
-    fenced!("o"),
+    fenced!("o", "$2", "$3", "$4"),
     ") RETURNING call_key, (SELECT ",
     texts_by!("a.number", "a.body"),
     " FROM attempts a WHERE a.tenant = $1 AND a.run = $5) AS attempts"

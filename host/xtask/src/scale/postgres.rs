@@ -19,7 +19,7 @@ const SAMPLE: &str = "\
 const SCRIPT: &str = "\
     BEGIN;\n\
     INSERT INTO runs (tenant, id, tool, state, created, key_lifetime, owner, epoch, lease_until, seed, likeness, body)\n\
-    SELECT tenant, prefix || lpad(to_hex((EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT), 14, '0') || lpad(to_hex(:client_id), 6, '0'),\n\
+    SELECT tenant, prefix || lpad(to_hex((EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT), 14, '0') || lpad(:client_id::TEXT, 6, '0'),\n\
     tool, 'running', created, key_lifetime, 'own_01m8qfp42wjnc1b1vgkytavfy2', 1, lease_until, seed, likeness, body FROM sample RETURNING id AS run \\gset\n\
     END;\n\
     BEGIN;\n\
