@@ -92,8 +92,8 @@ async fn nothing_is_sent_that_the_lease_does_not_outlast_while_the_store_is_gone
             }
         })
         .await;
-    // Two calls load the tool and one claims the run; the database is gone before the first renewal.
-    let world = healthy.another(Arc::new(FaultyStore::gone_from(store, 4)), 2).await;
+    // Three calls load the tool and one claims the run; the database is gone before the first renewal.
+    let world = healthy.another(Arc::new(FaultyStore::gone_from(store, 5)), 2).await;
     assert!(world.call("agent").await.is_err());
     assert!(ended.load(Ordering::SeqCst));
     assert!(world.transport.sent().is_empty());
