@@ -17,11 +17,11 @@ use std::time::Duration;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// How many hosts, one measurement for each number
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4], value_parser = clap::value_parser!(u32).range(1..=i64::from(CALLERS)))]
     hosts: Vec<u32>,
     /// How often everything is measured; the table shows medians
-    #[arg(long, default_value_t = 3)]
-    passes: usize,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    passes: u32,
     /// Seconds of one measurement
     #[arg(long, default_value_t = 8)]
     seconds: u64,
@@ -46,7 +46,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         steps::build("release")?;
         steps::cargo(&["build", "--quiet", "--release", "--package", SERVER])?;
     }
-    ensure!(!arguments.hosts.contains(&0), "there is no measurement without a host");
     wrk::install()?;
     let postgres = Postgres::start(&steps::binary("release", SERVER))?;
     let stage = Stage::open(
