@@ -164,12 +164,7 @@ fn a_run_that_was_refused_goes_on_once_it_is_allowed() {
 fn a_run_in_another_process_is_cancelled() {
     let site = Site::with("lease = \"3s\"\n");
     site.deploy("search");
-    let throttled = Fault::Status {
-        status: 429,
-        retry_after: Some("5".to_owned()),
-        body: None,
-    };
-    site.fault(Service::Search, throttled, None);
+    site.status_with_wait(Service::Search, 429, 5, None);
     let call = site.start_call("search.query", &json!({ "text": "wasm" }), &["--key", "a"]);
     eventually("the run is there", || !site.runs().is_empty());
     eventually("it was answered", || !site.requests(Service::Search).is_empty());

@@ -8,12 +8,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn case_26_a_call_that_waits_for_its_next_attempt_is_cancelled() {
     let site = Site::deployed(&["search"]);
-    let throttled = Fault::Status {
-        status: 429,
-        retry_after: Some("30".to_owned()),
-        body: None,
-    };
-    site.fault(Service::Search, throttled, Some(1));
+    site.status_with_wait(Service::Search, 429, 30, Some(1));
     let call = site.start_call("search.query", &json!({ "text": "wasm" }), &[]);
     eventually("the first attempt is answered", || {
         site.requests(Service::Search)

@@ -264,9 +264,18 @@ impl Site {
 
     /// Orders a status of a service for so many requests; `None`: until it is cleared.
     pub(crate) fn status(&self, service: Service, status: u16, times: Option<u64>) {
+        self.answer(service, status, None, times);
+    }
+
+    /// As [`Self::status`], which asks to wait for so many seconds.
+    pub(crate) fn status_with_wait(&self, service: Service, status: u16, seconds: u32, times: Option<u64>) {
+        self.answer(service, status, Some(seconds.to_string()), times);
+    }
+
+    fn answer(&self, service: Service, status: u16, retry_after: Option<String>, times: Option<u64>) {
         let fault = Fault::Status {
             status,
-            retry_after: None,
+            retry_after,
             body: None,
         };
         self.fault(service, fault, times);

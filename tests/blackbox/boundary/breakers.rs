@@ -168,12 +168,7 @@ fn faults_of_a_tool_open_its_own_breaker_and_no_services() {
 #[test]
 fn case_27_a_breaker_that_opens_between_two_attempts_ends_the_loop() {
     let site = site("5m");
-    let throttled = fusebox_simulator::Fault::Status {
-        status: 429,
-        retry_after: Some("3".to_owned()),
-        body: None,
-    };
-    site.fault(Service::Search, throttled, Some(1));
+    site.status_with_wait(Service::Search, 429, 3, Some(1));
     let call = site.start_call("search.query", &query(), &[]);
     eventually("the first attempt is made", || count(&site) == 1);
     thread::sleep(Duration::from_millis(300));

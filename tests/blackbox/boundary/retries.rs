@@ -47,12 +47,7 @@ fn attempts_end_where_the_policy_says() {
 #[test]
 fn an_upstream_that_asks_to_wait_is_not_asked_before() {
     let site = Site::deployed(&["search"]);
-    let throttled = Fault::Status {
-        status: 429,
-        retry_after: Some("1".to_owned()),
-        body: None,
-    };
-    site.fault(Service::Search, throttled, Some(1));
+    site.status_with_wait(Service::Search, 429, 1, Some(1));
     let ran = site.call("search.query", &query()).exits(0);
     assert_eq!(site.requests(Service::Search).len(), 2);
     let run = site.run(ran.json()["run"].as_str().unwrap());
@@ -65,12 +60,7 @@ fn an_upstream_that_asks_to_wait_is_not_asked_before() {
 #[test]
 fn case_25_a_hint_beyond_the_deadline_stops_at_once() {
     let site = Site::deployed(&["search"]);
-    let throttled = Fault::Status {
-        status: 429,
-        retry_after: Some("59".to_owned()),
-        body: None,
-    };
-    site.fault(Service::Search, throttled, None);
+    site.status_with_wait(Service::Search, 429, 59, None);
     let ran = site
         .call_with("search.query", &query(), &["--deadline", "20s"])
         .exits(13);

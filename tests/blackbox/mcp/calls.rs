@@ -84,12 +84,7 @@ fn a_result_that_another_face_stored_is_spelled_as_the_schema_has_it() {
 fn who_asks_for_progress_hears_of_every_retry() {
     let site = Site::deployed(&["search"]);
     // Some time between the attempts: who is told too late of a retry is not told of it any more.
-    let unwell = Fault::Status {
-        status: 503,
-        retry_after: Some("1".to_owned()),
-        body: None,
-    };
-    site.fault(Service::Search, unwell, Some(2));
+    site.status_with_wait(Service::Search, 503, 1, Some(2));
     let mut agent = Agent::introduced(&site);
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let meta = json!({ "progressToken": "p1", "traceparent": trace });
