@@ -99,6 +99,14 @@ pub(crate) struct Services {
 /// Tenant and key.
 type Name = (Arc<str>, String);
 
+/// The service as hosts name it to each other.
+fn shared((tenant, key): &Name) -> Shared {
+    Shared {
+        tenant: Arc::clone(tenant),
+        service: Arc::from(key.as_str()),
+    }
+}
+
 impl Services {
     pub(crate) fn new(fleet: &dyn Fleet, clock: &Arc<dyn Clock>, owner: &OwnerId) -> Self {
         let sharing = fleet.limits().map(|limits| Sharing {
@@ -128,13 +136,7 @@ impl Services {
             Some(old) if old.policy == *policy => old,
             old => {
                 let breaker = breakers.configured(tenant, &name.1, &policy.breaker, stored);
-                let sharing = self.sharing.as_ref().map(|sharing| {
-                    let of = Shared {
-                        tenant: Arc::clone(tenant),
-                        service: Arc::from(name.1.as_str()),
-                    };
-                    (sharing, of)
-                });
+                let sharing = self.sharing.as_ref().map(|sharing| (sharing, shared(&name)));
                 let service = Service::new(&name.1, policy.clone(), breaker, old.as_deref(), sharing);
                 let service = Arc::new(service);
                 entries.retain(|_, service| service.strong_count() > 0);
@@ -178,10 +180,7 @@ impl Services {
             .lock()
             .iter()
             .filter(|(_, service)| service.upgrade().is_some_and(|service| service.places.held() > 0))
-            .map(|((tenant, key), _)| Shared {
-                tenant: Arc::clone(tenant),
-                service: Arc::from(key.as_str()),
-            })
+            .map(|(name, _)| shared(name))
             .collect();
         for of in held {
             if !sharing.leave(&of).await {

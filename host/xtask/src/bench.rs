@@ -221,7 +221,8 @@ fn ratio(times: &Times, line: &Line) -> Option<f64> {
     median(raw.iter().zip(fusebox).map(|(raw, fusebox)| fusebox / raw))
 }
 
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+/// The middle one; `None` of none.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()

@@ -3,9 +3,9 @@
 mod books;
 mod memory;
 mod slow;
-pub(crate) mod wrk;
 
 use crate::stage::{Serving, Stage};
+use crate::wrk::{self, Call, Counted};
 use crate::{guests, steps};
 use anyhow::{Context, Result, bail, ensure};
 use books::Books;
@@ -13,7 +13,6 @@ use memory::Watch;
 use serde_json::json;
 use slow::Slow;
 use std::time::{Duration, Instant};
-use wrk::{Call, Counted};
 
 /// Makes calls over HTTP and MCP from 1, 64 and 1,024 connections and counts what became of each
 #[derive(clap::Args)]
@@ -354,7 +353,7 @@ impl Load {
                 "{:<36} {:>6} {:>9.0} {:>9.1} {:>9.1} {:>9.1} {:>9} {:>9} {:>7} {:>6}",
                 phase.what,
                 phase.connections,
-                per_second(counted.good, counted.seconds),
+                counted.per_second(),
                 counted.p50_us / 1e3,
                 counted.p99_us / 1e3,
                 counted.max_us / 1e3,
@@ -376,11 +375,6 @@ impl Load {
         }
         Ok(())
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-fn per_second(count: u64, seconds: f64) -> f64 {
-    count as f64 / seconds
 }
 
 /// One call after another for so long; how long each took that was refused.

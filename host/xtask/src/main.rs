@@ -23,6 +23,7 @@ mod steps;
 mod test;
 mod tools;
 mod wasm_target;
+mod wrk;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -1,8 +1,9 @@
 //! Runs other programs, and names the command that installs one that is missing.
 
 use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// A prerequisite that is not there.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +101,16 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         bail!("{} ended with {}: {}", shown(command), output.status, said.trim());
     }
     String::from_utf8(output.stdout).with_context(|| format!("{} printed no UTF-8", shown(command)))
+}
+
+/// Starts a program that says one line once it is ready, and returns that line. What the program reads and when it ends is the caller's.
+pub(crate) fn ready(command: &mut Command) -> Result<(Child, String)> {
+    let started = command.stdout(Stdio::piped()).spawn();
+    let mut child = started.with_context(|| cannot_start(command))?;
+    let stdout = child.stdout.take().context("its output is piped")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    Ok((child, line))
 }
 
 /// Whether a command succeeds; one that cannot be started does not.

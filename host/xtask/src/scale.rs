@@ -4,9 +4,10 @@
 mod cpu;
 mod postgres;
 
-use crate::load::wrk::{self, Call, Counted};
+use crate::bench::median;
 use crate::stage::{Serving, Stage};
-use crate::{guests, steps};
+use crate::wrk::{self, Call, Counted};
+use crate::{guests, steps, tools};
 use anyhow::{Context, Result, bail, ensure};
 use cpu::Cpu;
 use postgres::Postgres;
@@ -17,7 +18,7 @@ use std::time::Duration;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// How many hosts, one measurement for each number
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4], value_parser = clap::value_parser!(u32).range(1..=i64::from(CALLERS)))]
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4], value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_HOSTS)))]
     hosts: Vec<u32>,
     /// How often everything is measured; the table shows medians
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
@@ -32,6 +33,8 @@ pub(crate) struct Arguments {
 
 /// Callers of all hosts together.
 const CALLERS: u32 = 64;
+/// More have more connections than the server allows.
+const MOST_HOSTS: u32 = 16;
 /// Connections of a host to its database: pgbench has as many for each host.
 const CONNECTIONS: u32 = 16;
 const SERVER: &str = "fusebox-test-postgres";
@@ -46,6 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         steps::build("release")?;
         steps::cargo(&["build", "--quiet", "--release", "--package", SERVER])?;
     }
+    tools::postgres()?;
     wrk::install()?;
     let postgres = Postgres::start(&steps::binary("release", SERVER))?;
     let stage = Stage::open(
@@ -95,7 +99,8 @@ impl Line {
 /// One measurement.
 struct Measured {
     per_second: f64,
-    p50_ms: f64,
+    /// How long a call took, in milliseconds: the median; with pgbench the mean.
+    ms: f64,
     /// Processor time of one call in the hosts, in microseconds.
     host_us: f64,
     /// Processor time of one call in PostgreSQL, in microseconds.
@@ -112,7 +117,7 @@ fn called(stage: &Stage, postgres: &Postgres, hosts: u32, time: Duration) -> Res
         })
         .collect::<Result<Vec<_>>>()?;
     let urls = serving.iter_mut().map(Serving::url).collect::<Result<Vec<_>>>()?;
-    let each = (CALLERS / hosts).max(1);
+    let each = CALLERS / hosts;
     for url in &urls {
         load(url, 0, each, Duration::from_secs(1))?;
     }
@@ -130,17 +135,13 @@ fn called(stage: &Stage, postgres: &Postgres, hosts: u32, time: Duration) -> Res
     })?;
     let (hosts_took, server_took) = (host_cpu(&serving)? - before.0, postgres.cpu()? - before.1);
     let calls: u64 = counted.iter().map(|counted| counted.good).sum();
-    let mut p50: Vec<f64> = counted.iter().map(|counted| counted.p50_us / 1e3).collect();
     for host in &mut serving {
         let ended = host.drain()?;
         ensure!(ended.success(), "a host ended with {ended}: {}", host.said()?);
     }
     Ok(Measured {
-        per_second: counted
-            .iter()
-            .map(|counted| counted.good as f64 / counted.seconds)
-            .sum(),
-        p50_ms: median(&mut p50),
+        per_second: counted.iter().map(Counted::per_second).sum(),
+        ms: middle(counted.iter().map(|counted| counted.p50_us / 1e3)),
         host_us: hosts_took * 1e6 / calls as f64,
         server_us: server_took * 1e6 / calls as f64,
     })
@@ -181,7 +182,7 @@ fn written(stage: &Stage, postgres: &Postgres, hosts: u32, time: Duration) -> Re
     let server_took = postgres.cpu()? - before;
     Ok(Measured {
         per_second: bench.per_second,
-        p50_ms: bench.mean_ms,
+        ms: bench.mean_ms,
         host_us: 0.0,
         server_us: server_took * 1e6 / bench.calls,
     })
@@ -201,21 +202,16 @@ fn print(lines: &[Line]) {
         "server us/call*"
     );
     for Line { hosts, fusebox, raw } in lines {
-        let of = |measured: &[Measured], what: fn(&Measured) -> f64| {
-            median(&mut measured.iter().map(what).collect::<Vec<_>>())
-        };
-        let mut ratios: Vec<f64> = fusebox
-            .iter()
-            .zip(raw)
-            .map(|(fusebox, raw)| fusebox.per_second / raw.per_second)
-            .collect();
+        let of = |measured: &[Measured], what: fn(&Measured) -> f64| middle(measured.iter().map(what));
+        let ratios = fusebox.iter().zip(raw);
+        let ratio = middle(ratios.map(|(fusebox, raw)| fusebox.per_second / raw.per_second));
         println!(
             "{hosts:>5} {:>9.0} {:>11.0} {:>7.2} {:>9.1} {:>9.1} {:>12.0} {:>14.0} {:>15.0}",
             of(fusebox, |measured| measured.per_second),
             of(raw, |measured| measured.per_second),
-            median(&mut ratios),
-            of(fusebox, |measured| measured.p50_ms),
-            of(raw, |measured| measured.p50_ms),
+            ratio,
+            of(fusebox, |measured| measured.ms),
+            of(raw, |measured| measured.ms),
             of(fusebox, |measured| measured.host_us),
             of(fusebox, |measured| measured.server_us),
             of(raw, |measured| measured.server_us),
@@ -227,8 +223,7 @@ fn print(lines: &[Line]) {
     );
 }
 
-/// The middle one.
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+/// The median of what was measured once at least.
+fn middle(values: impl Iterator<Item = f64>) -> f64 {
+    median(values).unwrap_or(f64::NAN)
 }

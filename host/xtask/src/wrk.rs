@@ -57,6 +57,12 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
+    /// Calls in a second that have succeeded.
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    pub(crate) fn per_second(&self) -> f64 {
+        self.good as f64 / self.seconds
+    }
+
     /// Connections that were refused or broken, and answers that did not come.
     pub(crate) fn broken(&self) -> u64 {
         self.connect + self.read + self.write + self.timeout

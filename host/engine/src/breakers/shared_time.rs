@@ -3,6 +3,7 @@
 use crate::ports::clock::Clock;
 use fusebox_core::time::{Tick, Wall};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 /// The time by the clock of the database; by the machine's until the database was asked.
 pub(super) struct SharedTime {
@@ -14,7 +15,7 @@ pub(super) struct SharedTime {
 impl SharedTime {
     pub(super) fn new(clock: &dyn Clock) -> Self {
         Self {
-            origin: AtomicI64::new(clock.wall().0.saturating_sub(millis(clock.tick()))),
+            origin: AtomicI64::new((clock.wall() - passed(clock.tick())).0),
             known: AtomicBool::new(false),
         }
     }
@@ -26,19 +27,19 @@ impl SharedTime {
 
     /// The database's time at that tick.
     pub(super) fn at(&self, now: Tick) -> Wall {
-        Wall(self.origin.load(Ordering::Acquire).saturating_add(millis(now)))
+        Wall(self.origin.load(Ordering::Acquire)) + passed(now)
     }
 
     /// Takes an answer of the database, which read its clock at some time between question and answer: half way, to be wrong by
     /// half of the round trip at most (Cristian 1989).
     pub(super) fn learn(&self, time: Wall, asked: Tick, answered: Tick) {
         let read = asked + answered.since(asked) / 2;
-        self.origin
-            .store(time.0.saturating_sub(millis(read)), Ordering::Release);
+        self.origin.store((time - passed(read)).0, Ordering::Release);
         self.known.store(true, Ordering::Release);
     }
 }
 
-fn millis(tick: Tick) -> i64 {
-    i64::try_from(tick.0 / 1_000_000).unwrap_or(i64::MAX)
+/// Since the origin of the monotonic clock.
+fn passed(tick: Tick) -> Duration {
+    tick.since(Tick::default())
 }

@@ -226,7 +226,7 @@ async fn a_host_whose_transition_comes_second_takes_the_first_one_over() {
     assert!(cells[0].admit(clock.tick()).is_err());
 }
 
-/// A clock whose wall time is off by some milliseconds.
+/// A clock whose wall time is off by some milliseconds, and whose ticks count from elsewhere.
 struct Wrong(Arc<Turned>, i64);
 
 #[async_trait]

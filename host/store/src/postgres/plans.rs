@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::PostgresStore;
-use super::transitions::statements::{ANY_DUE, DUE, of_runs};
+use super::transitions::statements::of_runs;
 use fusebox_test_postgres::{Database, Durability, Server};
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -280,7 +280,7 @@ async fn every_statement_reads_little_of_a_long_history() {
             }
             // By tool and by state at once, the runs of one of the two are looked through.
             let both = name.contains("tool-7") && name.contains("failed");
-            let takes = [ANY_DUE, DUE].contains(&&*sql);
+            let takes = ["is any due", "what is taken"].contains(&&*name);
             let pages = if takes { PAGES_TO_TAKE } else { PAGES };
             // The index of what is at work, or of what is oldest, is walked through for it.
             let astray = names_its_run && cost.by.contains("runs_tenant_created_id_idx");

@@ -32,7 +32,7 @@ macro_rules! of_lanes {
 /// Runs of a tool that are looked at where hosts take some at once.
 const DEPTH: i64 = 1000;
 /// Whether a root can be taken.
-pub(in super::super) const ANY_DUE: &str = concat!(
+pub(super) const ANY_DUE: &str = concat!(
     of_lanes!(),
     " SELECT 1 FROM of_lanes WHERE EXISTS (SELECT 1 FROM runs q WHERE q.tenant = of_lanes.tenant AND q.tool = of_lanes.tool ",
     "AND q.wake <= ",
@@ -41,7 +41,7 @@ pub(in super::super) const ANY_DUE: &str = concat!(
 );
 /// `$1` roots that can be taken, those of lanes in `$2` and those of `$3` left out. Each tool's runs have turns in the order of their age,
 /// by these each tenant's have, and by those all have. The first `$4` of each tool are looked at.
-pub(in super::super) const DUE: &str = concat!(
+pub(super) const DUE: &str = concat!(
     of_lanes!(),
     ", of_tools AS (SELECT r.tenant, r.id, r.wake, ROW_NUMBER() OVER (PARTITION BY r.tenant, r.tool ORDER BY r.wake, r.id) AS turn ",
     "FROM of_lanes ",

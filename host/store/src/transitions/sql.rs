@@ -29,9 +29,10 @@ macro_rules! goes_on {
     };
 }
 
-/// Whether the run of tenant `$1` with id `$2`, or `$id`, is owned by `$3` under epoch `$4`: the fence of every owner's write. By its name it is to be found:
-/// an index of runs with an owner seems smaller, and holds an entry of each that has had one until it is vacuumed. So the owner is asked for in
-/// a way that such an index does not answer.
+/// Whether the run of tenant `$1` with id `$2` is owned by `$3` under epoch `$4`: the fence of every owner's write.
+///
+/// By its name it is to be found: an index of runs with an owner seems smaller, and holds an entry of each that has had one until it is
+/// vacuumed. So the owner is asked for in a way that such an index does not answer.
 macro_rules! fenced {
     () => {
         fenced!("runs", "$2", "$3", "$4")

@@ -8,9 +8,6 @@ use fusebox_engine::ports::store::{ApprovalFilter, AuditFilter, ErrorFilter, Let
 use fusebox_engine::testing::store_contract::samples::{approval_id, letter_id, run_id};
 use std::collections::BTreeMap;
 
-#[allow(unused_imports, reason = "their plans are read of PostgreSQL alone")]
-pub(in super::super) use super::rest::{ANY_DUE, DUE};
-
 /// Those on the call path, and those of every list.
 pub(in super::super) fn all() -> Vec<String> {
     let fixed = [
@@ -42,8 +39,8 @@ pub(in super::super) fn all() -> Vec<String> {
         journal::DROP_BELOW,
         nested::TREE,
         nested::END,
-        ANY_DUE,
-        DUE,
+        rest::ANY_DUE,
+        rest::DUE,
         rest::FACTS,
         rest::UNSETTLED,
         rest::GIVE,
@@ -137,8 +134,8 @@ pub(in super::super) fn of_runs() -> Vec<(String, String, String)> {
             nested::END,
             "'t1', LIVE, 'own_gone', 1, BELOW, 't', 'succeeded', 1, 2, 'b'",
         ),
-        ("is any due", ANY_DUE, ""),
-        ("what is taken", DUE, "16, '[]', '[]', 16"),
+        ("is any due", rest::ANY_DUE, ""),
+        ("what is taken", rest::DUE, "16, '[]', '[]', 16"),
         ("what decides a take", rest::FACTS, "'t1', DEAD"),
         ("an effect left open", rest::UNSETTLED, "'t1', ROOT"),
         ("a run is given", rest::GIVE, "'t1', LIVE, 'own', 60000, 1"),

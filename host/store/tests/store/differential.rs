@@ -81,13 +81,10 @@ fn every_store_gives_the_same_answers() {
             Ok(())
         })
     });
-    eprintln!(
-        "{} histories of {} operations alike on memory, SQLite and PostgreSQL",
-        played.get(),
-        performed.get()
-    );
     if let Err(error) = result {
         eprintln!("seed: {seed:?}");
         std::panic::panic_any(error.to_string());
     }
+    let (played, performed) = (played.get(), performed.get());
+    eprintln!("{played} histories of {performed} operations alike on memory, SQLite and PostgreSQL");
 }

@@ -1,7 +1,7 @@
 //! What clients were told, what the upstream has done, and what the table of runs says: call by call, all three have to agree.
 
-use super::wrk::Counted;
 use crate::stage::Stage;
+use crate::wrk::Counted;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};

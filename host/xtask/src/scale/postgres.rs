@@ -1,9 +1,9 @@
 //! The server, and pgbench writing into it what a call leaves there.
 
 use super::cpu::Cpu;
-use anyhow::{Context, Result, ensure};
+use crate::process;
+use anyhow::{Context, Result};
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -45,14 +45,7 @@ pub(super) struct Bench {
 impl Postgres {
     /// Starts it by the binary of the tests.
     pub(super) fn start(binary: &Path) -> Result<Self> {
-        let mut process = Command::new(binary)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("{} cannot be started", binary.display()))?;
-        let stdout = process.stdout.take().context("the server has no stdout")?;
-        let mut url = String::new();
-        BufReader::new(stdout).read_line(&mut url)?;
+        let (process, url) = process::ready(Command::new(binary).stdin(Stdio::piped()))?;
         let mut postgres = Self {
             process,
             url: url.trim().to_owned(),
@@ -85,7 +78,7 @@ impl Postgres {
         for statement in statements.split(";\n") {
             command.args(["--command", statement]);
         }
-        said(command.arg(&self.url))
+        process::output(command.arg(&self.url))
     }
 
     /// Keeps the rows of one call for [`Self::bench`], and writes its script into that folder.
@@ -96,7 +89,7 @@ impl Postgres {
 
     /// Writes those rows again and again.
     pub(super) fn bench(&self, folder: &Path, connections: u32, time: Duration) -> Result<Bench> {
-        let said = said(
+        let said = process::output(
             Command::new("pgbench")
                 .args(["--no-vacuum", "--protocol=prepared", "--jobs=2", "--file=call.sql"])
                 .arg(format!("--client={connections}"))
@@ -120,17 +113,6 @@ impl Postgres {
         };
         bench().with_context(|| format!("pgbench said: {said}"))
     }
-}
-
-/// What a command prints.
-fn said(command: &mut Command) -> Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| {
-        format!("cannot start `{name}`; install it with `apt-get install postgresql`, or what your system calls it")
-    })?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{name} ended with {}: {error}", output.status);
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 impl Drop for Postgres {

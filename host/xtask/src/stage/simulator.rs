@@ -1,10 +1,10 @@
 //! The simulator of upstreams as a process of its own, and its admin API (tests/support/simulator/README.md).
 
+use crate::process;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use ureq::Agent;
 
 /// A running simulator; it ends with this value.
@@ -17,14 +17,7 @@ pub(crate) struct Simulator {
 impl Simulator {
     /// Starts the binary on five free ports.
     pub(crate) fn start(binary: &Path) -> Result<Self> {
-        let mut process = Command::new(binary)
-            .args(["--base-port", "0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("{} cannot be started", binary.display()))?;
-        let stdout = process.stdout.take().context("the simulator has no stdout")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
+        let (process, line) = process::ready(Command::new(binary).args(["--base-port", "0"]))?;
         let ports = serde_json::from_str(&line).with_context(|| format!("the simulator said: {line}"))?;
         let agent = Agent::config_builder()
             .http_status_as_error(false)
